@@ -1,0 +1,53 @@
+/*
+ * Platform certificate chains: parse, verify to pinned roots, fingerprint.
+ *
+ * SEV certificates and AMD certificates as in the SEV API, appendix C.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef PSP_CHAIN_H
+#define PSP_CHAIN_H
+
+#include "psp.h"
+
+/*
+ * The three pieces a platform hands out, all in firmware format.
+ * Each is borrowed from the caller.
+ */
+typedef struct PspChain {
+    const void *pdh;            /* PDH, PSP_CERT_LEN bytes */
+    size_t pdh_len;
+    const void *plat;           /* PEK, OCA, CEK: 3 * PSP_CERT_LEN bytes */
+    size_t plat_len;
+    const void *amd;            /* ASK, ARK: 2 * 832 or 2 * 1600 bytes */
+    size_t amd_len;
+} PspChain;
+
+/* A set of trusted ARKs. */
+typedef struct PspRoots PspRoots;
+PspRoots *psp_roots_new(void);          /* AMD's own, by SHA-256 of the ARK */
+void psp_roots_free(PspRoots *roots);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PspRoots, psp_roots_free)
+bool psp_roots_add(PspRoots *roots, const char *name, const void *ark,
+                   size_t ark_len, GError **error);
+/* Every *.cert file of a folder; a folder that does not exist adds nothing. */
+bool psp_roots_add_dir(PspRoots *roots, const char *dir, GError **error);
+size_t psp_roots_count(const PspRoots *roots);
+
+/*
+ * Verify PDH <- PEK <- (OCA and CEK), CEK <- ASK <- ARK, ARK in @roots.
+ * The error names the link that failed in one sentence ("the CEK is not
+ * signed by the ASK").  *@root_name (may be NULL) gets the name of the root,
+ * to be freed by the caller.
+ */
+bool psp_chain_verify(const PspChain *chain, const PspRoots *roots,
+                      char **root_name, GError **error);
+/* Do both platforms have the same owner (OCA public key)? */
+bool psp_chain_same_owner(const PspChain *a, const PspChain *b);
+/* The API version the platform's PEK carries. */
+bool psp_chain_api(const PspChain *chain, uint8_t *major, uint8_t *minor);
+
+/* SHA-256 of the PDH certificate's public key, 64 hex digits; caller frees. */
+char *psp_fingerprint(const void *cert, size_t len, GError **error);
+
+#endif /* PSP_CHAIN_H */

@@ -1,0 +1,37 @@
+/*
+ * A chip's persistent area kept in a directory, for PspHost's nv_* callbacks.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef PSP_STORE_H
+#define PSP_STORE_H
+
+#include "psp.h"
+
+typedef struct PspStore PspStore;
+
+/*
+ * Open @dir, creating it (mode 0700) when it is missing.  Refuses a
+ * directory or file that others can read or write, or that is not ours.
+ * Any number of processes may share it.
+ */
+PspStore *psp_store_open(const char *dir, GError **error);
+void psp_store_close(PspStore *store);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PspStore, psp_store_close)
+
+bool psp_store_lock(PspStore *store, GError **error);
+void psp_store_unlock(PspStore *store);
+GBytes *psp_store_load(PspStore *store, GError **error);
+bool psp_store_save(PspStore *store, GBytes *blob, GError **error);
+
+/* "DIR/roots": ARK certificates the operator trusts.  Owned by the store. */
+const char *psp_store_roots_dir(const PspStore *store);
+
+/*
+ * Where a chip lives when nobody says: $SEV_PSP_DIR, else the system-wide
+ * directory when it exists and is usable, else the user's XDG state
+ * directory.  Caller frees.
+ */
+char *psp_store_default_dir(void);
+
+#endif /* PSP_STORE_H */

@@ -1,0 +1,112 @@
+/*
+ * The door of the software secure processor: commands in, status out.
+ *
+ * Implements the host-facing side of the AMD SEV API (publication 55766).
+ * Depends on glib and the crypto libraries only, never on QEMU.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef PSP_H
+#define PSP_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "psp-abi.h"
+
+/*
+ * One secure processor: its persistent identity and the contexts of the
+ * guests it was told about.  All functions are thread-safe unless they say
+ * otherwise.
+ */
+typedef struct PspPlatform PspPlatform;
+
+/*
+ * All the chip ever asks of the world.  Every member is required.
+ *
+ * A "paddr" is a system-physical address: the number found in a command
+ * buffer, and the address that tweaks the memory cipher.
+ */
+typedef struct PspHost {
+    /*
+     * Give the chip direct access to [@paddr, @paddr + @len) until
+     * mem_unmap().  Returns NULL when any byte of the range is not memory;
+     * the command then ends with PSP_INVALID_ADDRESS.  Called on the thread
+     * of psp_exec(), at most four mappings at a time.
+     */
+    void *(*mem_map)(void *opaque, uint64_t paddr, size_t len, bool write);
+    /* @written: bytes at the start of the range that were changed */
+    void (*mem_unmap)(void *opaque, void *ptr, uint64_t paddr, size_t len,
+                      size_t written);
+
+    /* Fill @dst with @len random bytes, fit for keys. */
+    void (*random)(void *opaque, void *dst, size_t len);
+
+    /*
+     * The persistent area (keys and certificates), one blob.  nv_load()
+     * returns NULL without an error when there is none yet.  nv_store()
+     * replaces it atomically.  nv_lock() excludes other chips that share
+     * the area; it brackets every load-modify-store.
+     */
+    bool (*nv_lock)(void *opaque, GError **error);
+    void (*nv_unlock)(void *opaque);
+    GBytes *(*nv_load)(void *opaque, GError **error);
+    bool (*nv_store)(void *opaque, GBytes *blob, GError **error);
+} PspHost;
+
+/* What a broken host looks like; what a chip answers is a PspStatus. */
+#define PSP_ERROR psp_error_quark()
+GQuark psp_error_quark(void);
+typedef enum PspErrorCode {
+    PSP_ERROR_STORE = 1,        /* persistent area unreadable or unwritable */
+    PSP_ERROR_PERMISSIONS,      /* persistent area open to other users */
+    PSP_ERROR_FORMAT,           /* not ours, or from a newer version */
+    PSP_ERROR_CERT,             /* a certificate does not parse or verify */
+    PSP_ERROR_CRYPTO,           /* a crypto library refused to start */
+} PspErrorCode;
+
+/*
+ * A chip in the UNINIT platform state.  @host must outlive it.
+ * Does not touch the persistent area: INIT does.
+ */
+PspPlatform *psp_platform_new(const PspHost *host, void *opaque,
+                              GError **error);
+/* Wipes every key; no command and no PspMemKey may be in use. */
+void psp_platform_free(PspPlatform *psp);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PspPlatform, psp_platform_free)
+
+/*
+ * Run one command.  @buf is the command buffer of psp-abi.h, little endian,
+ * both input and output; @len is its size in bytes and must be the size of
+ * that command's buffer (PSP_INVALID_LEN otherwise; NULL and 0 for commands
+ * without a buffer).
+ *
+ * When a command fails because the host broke (say, the disk is full), the
+ * answer is PSP_SECURE_DATA_INVALID or PSP_HWERROR_PLATFORM and
+ * psp_last_error() has the sentence.
+ */
+PspStatus psp_exec(PspPlatform *psp, PspCommand cmd, void *buf, size_t len);
+
+/*
+ * Run the same command for @n buffers that lie @stride bytes apart, as fast
+ * as the crypto library can: for SEND_UPDATE_DATA and RECEIVE_UPDATE_DATA
+ * packets are sealed and opened side by side.  Stops at the first failure;
+ * *@done is the number of buffers that succeeded, all of them in order.
+ */
+PspStatus psp_exec_batch(PspPlatform *psp, PspCommand cmd, void *bufs,
+                         size_t stride, size_t n, size_t *done);
+
+/*
+ * Why the last command on this thread failed although the caller did nothing
+ * wrong, or NULL.  Owned by the library, valid until the next psp_exec() on
+ * this thread.
+ */
+const char *psp_last_error(void);
+
+/* "SEND_START"; "INVALID_LEN".  Never NULL. */
+const char *psp_command_name(PspCommand cmd);
+const char *psp_status_name(PspStatus status);
+
+#endif /* PSP_H */

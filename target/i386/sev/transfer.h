@@ -1,0 +1,146 @@
+/*
+ * One SEV guest's pages and packets, as migration and templates need them.
+ *
+ * The contract between migration/sev/ (records on a stream) and
+ * target/i386/sev/ (the guest and its secure processor).  Everything here
+ * goes through the seam of backend.h, so it is the same code for the
+ * kernel's secure processor and for the software one.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TARGET_I386_SEV_TRANSFER_H
+#define TARGET_I386_SEV_TRANSFER_H
+
+#include "exec/ramblock.h"
+#include "qapi/error.h"
+
+#define SEV_PACKET_HDR_LEN 52      /* flags u32, IV[16], MAC[32] */
+#define SEV_PACKET_DATA_LEN 4096   /* one page of transport ciphertext */
+#define SEV_SESSION_LEN 128        /* SEND_START's session blob */
+
+/* One page of guest RAM.  @offset is page-aligned and below used_length. */
+typedef struct SevPage {
+    RAMBlock *rb;
+    ram_addr_t offset;
+} SevPage;
+
+typedef struct SevPacket {
+    uint8_t hdr[SEV_PACKET_HDR_LEN];
+    uint8_t data[SEV_PACKET_DATA_LEN];
+} SevPacket;
+
+/* A platform's public identity; every blob in firmware format. */
+typedef struct SevPlatformCerts {
+    uint8_t *pdh;   size_t pdh_len;     /* PDH */
+    uint8_t *plat;  size_t plat_len;    /* PEK, OCA, CEK */
+    uint8_t *amd;   size_t amd_len;     /* ASK, ARK; may be empty */
+} SevPlatformCerts;
+
+void sev_platform_certs_clear(SevPlatformCerts *certs);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SevPlatformCerts, sev_platform_certs_clear)
+
+/*
+ * What the owner of a guest knows about it; travels with the guest.
+ * Integers in host order.  @measurement is what query-sev-launch-measure
+ * answers (base64 text, owned, NULL if there is none).
+ */
+typedef struct SevGuestIdentity {
+    uint32_t policy;
+    uint32_t handle;
+    uint8_t api_major;
+    uint8_t api_minor;
+    uint8_t build_id;
+    char *measurement;
+} SevGuestIdentity;
+
+void sev_guest_identity_clear(SevGuestIdentity *id);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SevGuestIdentity, sev_guest_identity_clear)
+
+/* True when this VM is an SEV (not SEV-ES, not SNP) guest.  Any thread. */
+bool sev_guest_present(void);
+
+/* Fill @id from the running guest.  BQL not needed. */
+void sev_guest_identity(SevGuestIdentity *id);
+
+/*
+ * Why this guest can never be sent, or true if it can: policy NOSEND,
+ * SEV-ES, a backend without SEND commands.
+ */
+bool sev_guest_can_send(Error **errp);
+
+/* The certificates of the platform that this process runs on. */
+bool sev_platform_certs(SevPlatformCerts *certs, Error **errp);
+
+/* Fingerprint of a PDH: 64 hex digits; caller frees. */
+char *sev_certs_fingerprint(const SevPlatformCerts *certs, Error **errp);
+
+/*
+ * Is @target a platform that this host trusts?  Verifies PDH <- PEK <-
+ * (OCA, CEK), CEK <- ASK <- ARK to a locally pinned root, the API minimum
+ * and, when the guest's policy has DOMAIN, the owner.  The error is one
+ * sentence per reason.
+ */
+bool sev_certs_trusted(const SevPlatformCerts *target, Error **errp);
+
+/* --- Source: RUNNING -> SEND_UPDATE -> SENT, or back to RUNNING ------- */
+
+/* SEND_START for @target.  @session gets SEV_SESSION_LEN bytes. */
+bool sev_send_start(const SevPlatformCerts *target, uint8_t *session,
+                    Error **errp);
+
+typedef enum SevPageResult {
+    SEV_PAGE_FAILED = -1,       /* errp is set */
+    SEV_PAGE_SHARED,            /* not private (any more): no packet made */
+    SEV_PAGE_SENT,
+} SevPageResult;
+
+/*
+ * SEND_UPDATE_DATA for one page.  Any thread, after sev_send_start().  The
+ * check that the page is private and the command are one step.
+ */
+SevPageResult sev_send_page(const SevPage *page, SevPacket *packet,
+                            Error **errp);
+bool sev_send_finish(Error **errp);     /* SEND_FINISH: never runs again */
+bool sev_send_cancel(Error **errp);     /* SEND_CANCEL: runs on */
+
+/* --- Target: UNINIT -> RECEIVE_UPDATE -> RUNNING ----------------------- */
+
+/*
+ * RECEIVE_START from the platform whose PDH certificate is @pdh.  @id is
+ * adopted (policy, measurement, API) when the firmware accepts the session.
+ */
+bool sev_receive_start(const SevGuestIdentity *id,
+                       const uint8_t *pdh, size_t pdh_len,
+                       const uint8_t *session, size_t session_len,
+                       Error **errp);
+/* RECEIVE_UPDATE_DATA; on failure the page is as it was. Any thread. */
+bool sev_receive_page(const SevPage *page, const SevPacket *packet,
+                      Error **errp);
+bool sev_receive_finish(Error **errp);
+
+/* --- Which pages are private (page-state.h has the rest) --------------- */
+
+/*
+ * Is the page private, as far as the guest has said or shown?  A page that
+ * was never touched is not: its DRAM content travels as any other page's.
+ * A page that changes sides is marked dirty for migration.  Any thread.
+ */
+bool sev_page_is_private(RAMBlock *rb, ram_addr_t offset);
+
+/*
+ * Call @fn for every maximal run of private pages of @rb, in order.  Stops
+ * when @fn returns false, and returns that.
+ */
+typedef bool (*SevPageRunFn)(RAMBlock *rb, ram_addr_t offset,
+                             ram_addr_t length, void *opaque);
+bool sev_page_foreach_private(RAMBlock *rb, SevPageRunFn fn, void *opaque);
+
+/*
+ * On a target: the pages of [@offset, @offset + @length) are private or
+ * shared from now on.  Content is not changed.  The caller has checked the
+ * range against used_length.
+ */
+void sev_page_set_private(RAMBlock *rb, ram_addr_t offset,
+                          ram_addr_t length, bool is_private);
+
+#endif /* TARGET_I386_SEV_TRANSFER_H */
