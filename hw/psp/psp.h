@@ -78,6 +78,14 @@ void psp_platform_free(PspPlatform *psp);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PspPlatform, psp_platform_free)
 
 /*
+ * ASK and ARK of this platform's software root, in firmware format (the
+ * "AMD chain").  A real chip cannot hand these out: there they come from
+ * AMD's web service.  Creates the identity when there is none yet; needs no
+ * INIT.  @amd is a new reference.
+ */
+bool psp_platform_amd_chain(PspPlatform *psp, GBytes **amd, GError **error);
+
+/*
  * Run one command.  @buf is the command buffer of psp-abi.h, little endian,
  * both input and output; @len is its size in bytes and must be the size of
  * that command's buffer (PSP_INVALID_LEN otherwise; NULL and 0 for commands
