@@ -1,0 +1,17 @@
+/*
+ * Make every softmmu TLB entry that maps a range of host memory miss.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef ACCEL_TCG_TLB_HOST_RANGE_H
+#define ACCEL_TCG_TLB_HOST_RANGE_H
+
+/*
+ * The next access of any vCPU through such an entry takes the slow path and
+ * fills the TLB anew.  Synchronous; like tlb_reset_dirty() it may be called
+ * from any thread, on behalf of all vCPUs.  @start and @length are in bytes,
+ * page-aligned.
+ */
+void tlb_invalidate_host_range_all(uintptr_t start, uintptr_t length);
+
+#endif /* ACCEL_TCG_TLB_HOST_RANGE_H */

@@ -1,0 +1,22 @@
+/*
+ * The kernel's part in front of a software secure processor.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TARGET_I386_SEV_BACKEND_PSP_H
+#define TARGET_I386_SEV_BACKEND_PSP_H
+
+#include "qapi/error.h"
+
+typedef struct SevPsp SevPsp;
+
+/* A chip with the identity in @dir; creates one there at first use. */
+SevPsp *sev_psp_new(const char *dir, Error **errp);
+
+/* As sev_backend_guest_cmd() and sev_backend_platform_cmd(). */
+int sev_psp_guest_cmd(SevPsp *sp, int cmd, void *data, int *fw_error);
+int sev_psp_platform_cmd(SevPsp *sp, int cmd, void *data, int *fw_error);
+
+bool sev_psp_amd_chain(SevPsp *sp, uint8_t **amd, size_t *len, Error **errp);
+
+#endif /* TARGET_I386_SEV_BACKEND_PSP_H */

@@ -1,0 +1,81 @@
+/*
+ * The software backend: which chip, whose identity.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "backend.h"
+#include "backend-psp.h"
+#include "hw/psp/psp-store.h"
+#include "trace.h"
+
+/* One guest, one chip per process: the machine has one guest object. */
+static SevPsp *software;
+static char *software_dir;
+
+bool sev_backend_is_software_name(const char *sev_device)
+{
+    return g_str_equal(sev_device, SEV_DEVICE_SOFTWARE) ||
+           g_str_has_prefix(sev_device, SEV_DEVICE_SOFTWARE ":");
+}
+
+bool sev_backend_open_software(const char *sev_device, Error **errp)
+{
+    const char *colon = sev_device ? strchr(sev_device, ':') : NULL;
+    g_autofree char *dir = colon ? g_strdup(colon + 1)
+                                 : psp_store_default_dir();
+
+    if (!dir[0]) {
+        error_setg(errp, "sev-device=%s names no folder after the colon",
+                   sev_device);
+        return false;
+    }
+    if (software) {
+        if (!g_str_equal(dir, software_dir)) {
+            error_setg(errp, "the software secure processor is already open "
+                       "in '%s', cannot open '%s' as well", software_dir, dir);
+            return false;
+        }
+        return true;
+    }
+    software = sev_psp_new(dir, errp);
+    if (!software) {
+        return false;
+    }
+    software_dir = g_steal_pointer(&dir);
+    trace_sev_backend_open(SEV_DEVICE_SOFTWARE, software_dir);
+    return true;
+}
+
+bool sev_backend_is_software(void)
+{
+    return software;
+}
+
+char *sev_backend_identity_dir(void)
+{
+    return software_dir ? g_strdup(software_dir) : psp_store_default_dir();
+}
+
+int sev_backend_guest_cmd(int cmd, void *data, int *fw_error)
+{
+    int unused;
+
+    return sev_psp_guest_cmd(software, cmd, data,
+                             fw_error ? fw_error : &unused);
+}
+
+int sev_backend_platform_cmd(int cmd, void *data, int *fw_error)
+{
+    int unused;
+
+    return sev_psp_platform_cmd(software, cmd, data,
+                                fw_error ? fw_error : &unused);
+}
+
+bool sev_backend_amd_chain(uint8_t **amd, size_t *len, Error **errp)
+{
+    *amd = NULL;
+    *len = 0;
+    return !software || sev_psp_amd_chain(software, amd, len, errp);
+}

@@ -1,0 +1,56 @@
+/*
+ * The seam: who answers the kernel's SEV commands.
+ *
+ * All firmware traffic of target/i386/sev.c passes sev_ioctl() and
+ * sev_platform_ioctl(), with the structs of linux/kvm.h and linux/psp-sev.h.
+ * A backend is those two functions.  The kernel's is the ioctls, untouched;
+ * the software backend answers the same structs from libpsp.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TARGET_I386_SEV_BACKEND_H
+#define TARGET_I386_SEV_BACKEND_H
+
+#include "qapi/error.h"
+
+/* sev-device=software or software:DIR */
+#define SEV_DEVICE_SOFTWARE "software"
+
+/* Does the text of sev-device ask for the software backend? */
+bool sev_backend_is_software_name(const char *sev_device);
+
+/*
+ * Open the software secure processor of @sev_device (NULL or without a
+ * folder: the default identity).  Opening it again is fine when it is the
+ * same folder.  BQL held.
+ */
+bool sev_backend_open_software(const char *sev_device, Error **errp);
+
+/* True once the software backend answers.  Any thread. */
+bool sev_backend_is_software(void);
+
+/* The folder of the software identity, or the default one; caller frees. */
+char *sev_backend_identity_dir(void);
+
+/*
+ * Commands as the kernel answers them: @cmd and @data as for
+ * KVM_MEMORY_ENCRYPT_OP (enum sev_cmd_id) and SEV_ISSUE_CMD.  0, or a
+ * negative errno with errno set; *@fw_error gets the firmware's status.
+ * Guest commands: any thread.
+ */
+int sev_backend_guest_cmd(int cmd, void *data, int *fw_error);
+int sev_backend_platform_cmd(int cmd, void *data, int *fw_error);
+
+/*
+ * ASK and ARK of this platform.  Real ones come from AMD's web service, not
+ * from the chip; the software platform knows its own.  Empty (length 0) on
+ * the kernel's backend.  Caller frees *@amd.
+ */
+bool sev_backend_amd_chain(uint8_t **amd, size_t *len, Error **errp);
+
+/* The commands of the guest's own context, through the seam (sev-guest). */
+int sev_guest_cmd(int cmd, void *data, int *fw_error);
+int sev_platform_cmd(int cmd, void *data, int *fw_error);
+const char *sev_fw_error_str(int fw_error);
+
+#endif /* TARGET_I386_SEV_BACKEND_H */

@@ -1,0 +1,179 @@
+/*
+ * What is known about each page of guest RAM.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "page-state.h"
+#include "transfer.h"
+#include "exec/ram_addr.h"
+#include "trace.h"
+
+/* RAM blocks come and go a few times in a VM's life and are few. */
+#define SEV_MAX_BLOCKS 256
+
+/* Append-only, written with the BQL held; a removed block leaves a NULL. */
+static SevPageMap *maps[SEV_MAX_BLOCKS];
+static unsigned int n_maps;
+static void (*map_added)(SevPageMap *map);
+
+SevPageMap *sev_page_map(const RAMBlock *rb)
+{
+    static __thread SevPageMap *last;
+    unsigned int n = qatomic_load_acquire(&n_maps);
+
+    if (last && last->rb == rb) {
+        return last;
+    }
+    for (unsigned int i = 0; i < n; i++) {
+        SevPageMap *map = qatomic_read(&maps[i]);
+
+        if (map && map->rb == rb) {
+            last = map;
+            return map;
+        }
+    }
+    return NULL;
+}
+
+SevPageMap *sev_page_map_at(ram_addr_t paddr)
+{
+    unsigned int n = qatomic_load_acquire(&n_maps);
+
+    for (unsigned int i = 0; i < n; i++) {
+        SevPageMap *map = qatomic_read(&maps[i]);
+
+        if (map && map->rb && paddr - map->rb->offset < map->rb->used_length) {
+            return map;
+        }
+    }
+    return NULL;
+}
+
+void sev_page_map_foreach(SevPageMapFn fn)
+{
+    unsigned int n = qatomic_load_acquire(&n_maps);
+
+    for (unsigned int i = 0; i < n; i++) {
+        SevPageMap *map = qatomic_read(&maps[i]);
+
+        if (map && map->rb) {
+            fn(map);
+        }
+    }
+}
+
+void sev_page_state_set(SevPageMap *map, size_t page, uint8_t state)
+{
+    uint8_t old = map->state[page];
+
+    qatomic_store_release(&map->state[page], state);
+    if ((old ^ state) & SEV_PAGE_PRIVATE) {
+        trace_sev_page_side(map->rb->idstr, (uint64_t)page << TARGET_PAGE_BITS,
+                            state & SEV_PAGE_PRIVATE);
+        cpu_physical_memory_set_dirty_range(
+            map->rb->offset + ((ram_addr_t)page << TARGET_PAGE_BITS),
+            TARGET_PAGE_SIZE, 1 << DIRTY_MEMORY_MIGRATION);
+    }
+}
+
+bool sev_page_is_private(RAMBlock *rb, ram_addr_t offset)
+{
+    SevPageMap *map = sev_page_map(rb);
+
+    return map &&
+           sev_page_state(map, offset >> TARGET_PAGE_BITS) & SEV_PAGE_PRIVATE;
+}
+
+bool sev_page_foreach_private(RAMBlock *rb, SevPageRunFn fn, void *opaque)
+{
+    SevPageMap *map = sev_page_map(rb);
+    size_t n = rb->used_length >> TARGET_PAGE_BITS, first = 0;
+    bool in_run = false;
+
+    if (!map) {
+        return true;
+    }
+    for (size_t page = 0; page <= n; page++) {
+        bool priv = page < n &&
+                    sev_page_state(map, page) & SEV_PAGE_PRIVATE;
+
+        if (priv && !in_run) {
+            first = page;
+        } else if (!priv && in_run &&
+                   !fn(rb, (ram_addr_t)first << TARGET_PAGE_BITS,
+                       (ram_addr_t)(page - first) << TARGET_PAGE_BITS,
+                       opaque)) {
+            return false;
+        }
+        in_run = priv;
+    }
+    return true;
+}
+
+void sev_page_set_private(RAMBlock *rb, ram_addr_t offset, ram_addr_t length,
+                          bool is_private)
+{
+    SevPageMap *map = sev_page_map(rb);
+    size_t page = offset >> TARGET_PAGE_BITS;
+    size_t end = (offset + length + TARGET_PAGE_SIZE - 1) >> TARGET_PAGE_BITS;
+
+    for (; map && page < MIN(end, map->npages); page++) {
+        uint8_t rest = map->state[page] & ~SEV_PAGE_PRIVATE;
+
+        sev_page_state_set(map, page,
+                           rest | (is_private ? SEV_PAGE_PRIVATE : 0));
+    }
+}
+
+static void sev_ram_added(RAMBlockNotifier *n, void *host, size_t size,
+                          size_t max_size)
+{
+    ram_addr_t offset;
+    RAMBlock *rb = qemu_ram_block_from_host(host, false, &offset);
+    SevPageMap *map;
+
+    if (!rb || rb->max_length < TARGET_PAGE_SIZE || sev_page_map(rb)) {
+        return;
+    }
+    if (g_str_has_prefix(memory_region_name(rb->mr), SEV_SHADOW_PREFIX)) {
+        return;                 /* our own cache is no memory of the guest */
+    }
+    if (n_maps == SEV_MAX_BLOCKS) {
+        error_report("SEV: more than %d RAM blocks", SEV_MAX_BLOCKS);
+        exit(1);
+    }
+    map = g_new0(SevPageMap, 1);
+    map->rb = rb;
+    map->npages = DIV_ROUND_UP(rb->max_length, TARGET_PAGE_SIZE);
+    map->state = g_malloc0(map->npages);
+    qatomic_set(&maps[n_maps], map);
+    qatomic_store_release(&n_maps, n_maps + 1);
+    if (map_added) {
+        map_added(map);
+    }
+}
+
+static void sev_ram_removed(RAMBlockNotifier *n, void *host, size_t size,
+                            size_t max_size)
+{
+    ram_addr_t offset;
+    RAMBlock *rb = qemu_ram_block_from_host(host, false, &offset);
+    SevPageMap *map = rb ? sev_page_map(rb) : NULL;
+
+    if (map) {
+        /* readers may still look at the map: it is kept, but matches nothing */
+        qatomic_set(&map->rb, NULL);
+    }
+}
+
+static RAMBlockNotifier sev_page_notifier = {
+    .ram_block_added = sev_ram_added,
+    .ram_block_removed = sev_ram_removed,
+};
+
+void sev_page_state_init(void (*added)(SevPageMap *map))
+{
+    map_added = added;
+    ram_block_notifier_add(&sev_page_notifier);
+}

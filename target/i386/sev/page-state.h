@@ -1,0 +1,70 @@
+/*
+ * What is known about each page of guest RAM: private or shared, and where
+ * its content is.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TARGET_I386_SEV_PAGE_STATE_H
+#define TARGET_I386_SEV_PAGE_STATE_H
+
+#include "cpu.h"
+#include "exec/ramblock.h"
+#include "qapi/error.h"
+
+/* RAM blocks of this name are the cache itself (tcg-cache.c). */
+#define SEV_SHADOW_PREFIX "sev-shadow"
+
+struct SevCacheBlock;
+
+/*
+ * One byte per page.  Bits are changed under the cache lock (tcg-cache.c) or
+ * while no vCPU runs; they are read by anybody, with acquire semantics.
+ */
+enum {
+    /*
+     * Last event said private: a private access, an encrypted
+     * KVM_HC_MAP_GPA_RANGE, or a command that wrote under the guest's key.
+     * A page that was never touched has no bit set.
+     */
+    SEV_PAGE_PRIVATE = 1 << 0,
+    /* TCG: the cache holds the plaintext, perhaps newer than DRAM. */
+    SEV_PAGE_CACHED  = 1 << 1,
+    /* TCG: some vCPU may have DRAM mapped in its TLB. */
+    SEV_PAGE_MAPPED  = 1 << 2,
+};
+
+/* The state of one RAM block. */
+typedef struct SevPageMap {
+    RAMBlock *rb;
+    size_t npages;                      /* for max_length bytes */
+    uint8_t *state;
+    struct SevCacheBlock *cache;        /* NULL unless TCG */
+} SevPageMap;
+
+/*
+ * Start to follow RAM blocks, present and future.  BQL held.
+ * @added (may be NULL) is called for each, after its map exists.
+ */
+void sev_page_state_init(void (*added)(SevPageMap *map));
+
+/*
+ * The map of @rb, or of the block with @paddr (a ram_addr_t) in it; NULL when
+ * it is no memory of the guest.  Any thread, no lock.
+ */
+SevPageMap *sev_page_map(const RAMBlock *rb);
+SevPageMap *sev_page_map_at(ram_addr_t paddr);
+typedef void (*SevPageMapFn)(SevPageMap *map);
+void sev_page_map_foreach(SevPageMapFn fn);
+
+static inline uint8_t sev_page_state(const SevPageMap *map, size_t page)
+{
+    return qatomic_load_acquire(&map->state[page]);
+}
+
+/*
+ * Set all bits of a page.  When it changes sides between private and shared
+ * it is marked dirty for migration, so that it is sent again as what it is.
+ */
+void sev_page_state_set(SevPageMap *map, size_t page, uint8_t state);
+
+#endif /* TARGET_I386_SEV_PAGE_STATE_H */

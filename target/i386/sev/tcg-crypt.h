@@ -1,0 +1,72 @@
+/*
+ * SEV memory encryption in TCG: the calls that hooks in target/i386/ make.
+ *
+ * When SEV is not emulated sev_tcg_cbit is 0, and each of these is nothing
+ * or one branch.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TARGET_I386_SEV_TCG_CRYPT_H
+#define TARGET_I386_SEV_TCG_CRYPT_H
+
+#include "exec/hwaddr.h"
+#include "exec/mmu-access-type.h"
+#include "exec/vaddr.h"
+
+#ifndef CONFIG_USER_ONLY
+#include CONFIG_DEVICES                 /* CONFIG_SEV */
+#endif
+
+#if defined(CONFIG_SEV) && defined(CONFIG_TCG) && !defined(CONFIG_USER_ONLY)
+
+/*
+ * The C-bit as it stands in page-table entries and CR3 (APM vol. 2, 15.34).
+ * Set once, before the first vCPU exists.
+ */
+extern uint64_t sev_tcg_cbit;
+
+#else
+#define sev_tcg_cbit UINT64_C(0)
+#endif
+
+static inline bool sev_tcg_active(void)
+{
+    return unlikely(sev_tcg_cbit != 0);
+}
+
+/*
+ * The address and permission bits of a page-table entry or CR3, without the
+ * C-bit; *@is_private becomes its value.
+ */
+static inline uint64_t sev_tcg_strip(uint64_t entry, bool *is_private)
+{
+    *is_private = entry & sev_tcg_cbit;
+    return entry & ~sev_tcg_cbit;
+}
+
+#ifndef CONFIG_USER_ONLY
+
+/*
+ * After a successful walk: what tlb_set_page_with_attrs() would do, for a
+ * page that the guest mapped private or shared.
+ */
+void sev_tcg_set_page(CPUState *cs, vaddr addr, hwaddr paddr, bool is_private,
+                      int prot, MMUAccessType access, int mmu_idx,
+                      vaddr page_size);
+
+/* Third address space and CPU features of a vCPU of an SEV guest. */
+bool sev_tcg_cpu_realize(CPUState *cs, Error **errp);
+
+/* Change what CPUID leaf @index reports, if SEV has a say in it. */
+void sev_tcg_cpuid(uint32_t index, uint32_t *eax, uint32_t *ebx,
+                   uint32_t *ecx, uint32_t *edx);
+
+/* MSRs an SEV guest sees.  False: not one of them. */
+bool sev_tcg_rdmsr(CPUX86State *env, uint64_t *val);
+bool sev_tcg_wrmsr(CPUX86State *env, uint64_t val);
+
+/* VMMCALL: true when it was a hypercall and RAX has the answer. */
+bool sev_tcg_vmmcall(CPUX86State *env);
+
+#endif /* !CONFIG_USER_ONLY */
+#endif /* TARGET_I386_SEV_TCG_CRYPT_H */

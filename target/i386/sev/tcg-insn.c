@@ -1,0 +1,160 @@
+/*
+ * Instructions, MSRs and CPUID leaves of an emulated SEV guest.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "cpu.h"
+#include "exec/address-spaces.h"
+#include "exec/exec-all.h"
+#include "exec/helper-proto.h"
+#include "standard-headers/asm-x86/kvm_para.h"
+#include "standard-headers/linux/kvm_para.h"
+#include "tcg-cache.h"
+#include "tcg-crypt.h"
+#include "trace.h"
+
+#define MSR_AMD64_SEV           0xc0010131
+#define MSR_AMD64_SEV_ENABLED   1
+
+/* KVM_HC_MAP_GPA_RANGE's attributes (Linux, hypercalls.rst) */
+#define MAP_GPA_RANGE_PAGE_SIZE_MASK    0xf
+#define MAP_GPA_RANGE_ENCRYPTED         0x10
+
+/*
+ * CLFLUSH, CLFLUSHOPT, CLWB: the page that the line lies in goes to DRAM.
+ * Never faults; a line that is not mapped has nothing to write.
+ */
+void helper_sev_clflush(CPUX86State *env, target_ulong addr)
+{
+    CPUTLBEntryFull *full;
+    void *host;
+    SevPageMap *map;
+    int flags;
+
+    flags = probe_access_full(env, addr, 1, MMU_DATA_LOAD,
+                              cpu_mmu_index(env_cpu(env), false), true, &host,
+                              &full, GETPC());
+    if (flags & (TLB_INVALID_MASK | TLB_MMIO) ||
+        full->attrs.space != X86ASIdx_SEV) {
+        return;
+    }
+    map = sev_page_map_at(full->phys_addr);
+    if (map) {
+        sev_cache_writeback(map, (full->phys_addr - map->rb->offset)
+                                 >> TARGET_PAGE_BITS);
+    }
+}
+
+/* WBINVD on one vCPU writes back what they all share. */
+void helper_sev_wbinvd(CPUX86State *env)
+{
+    sev_cache_writeback_all();
+}
+
+/*
+ * The guest's own statement of which pages are private: attributes as in
+ * Linux' Documentation/virt/kvm/x86/hypercalls.rst.
+ */
+static int64_t map_gpa_range(hwaddr gpa, uint64_t npages, uint64_t attrs)
+{
+    uint64_t end;
+
+    if (!npages || gpa & ~TARGET_PAGE_MASK ||
+        attrs & ~(MAP_GPA_RANGE_PAGE_SIZE_MASK | MAP_GPA_RANGE_ENCRYPTED) ||
+        npages > UINT64_MAX >> TARGET_PAGE_BITS ||
+        uadd64_overflow(gpa, npages << TARGET_PAGE_BITS, &end)) {
+        return -KVM_EINVAL;
+    }
+    trace_sev_map_gpa_range(gpa, npages, attrs & MAP_GPA_RANGE_ENCRYPTED);
+
+    RCU_READ_LOCK_GUARD();
+    while (gpa < end) {
+        hwaddr xlat, len = end - gpa;
+        MemoryRegion *mr = address_space_translate(&address_space_memory, gpa,
+                                                   &xlat, &len, false,
+                                                   MEMTXATTRS_UNSPECIFIED);
+        SevPageMap *map = memory_region_is_ram(mr) ?
+                          sev_page_map(mr->ram_block) : NULL;
+
+        if (len < TARGET_PAGE_SIZE) {
+            len = TARGET_PAGE_SIZE;
+        }
+        for (hwaddr off = 0; map && map->cache && off < len;
+             off += TARGET_PAGE_SIZE) {
+            sev_cache_declare(map, (xlat + off) >> TARGET_PAGE_BITS,
+                              attrs & MAP_GPA_RANGE_ENCRYPTED);
+        }
+        gpa += len & TARGET_PAGE_MASK;
+    }
+    return 0;
+}
+
+bool sev_tcg_vmmcall(CPUX86State *env)
+{
+    int64_t ret;
+
+    if (!sev_tcg_active()) {
+        return false;
+    }
+    if (env->hflags & HF_CPL_MASK) {
+        ret = -KVM_EPERM;
+    } else if (env->regs[R_EAX] == KVM_HC_MAP_GPA_RANGE) {
+        ret = map_gpa_range(env->regs[R_EBX], env->regs[R_ECX],
+                            env->regs[R_EDX]);
+    } else {
+        ret = -KVM_ENOSYS;
+    }
+    env->regs[R_EAX] = ret;
+    return true;
+}
+
+void sev_tcg_cpuid(uint32_t index, uint32_t *eax, uint32_t *ebx,
+                   uint32_t *ecx, uint32_t *edx)
+{
+    uint32_t signature[3];
+
+    if (!sev_tcg_active()) {
+        return;
+    }
+    switch (index) {
+    case KVM_CPUID_SIGNATURE:
+        /* Linux reports page status only to a hypervisor of this name. */
+        memcpy(signature, "KVMKVMKVM\0\0\0", sizeof(signature));
+        *eax = KVM_CPUID_FEATURES;
+        *ebx = signature[0];
+        *ecx = signature[1];
+        *edx = signature[2];
+        break;
+    case KVM_CPUID_FEATURES:
+        *eax = 1u << KVM_FEATURE_HC_MAP_GPA_RANGE |
+               1u << KVM_FEATURE_MIGRATION_CONTROL;
+        break;
+    }
+}
+
+bool sev_tcg_rdmsr(CPUX86State *env, uint64_t *val)
+{
+    if (!sev_tcg_active()) {
+        return false;
+    }
+    switch ((uint32_t)env->regs[R_ECX]) {
+    case MSR_AMD64_SEV:
+        *val = MSR_AMD64_SEV_ENABLED;
+        return true;
+    case MSR_KVM_MIGRATION_CONTROL:
+        *val = 0;
+        return true;
+    }
+    return false;
+}
+
+bool sev_tcg_wrmsr(CPUX86State *env, uint64_t val)
+{
+    if (!sev_tcg_active() ||
+        (uint32_t)env->regs[R_ECX] != MSR_KVM_MIGRATION_CONTROL) {
+        return false;
+    }
+    trace_sev_migration_control(val);
+    return true;
+}
