@@ -170,6 +170,7 @@ class Guest:
         self.screen.write_bytes(b'')
         self.ram = lab.large(f'{name}.ram') if ram_file else None
         self.started = None
+        self.came_from = None           # the Guest whose screen goes on here
         self.vm = _machine(lab, name, host)
         self.vm.add_args(*self._machine_args(policy, mem, smp, session),
                          *self._boot_args(boot or {}),
@@ -246,7 +247,9 @@ class Guest:
     # --- The screen ---
 
     def text(self):
-        return self.screen.read_bytes()
+        """What the guest printed, from its first host on."""
+        earlier = self.came_from.text() if self.came_from else b''
+        return earlier + self.screen.read_bytes()
 
     def wait_text(self, pattern, limit=BOOT_LIMIT, times=1):
         """Wait until @pattern was printed @times times; the last match."""
@@ -256,6 +259,10 @@ class Guest:
             found = list(compiled.finditer(self.text()))
             return found[-1] if len(found) >= times else self.alive() and None
         return wait_until(f'"{pattern}" from {self.name}', limit, probe)
+
+    def find_text(self, pattern):
+        found = re.search(pattern.encode(), self.text())
+        return found.group().decode() if found else None
 
     def ticks(self):
         """[(tick, guest milliseconds, sum, hot, tcp)], complete lines only."""
@@ -272,6 +279,7 @@ class Guest:
         return self.sound_ticks()
 
     def sound_ticks(self):
+        """All ticks: counted one by one, memory as it was."""
         ticks = self.ticks()
         for before, tick in zip(ticks, ticks[1:]):
             check(tick[0] == before[0] + 1, f'{self.name}: tick {tick[0]} '
@@ -304,19 +312,42 @@ class Guest:
         self.cmd('migrate-set-capabilities', capabilities=[
             {'capability': name, 'state': state}])
 
-    def listen(self):
-        """Let a guest that was started with -incoming defer listen; the port."""
+    def listen(self, source):
+        """Let a guest started with -incoming defer wait for @source; a port."""
+        self.came_from = source
         port = free_port()
         self.cmd('migrate-incoming', uri=f'tcp:127.0.0.1:{port}',
                  exit_on_error=False)
         return port
 
-    def wait_event(self, name, limit=MIGRATE_LIMIT):
-        """Seconds from the start of the process to the event."""
-        event = self.vm.event_wait(name, timeout=limit)
-        check(event, f'{self.name}: no event {name} within {limit} seconds')
+    def wait_loaded(self, limit=MIGRATE_LIMIT):
+        """Wait until an incoming stream is in; raise what query-migrate says."""
+        def probe():
+            info = self.alive() and self.migration()
+            if info.get('status') == 'failed':
+                raise Failed(info.get('error-desc', 'incoming stream refused'))
+            return info.get('status') == 'completed'
+        wait_until(f'end of the load of {self.name}', limit, probe, 0.01)
+
+    def wait_resumed(self):
+        """Let a clone run once it is loaded.
+
+        Seconds from the start of QEMU to RESUME and to the first tick.
+        """
+        self.wait_loaded()
+        if not self.cmd('query-status')['running']:
+            self.cmd('cont')
+        event = self.vm.event_wait('RESUME', timeout=TICK_LIMIT)
+        check(event, f'{self.name} did not resume')
         stamp = event['timestamp']
-        return stamp['seconds'] + stamp['microseconds'] / 1e6 - self.started
+        resumed = stamp['seconds'] + stamp['microseconds'] / 1e6
+        return resumed - self.started, self.seconds_to_tick()
+
+    def seconds_to_tick(self, limit=BOOT_LIMIT):
+        """Seconds from the start of QEMU to its first tick, as seen now."""
+        wait_until(f'tick from {self.name}', limit,
+                   lambda: self.ticks() or self.alive() and None, 0.01)
+        return time.time() - self.started
 
 
 def free_port():
