@@ -1,0 +1,129 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Configure (once per set of flags) and build.
+#
+# usage: build.sh [NINJA TARGETS...]
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+take_lock
+
+PREFIX=${PREFIX:-/usr/local}
+JOBS=${JOBS:-$(nproc)}
+NINJA=$(command -v ninja || command -v ninja-build) ||
+    die "ninja is missing; install the package ninja-build."
+
+# Debian's firmware, found without -L. Relative: ours. QEMU looks in order.
+firmware_dirs="share/qemu share/qemu-firmware /usr/share/seabios /usr/share/qemu /usr/lib/ipxe/qemu /usr/share/OVMF /usr/share/ovmf"
+
+# --- meson -------------------------------------------------------------------
+
+# QEMU 10.0 wants meson 1.5. Where the system's is older, a newer one is taken
+# from the archive and unpacked into the build directory, for this build only.
+meson_is_new() {
+    PYTHONPATH=${1:-} "$PYTHON" -c '
+from importlib.metadata import version
+import sys
+sys.exit(tuple(int(x) for x in version("meson").split(".")[:2]) < (1, 5))' 2>/dev/null
+}
+
+private_meson() {
+    local suite site=$BUILD/meson/usr/lib/python3/dist-packages
+    if ! meson_is_new "$site"; then
+        rm -rf "$BUILD/meson" "$BUILD/meson.tmp"
+        mkdir -p "$BUILD/meson.tmp/deb"
+        for suite in $(awk '$1 == "base" { print $2 }' "$ROOT/upstream.lock"); do
+            (cd "$BUILD/meson.tmp/deb" &&
+             logged meson "$ROOT/scripts/overlay/apt.sh" "$suite" download "meson") && break
+        done
+        logged meson-unpack dpkg-deb -x "$BUILD"/meson.tmp/deb/*.deb "$BUILD/meson.tmp" ||
+            die "no meson 1.5 or newer: the system's is older and none could be fetched ($(tail -1 "$LOGS/meson.log" | cut -c1-160)); check the network and run the same command again."
+        mv "$BUILD/meson.tmp" "$BUILD/meson"
+        meson_is_new "$site" || die "the meson in the archive is older than 1.5; install a newer one for $PYTHON."
+        step meson "taken from the archive into the build directory"
+    fi
+    export PYTHONPATH=$site
+}
+
+# --- configure ---------------------------------------------------------------
+
+flags() {
+    local dirs=() dir origin
+    for dir in $firmware_dirs; do
+        case $dir in /*) dirs+=("$dir") ;; *) dirs+=("$PREFIX/$dir") ;; esac
+    done
+    origin=$(sed -n 2p "$TREE/.overlay-base")
+    printf '%s\n' \
+        --python="$PYTHON" \
+        --prefix="$PREFIX" \
+        --with-pkgversion="sev-clone $VERSION, $origin" \
+        --firmwarepath="$(IFS=:; echo "${dirs[*]}")" \
+        --target-list=x86_64-softmmu \
+        --without-default-features \
+        --disable-docs --disable-user --disable-werror \
+        --disable-download --disable-install-blobs \
+        --enable-system --enable-tcg --enable-kvm --enable-tools \
+        --enable-slirp --enable-gnutls --enable-nettle --enable-zstd \
+        --enable-pixman --enable-vnc --enable-fdt=system \
+        --enable-vhost-user --enable-vhost-kernel --enable-vhost-net \
+        --enable-seccomp --enable-cap-ng --enable-linux-aio \
+        --enable-linux-io-uring --enable-virtfs --enable-attr
+    if command -v ccache > /dev/null; then
+        printf '%s\n' --cc='ccache cc'
+    fi
+    # Words of the user's own, from ./configure or EXTRA_CONFIGURE=
+    if [ -n "${EXTRA_CONFIGURE:-}" ]; then
+        xargs -n1 <<< "$EXTRA_CONFIGURE"
+    fi
+}
+
+configure() {
+    local wanted
+    wanted=$(flags; sha256sum < "$TREE/configure")
+    if [ -e "$OBJ/build.ninja" ] && [ "$(cat "$OBJ/.overlay-configured" 2>/dev/null)" = "$wanted" ]; then
+        return 0
+    fi
+    need_disk 1000
+    mkdir -p "$OBJ"
+    rm -f "$OBJ/.overlay-configured"
+    step configure "x86_64-softmmu, $(sed -n 2p "$TREE/.overlay-base")"
+    mapfile -t words < <(flags)
+    (cd "$OBJ" && logged configure ../qemu/configure "${words[@]}") ||
+        die "configure failed: $(grep -hE 'ERROR' "$LOGS/configure.log" | tail -1 | cut -c1-200); 'make deps' installs what is known to be needed, $LOGS/configure.log has the rest."
+    # Let a bare 'ninja' find our meson as well.
+    if [ -n "${PYTHONPATH:-}" ]; then
+        for site in "$OBJ"/pyvenv/lib/python3*/site-packages; do
+            echo "$PYTHONPATH" > "$site/overlay-meson.pth"
+        done
+    fi
+    printf '%s\n' "$wanted" > "$OBJ/.overlay-configured"
+}
+
+# In the build tree QEMU looks below qemu-bundle/ for every data folder.
+link_firmware() {
+    local dir
+    for dir in $firmware_dirs; do
+        case $dir in
+            /*) [ -e "$OBJ/qemu-bundle$dir" ] || [ ! -d "$dir" ] || {
+                    mkdir -p "$OBJ/qemu-bundle$(dirname "$dir")"
+                    ln -sfn "$dir" "$OBJ/qemu-bundle$dir"
+                } ;;
+        esac
+    done
+}
+
+# --- build -------------------------------------------------------------------
+
+meson_is_new || private_meson
+configure
+link_firmware
+
+export CCACHE_BASEDIR=$BUILD CCACHE_NOHASHDIR=1
+if [ -t 1 ] || [ "${V:-0}" = 1 ]; then
+    "$NINJA" -C "$OBJ" -j "$JOBS" "$@" || failed=1
+else
+    logged ninja "$NINJA" -C "$OBJ" -j "$JOBS" "$@" || failed=1
+fi
+if [ -n "${failed:-}" ]; then
+    [ "$(df -Pm "$BUILD" | awk 'NR == 2 { print $4 }')" -ge 20 ] || disk_full
+    grep -A12 -m1 '^FAILED' "$LOGS/ninja.log" 2>/dev/null >&2 || true
+    die "the build failed; the first error is above, fix it and run the same command again, it goes on where it stopped."
+fi

@@ -1,0 +1,50 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Install the packages that are missing, or say in one sentence how to.
+#
+# usage: deps.sh build|run|test...      OVERLAY_NO_INSTALL=1 only says
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+build="build-essential ninja-build flex bison pkg-config python3-venv dpkg-dev
+       libglib2.0-dev libpixman-1-dev libslirp-dev zlib1g-dev libgnutls28-dev
+       nettle-dev libzstd-dev libcap-ng-dev libseccomp-dev libfdt-dev
+       libattr1-dev libaio-dev liburing-dev ccache patch xz-utils"
+run="seabios qemu-system-data ipxe-qemu ovmf"
+# The guests' kernel is fetched and unpacked by the demo, never installed.
+test="busybox-static cpio iproute2 python3 libipsec-mb-dev valgrind git shellcheck"
+
+if ! command -v dpkg-query > /dev/null; then
+    step deps "no dpkg here: install what QEMU and $ROOT/scripts/overlay/deps.sh name yourself"
+    exit 0
+fi
+
+missing=
+for group in "$@"; do
+    for package in ${!group}; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+            missing="$missing $package"
+    done
+done
+[ -n "$missing" ] || exit 0
+
+say_how() {
+    die "packages are missing and cannot be installed from here ($1); run: apt-get install --no-install-recommends$missing"
+}
+
+as_root=
+if [ "${OVERLAY_NO_INSTALL:-0}" = 1 ]; then
+    say_how "OVERLAY_NO_INSTALL is set"
+elif [ "$(id -u)" != 0 ]; then
+    command -v sudo > /dev/null || say_how "not root, no sudo"
+    sudo -n true 2>/dev/null || [ -t 0 ] || say_how "not root, sudo wants a password"
+    as_root="sudo"
+fi
+
+step deps "installing$missing"
+install() {
+    DEBIAN_FRONTEND=noninteractive $as_root apt-get -q -y --no-install-recommends \
+        install $missing
+}
+update() { $as_root apt-get -q update; }
+logged deps install || { logged deps-update update && logged deps install; } ||
+    say_how "apt: $(grep -hm1 -E '^E:' "$LOGS/deps.log" "$LOGS/deps-update.log" | cut -c4-160)"
