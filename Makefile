@@ -35,7 +35,7 @@ fetch: ## fetch and verify the base with apt, without touching the system
 patch: ## unpack the base, link the overlay, apply patches/series
 	@$(OVERLAY)/deps.sh build
 	@$(OVERLAY)/fetch.sh
-	@$(OVERLAY)/link.sh
+	@$(OVERLAY)/link.py
 	@$(OVERLAY)/series.py apply
 
 build: patch ## everything up to a working qemu-system-x86_64

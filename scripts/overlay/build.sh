@@ -65,7 +65,8 @@ flags() {
         --enable-pixman --enable-vnc --enable-fdt=system \
         --enable-vhost-user --enable-vhost-kernel --enable-vhost-net \
         --enable-seccomp --enable-cap-ng --enable-linux-aio \
-        --enable-linux-io-uring --enable-virtfs --enable-attr
+        --enable-linux-io-uring --enable-virtfs --enable-attr \
+        --enable-tpm --enable-avx2 --enable-avx512bw --enable-malloc-trim
     if command -v ccache > /dev/null; then
         printf '%s\n' --cc='ccache cc'
     fi

@@ -100,7 +100,10 @@ copy_source() {
     if [ -d "$source" ]; then
         mkdir "$to" && cp -a --reflink=auto "$source/." "$to/"
     elif [ "${source%.dsc}" != "$source" ]; then
-        dpkg-source --no-check -x "$source" "$to"
+        # dpkg-source copies the tarballs to where it unpacks; keep that away.
+        rm -rf "$to.dpkg" && mkdir "$to.dpkg" &&
+            (cd "$to.dpkg" && dpkg-source --no-check -x "$source" tree) &&
+            mv "$to.dpkg/tree" "$to" && rm -rf "$to.dpkg"
     else
         mkdir "$to" && tar -xf "$source" -C "$to" --strip-components=1
     fi
