@@ -1,0 +1,88 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Run the functional tests: real guests under TCG, one line per test."""
+
+import argparse
+import os
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(1, str(ROOT / 'scripts/demo'))
+
+# pylint: disable=wrong-import-position
+import registry                         # noqa: E402
+import test_boot                        # noqa: E402,F401
+import test_migrate                     # noqa: E402,F401
+import test_template                    # noqa: E402,F401
+import test_off                         # noqa: E402,F401
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--build', type=Path, metavar='DIR',
+                        default=Path(os.environ.get('BUILD', ROOT / 'build')),
+                        help='the build directory')
+    parser.add_argument('--qemu', type=Path, metavar='BINARY',
+                        help='another QEMU than the one built there')
+    parser.add_argument('--base', type=Path, metavar='BINARY',
+                        help='the unpatched base, for the comparison')
+    parser.add_argument('--firmware', type=Path, metavar='FILE')
+    parser.add_argument('--kernel', default='bookworm', metavar='SUITE')
+    parser.add_argument('--filter', default='', metavar='REGEX',
+                        help='run the tests whose name matches')
+    parser.add_argument('--all', action='store_true',
+                        help='the slow ones too')
+    parser.add_argument('--no-sev', action='store_true',
+                        help='the tests that also hold for ordinary guests')
+    parser.add_argument('--list', action='store_true')
+    return parser.parse_args()
+
+
+def interrupted(number, _frame):
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def chosen(args):
+    for entry in registry.TESTS:
+        if re.search(args.filter, entry['name']):
+            if args.all or args.filter or not entry['slow']:
+                yield entry
+
+
+def main():
+    args = arguments()
+    tests = list(chosen(args))
+    if args.list:
+        for entry in tests:
+            print(entry['name'])
+        return 0
+    signal.signal(signal.SIGTERM, interrupted)
+    folder = args.build.resolve() / 'functional'
+    registry.clear(folder)
+    counts = {'ok': 0, 'not ok': 0, 'skip': 0}
+    env = registry.Env(args, folder)
+    try:
+        for entry in tests:
+            began = time.monotonic()
+            verdict, reason = registry.run_one(entry, env)
+            counts[verdict] += 1
+            seconds = time.monotonic() - began
+            shown = f'skip ({reason})' if verdict == 'skip' else verdict
+            print(f'{shown} {entry["name"]} ({seconds:.1f} s)', flush=True)
+            if verdict == 'not ok':
+                print(f'    {reason}', flush=True)
+    finally:
+        env.close()
+    if counts['not ok']:
+        print(f'Screens and logs: {folder}')
+    print(f'{counts["ok"]} passed, {counts["not ok"]} failed, '
+          f'{counts["skip"]} skipped')
+    return 1 if counts['not ok'] or not counts['ok'] else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

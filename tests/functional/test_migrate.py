@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A running guest moves between hosts; whatever goes wrong, it runs on.
+
+The refusals come first and share one source guest: each leaves it counting.
+The move at the end takes it away.
+"""
+
+import contextlib
+
+import hunt
+from netlab import PORT, SUBNET, NetLab
+from registry import expect_error, test
+from sevlib import check, wait_until
+from tamper import Proxy, cut_after, flip_in_packet
+
+# What query-migrate must say, and on which side.
+SENTENCES = {
+    'flipped': r'SEV.*(BAD_MEASUREMENT|MAC|tampered|authentic)',
+    'cut': r'(end|ended|closed|EOF|cut|short|incomplete|Unable to read)',
+    'untrusted': r'SEV: the target platform is not trusted',
+    'nosend': r'SEV.*NOSEND',
+    'other host': r'SEV.*sealed',
+}
+
+
+def interfere(env, edit):
+    """Migrate a guest through a proxy; (source's, target's) query-migrate."""
+    with env.booted() as source, env.target() as target:
+        proxy = Proxy(target.listen(source), edit)
+        info = source.migrate(proxy.uri)
+        there = target.wait_migration()
+        return info, there
+
+
+@test('refusal: a byte of a packet was flipped')
+def flipped(env):
+    info, there = interfere(env, flip_in_packet())
+    check(info['status'] == 'failed', f'the source says {info["status"]}')
+    expect_error(there, SENTENCES['flipped'])
+
+
+@test('refusal: the stream ends too early')
+def cut(env):
+    info, there = interfere(env, cut_after(30 << 20))
+    check(info['status'] == 'failed', f'the source says {info["status"]}')
+    expect_error(there, SENTENCES['cut'])
+
+
+@test('refusal: the target is no platform we trust')
+def untrusted(env):
+    with env.booted() as source, \
+            env.target('stranger', trusted=False) as target:
+        info = source.migrate(f'tcp:127.0.0.1:{target.listen(source)}')
+        expect_error(info, SENTENCES['untrusted'])
+
+
+@test('refusal: the policy has NOSEND')
+def nosend(env):
+    with env.booted(policy=0x9) as source, env.target(policy=0x9) as target:
+        port = target.listen(source)
+        try:
+            source.cmd('migrate', uri=f'tcp:127.0.0.1:{port}')
+        except Exception as error:      # refused at once is even better
+            info = dict(status='failed', **{'error-desc': str(error)})
+        else:
+            info = source.wait_migration()
+        expect_error(info, SENTENCES['nosend'])
+
+
+@test('cancel: a migration under way is called off', sev=False)
+def cancel(env):
+    with env.booted() as source, env.target() as target:
+        port = target.listen(source)
+        source.cmd('migrate-set-parameters', max_bandwidth=8 << 20)
+        source.cmd('migrate', uri=f'tcp:127.0.0.1:{port}')
+        wait_until('first megabytes', 20, lambda: source.migration().get(
+            'ram', {}).get('transferred', 0) > 2 << 20)
+        source.cmd('migrate_cancel')
+        info = source.wait_migration()
+        source.cmd('migrate-set-parameters', max_bandwidth=1 << 30)
+        check(info['status'] == 'cancelled', f'it ended {info["status"]}')
+
+
+@test('file: save, restore on the same host; not on another', sev=False)
+def save_restore(env):
+    image = env.lab.large('saved.image')
+    with env.booted(keep=False) as source:
+        source.cmd('stop')
+        info = source.migrate(f'file:{image}')
+        check(info['status'] == 'completed', f'save: {info}')
+        check(not env.lab.sev or not hunt.count(image, env.lab.needle()),
+              'the secret is in the file')
+        if env.lab.sev:
+            refused_elsewhere(env, image)
+        restored = env.start('restored', incoming='defer')
+        with contextlib.closing(restored):
+            restored.came_from = source
+            restored.cmd('migrate-incoming', uri=f'file:{image}',
+                         exit_on_error=False)
+            restored.wait_loaded()
+            restored.cmd('cont')
+            restored.wait_ticks(5)
+
+
+def refused_elsewhere(env, image):
+    other = env.start('other-host', 'b', incoming='defer')
+    with contextlib.closing(other):
+        other.cmd('migrate-incoming', uri=f'file:{image}', exit_on_error=False)
+        expect_error(other.wait_migration(), SENTENCES['other host'])
+
+
+@test('migrate: counter, memory and TCP survive; the stream is ciphertext',
+      sev=False)
+def migrate(env):
+    boot = dict(address=f'{SUBNET}.2/24', peer=f'{SUBNET}.1:{PORT}')
+    stream = env.lab.large('migration.stream')
+    with NetLab(env.lab.seed) as net, stream.open('wb') as record:
+        source = env.boot('source', net=net, boot=boot)
+        with env.target(net=net, boot=boot) as target:
+            proxy = Proxy(target.listen(source), record=record)
+            info = source.migrate(proxy.uri)
+            check(info['status'] == 'completed', f'it ended: {info}')
+            ticks = target.wait_ticks(10)
+            source.close()
+            peer = net.connections()
+            check(len(peer) == 1 and peer[0]['open'] and not peer[0]['bad'],
+                  f'the TCP peer saw {peer}')
+            check(ticks[-1][4] > 5, f'{ticks[-1][4]} records echoed')
+            record.flush()
+            hits = hunt.count(stream, env.lab.needle())
+            check(bool(hits) != env.lab.sev, f'{hits} hits in the stream')
+            check(not env.lab.sev or info['sev']['packets'] > 0,
+                  'no packets were counted')
+            second_hop(env, target, net, boot)
+
+
+def second_hop(env, source, net, boot):
+    """And back: host B sends what it received."""
+    with env.target('a', source='b', net=net, boot=boot) as target:
+        info = source.migrate(f'tcp:127.0.0.1:{target.listen(source)}')
+        check(info['status'] == 'completed', f'second move: {info}')
+        target.wait_ticks(5)
+
+
+@test('migrate: two processors', sev=False)
+def two_processors(env):
+    source = env.boot('smp', smp=2)
+    with env.target(smp=2) as target:
+        info = source.migrate(f'tcp:127.0.0.1:{target.listen(source)}')
+        check(info['status'] == 'completed', f'it ended: {info}')
+        target.wait_ticks(5)
+    source.close()

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A booted guest is sealed once; new guests start from it, each with its key."""
+
+import contextlib
+
+import compare
+import hunt
+from registry import expect_error, test
+from sevlib import check
+
+CLONES = 3
+
+
+def seal(env, guest, image):
+    guest.cmd('stop')
+    sealed_at = guest.sound_ticks()[-1][0]
+    capabilities = {'sev_template': True} if env.lab.sev else {}
+    info = guest.migrate(f'file:{image}', **capabilities)
+    check(info['status'] == 'completed', f'sealing: {info}')
+    return sealed_at
+
+
+@test('template: three clones, three keys, one memory', sev=False)
+def three_clones(env):
+    image = env.lab.large('template.image')
+    origin = env.boot('template')
+    with contextlib.closing(origin):
+        sealed_at = seal(env, origin, image)
+    hits = hunt.count(image, env.lab.needle())
+    check(bool(hits) != env.lab.sev, f'{hits} hits in the template')
+    before = image.stat().st_mtime_ns
+    clones = [env.start('clone', incoming=f'file:{image}')
+              for _ in range(CLONES)]
+    for clone in clones:
+        clone.wait_resumed()
+    for clone in clones:
+        ticks = clone.wait_ticks(5)
+        check(ticks[0][0] > sealed_at, f'it began at tick {ticks[0][0]}')
+        clone.cmd('stop')
+    check(image.stat().st_mtime_ns == before, 'a clone wrote to the template')
+    if env.lab.sev:
+        result = compare.ciphertext([clone.ram for clone in clones])
+        check(result['different'] >= 4096 and not result['same_random'],
+              f'pages of the clones: {result}')
+    for clone in clones:
+        clone.close()
+    if env.lab.sev:
+        refused(env, image)
+
+
+def refused(env, image):
+    """Another platform cannot open it; neither can another machine."""
+    other = env.start('other-host', 'b', incoming='defer')
+    with contextlib.closing(other):
+        other.cmd('migrate-incoming', uri=f'file:{image}', exit_on_error=False)
+        expect_error(other.wait_migration(), r'SEV.*sealed')
+    other = env.start('other-machine', incoming='defer', policy=0x3)
+    with contextlib.closing(other):
+        other.cmd('migrate-incoming', uri=f'file:{image}', exit_on_error=False)
+        expect_error(other.wait_migration(), r'SEV.*policy')
