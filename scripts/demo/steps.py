@@ -8,6 +8,7 @@ import hunt
 import measure
 import netlab
 from sevlib import ACTIVE, Failed
+from tamper import Proxy
 
 POLICY = 0x1            # no debugging; sending and key sharing allowed
 CLONES = 3
@@ -124,16 +125,20 @@ class Demo:
         target = self.start('target', self.host_b, net=self.net,
                             boot=dict(address=GUEST_ADDRESS, peer=PEER),
                             incoming='defer')
-        port = target.listen(source)
         source.wait_ticks(2)
         before = source.ticks()[-1]
-        report.doing(f'migrating at tick {before[0]}')
-        info = source.migrate(f'tcp:127.0.0.1:{port}')
+        stream = self.lab.large('migration.stream')
+        with stream.open('wb') as record:
+            wire = Proxy(target.listen(source), record=record)
+            report.doing(f'migrating at tick {before[0]}')
+            info = source.migrate(wire.uri)
+            wire.finish()
         if info['status'] != 'completed':
             raise Failed(f'migration {info["status"]}: '
                          f'{info.get("error-desc", "no reason given")}')
         ticks = target.wait_ticks(10)
         self.moved(info, before, ticks)
+        self.watched(stream)
         source.close()
         self.guest = target
 
@@ -160,6 +165,15 @@ class Demo:
             report.check(sev.get('packets', 0) > 0, 'it went by packets',
                          ', '.join(f'{k} {v}' for k, v in sev.items())
                          or 'query-migrate has no member "sev"')
+
+    def watched(self, stream):
+        """Everything that crossed the wire was recorded on the way."""
+        hits = hunt.count(stream, self.lab.needle())
+        self.report.number('hits_in_stream', hits)
+        if self.lab.sev:
+            self.report.check(hits == 0, 'the secret is not in the stream',
+                              f'{hits} hits in '
+                              f'{mb(stream.stat().st_size)} recorded')
 
     # --- 5 -----------------------------------------------------------------
 

@@ -26,6 +26,10 @@ class Proxy(threading.Thread):
     def uri(self):
         return f'tcp:127.0.0.1:{self.port}'
 
+    def finish(self):
+        """Wait until both ends have hung up: the record is complete then."""
+        self.join(20)
+
     def run(self):
         with self._listener:
             try:

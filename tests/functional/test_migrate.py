@@ -126,6 +126,7 @@ def migrate(env):
             check(len(peer) == 1 and peer[0]['open'] and not peer[0]['bad'],
                   f'the TCP peer saw {peer}')
             check(ticks[-1][4] > 5, f'{ticks[-1][4]} records echoed')
+            proxy.finish()
             record.flush()
             hits = hunt.count(stream, env.lab.needle())
             check(bool(hits) != env.lab.sev, f'{hits} hits in the stream')

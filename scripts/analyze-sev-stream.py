@@ -1,0 +1,236 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Read a recorded migration stream or a template: what SEV put into it.
+
+Prints every record (pages in short), then totals and what is wrong, if
+anything is: a record that does not decode or comes out of order, a page
+outside its block, an IV used twice, a packet that is no ciphertext.
+
+The exit code is 0 only if the stream is whole.  Format: see
+docs/interop/sev-record.md; this reader shares no code with the writer.
+"""
+
+import argparse
+import json
+import mmap
+import struct
+import sys
+import zlib
+
+MAGIC = b'SEVR'
+VERSION = 1
+HEADER = struct.Struct('>4sHHQ')
+PAGE, PACKET_HEADER = 4096, struct.Struct('<I16s32s')
+RUN = struct.Struct('>QQ')
+
+# Payload fields in order: a number, a blob, a text (a blob of ASCII).
+NUMBERS = ('policy', 'api-major', 'api-minor', 'build')
+LAYOUT = {
+    1: ('HELLO', [*NUMBERS, 'fingerprint:text']),
+    2: ('CERTS', ['pdh:blob', 'plat:blob', 'amd:blob']),
+    3: ('MANIFEST', ['layout', *NUMBERS, 'page-size', 'blocks', 'ram-bytes',
+                     'fingerprint:text', 'measurement:text', 'machine:text']),
+    4: ('SESSION', ['policy', 'handle', *NUMBERS[1:], 'measurement:text',
+                    'target:text', 'pdh:blob', 'session:blob']),
+    5: ('BLOCK', ['number', 'length', 'name:text']),
+    6: ('PAGES', ['block', 'count']),
+    7: ('STATE', ['block', 'offset', 'length', 'count']),
+    8: ('BREAK', []),
+    9: ('END', ['packets', 'private-pages']),
+}
+PAYLOAD_MAX = 16 + 64 * (8 + PACKET_HEADER.size + PAGE)
+
+# What may follow what; None is the beginning.
+FOLLOWS = {
+    None: ('HELLO', 'MANIFEST', 'SESSION'),
+    'HELLO': ('SESSION', 'BREAK'),
+    'MANIFEST': ('SESSION', 'BREAK'),
+    'SESSION': ('BLOCK', 'BREAK'),
+    'BLOCK': ('BLOCK', 'BREAK', 'PAGES', 'STATE'),
+    'PAGES': ('PAGES', 'BREAK', 'STATE', 'END'),
+    'BREAK': ('SESSION', 'BLOCK', 'PAGES', 'BREAK', 'STATE', 'END'),
+    'STATE': ('STATE', 'END', 'BREAK'),
+    'END': (),
+}
+
+
+class Wrong(Exception):
+    """The stream breaks a rule; the text says where and which."""
+
+
+class Cursor:
+    """A payload, read front to back."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, length):
+        if self.at + length > len(self.data):
+            raise Wrong(f'needs {length} bytes at {self.at}, '
+                        f'has {len(self.data) - self.at}')
+        self.at += length
+        return self.data[self.at - length:self.at]
+
+    def number(self):
+        return int.from_bytes(self.take(8), 'big')
+
+    def blob(self):
+        return self.take(self.number())
+
+    def field(self, kind):
+        if kind == 'text':
+            return self.blob().decode('ascii')
+        return self.blob() if kind == 'blob' else self.number()
+
+
+def records(view):
+    """(offset, type, payload) of every record; other bytes are QEMU's own."""
+    at = view.find(MAGIC)
+    while at >= 0:
+        if len(view) - at < HEADER.size:
+            return
+        _, version, kind, length = HEADER.unpack_from(view, at)
+        if version == VERSION and kind in LAYOUT and length <= PAYLOAD_MAX:
+            end = at + HEADER.size + length
+            if end > len(view):
+                raise Wrong(f'{LAYOUT[kind][0]} at {at} is cut short')
+            yield at, kind, view[at + HEADER.size:end]
+            at = view.find(MAGIC, end)
+        else:                           # four bytes of a page that look alike
+            at = view.find(MAGIC, at + 1)
+
+
+class Analysis:
+    """The rules of a stream, and what was seen."""
+
+    def __init__(self):
+        self.last, self.blocks, self.ivs = None, {}, set()
+        self.counts, self.wrong = {}, []
+        self.packets = self.again = self.private = self.weak = 0
+        self.sent, self.end = set(), None
+        self.identity = {}
+
+    def record(self, at, kind, payload):
+        name, fields = LAYOUT[kind]
+        self.counts[name] = self.counts.get(name, 0) + 1
+        if name not in FOLLOWS[self.last]:
+            raise Wrong(f'{name} at {at} after {self.last}')
+        self.last = name
+        cursor, values = Cursor(payload), {}
+        for field in fields:
+            label, _, form = field.partition(':')
+            values[label] = cursor.field(form)
+        handler = getattr(self, f'_{name.lower()}', None)
+        if handler:
+            handler(values, cursor)
+        if cursor.at != len(payload):
+            raise Wrong(f'{name} at {at}: {len(payload) - cursor.at} '
+                        'bytes too many')
+        return name, values
+
+    def _session(self, values, _cursor):
+        if len(values['session']) != 128:
+            raise Wrong(f'a session of {len(values["session"])} bytes')
+        self.identity = dict(
+            policy=values['policy'], target=values['target'],
+            api=f'{values["api-major"]}.{values["api-minor"]}')
+
+    def _block(self, values, _cursor):
+        if values['number'] != len(self.blocks):
+            raise Wrong(f'block {values["number"]} out of order')
+        self.blocks[values['number']] = values
+
+    def _inside(self, number, offset, length):
+        block = self.blocks.get(number)
+        if block is None or offset % PAGE or offset + length > block['length']:
+            raise Wrong(f'page {offset:#x} is not in block {number}')
+
+    def _pages(self, values, cursor):
+        for _ in range(values['count']):
+            offset = cursor.number()
+            self._inside(values['block'], offset, PAGE)
+            flags, iv, _mac = PACKET_HEADER.unpack(
+                cursor.take(PACKET_HEADER.size))
+            data = cursor.take(PAGE)
+            if flags:
+                self.wrong.append(f'flags {flags:#x} of page {offset:#x}')
+            if iv in self.ivs:
+                self.wrong.append(f'IV of page {offset:#x} was used before')
+            self.ivs.add(iv)
+            if len(zlib.compress(data, 1)) < PAGE:
+                self.weak += 1
+            page = (values['block'], offset)
+            self.again += page in self.sent
+            self.sent.add(page)
+            self.packets += 1
+
+    def _state(self, values, cursor):
+        self._inside(values['block'], values['offset'], values['length'])
+        last = values['offset']
+        for _ in range(values['count']):
+            offset, length = RUN.unpack(cursor.take(RUN.size))
+            end = values['offset'] + values['length']
+            if offset < last or not length or offset + length > end:
+                raise Wrong(f'run {offset:#x}+{length:#x} out of order')
+            last = offset + length
+            self.private += length // PAGE
+
+    def _end(self, values, _cursor):
+        self.end = values
+        for label, seen in (('packets', self.packets),
+                            ('private-pages', self.private)):
+            if values[label] != seen:
+                self.wrong.append(f'END says {values[label]} {label}, '
+                                  f'there are {seen}')
+
+    def finish(self):
+        if self.last is None:
+            self.wrong.append('there is no SEV record in it')
+        elif self.end is None:
+            self.wrong.append('there is no END record')
+        if self.weak:
+            self.wrong.append(f'{self.weak} packets are no ciphertext')
+
+    def result(self, size):
+        return dict(
+            bytes=size, records=self.counts, packets=self.packets,
+            sent_again=self.again, private_pages=self.private,
+            packet_bytes=self.packets * (PAGE + PACKET_HEADER.size),
+            blocks={b['name']: b['length'] for b in self.blocks.values()},
+            **self.identity, wrong=self.wrong)
+
+
+def short(values):
+    return ' '.join(
+        f'{k}={v.hex()[:16]}...[{len(v)}]' if isinstance(v, bytes) else
+        f'{k}={v:#x}' if k in ('policy', 'offset', 'length') else f'{k}={v}'
+        for k, v in values.items())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('stream', help='a file with a migration stream')
+    parser.add_argument('--json', action='store_true',
+                        help='the totals only, as JSON')
+    args = parser.parse_args()
+    analysis = Analysis()
+    with open(args.stream, 'rb') as f, \
+            mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        try:
+            for at, kind, payload in records(view):
+                name, values = analysis.record(at, kind, payload)
+                if not args.json:
+                    print(f'{at:#012x} {name:9}{short(values)}')
+        except (Wrong, UnicodeDecodeError) as error:
+            analysis.wrong.append(str(error))
+        analysis.finish()
+        result = analysis.result(len(view))
+    print(json.dumps(result, indent=2))
+    return 1 if analysis.wrong else 0
+
+
+if __name__ == '__main__':
+    try:
+        sys.exit(main())
+    except (OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
