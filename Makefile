@@ -1,38 +1,47 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The user's interface. 'make' prints what there is.
+# The user's interface; the work is in scripts/. 'make' prints what there is.
 
 -include config.mk
 
 BUILD ?= build
-PREFIX ?= /usr/local
-DESTDIR ?=
-QEMU_SOURCE ?=
-EXTRA_CONFIGURE ?=
+CONFIGURED_PREFIX ?= /usr/local
+PREFIX ?= $(CONFIGURED_PREFIX)
 JOBS ?= $(shell nproc)
 
 override BUILD := $(abspath $(BUILD))
-export BUILD PREFIX DESTDIR QEMU_SOURCE EXTRA_CONFIGURE JOBS P DROP V
+export BUILD CONFIGURED_PREFIX PREFIX DESTDIR QEMU_SOURCE EXTRA_CONFIGURE
+export JOBS F DROP V
 
 OVERLAY := scripts/overlay
 
 help:
-	@sed -n 's/^## //p; s/^\([a-z-]*\):.*## /  \1|/p' $(MAKEFILE_LIST) | \
-	    awk -F'|' 'NF > 1 { printf "%-18s %s\n", $$1, $$2; next } { print }'
+	@awk -f $(OVERLAY)/help.awk $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo "Variables: BUILD=DIR ($(BUILD)), PREFIX=DIR, DESTDIR=DIR, JOBS=N, V=1,"
-	@echo "QEMU_SOURCE=DIR|TARBALL|DSC instead of Debian's package, EXTRA_CONFIGURE=WORDS."
+	@echo "Variables: BUILD=DIR (now $(BUILD)), JOBS=N, V=1, PREFIX=DIR, DESTDIR=DIR,"
+	@echo "QEMU_SOURCE=DIR|TARBALL|DSC for another base, EXTRA_CONFIGURE=WORDS."
 
-##
+## See it work
+
+demo: build ## boot, measure, migrate and clone an encrypted guest
+	@$(OVERLAY)/deps.sh test
+	@tests/guest/build.sh
+	@$(OVERLAY)/as-root.sh scripts/demo/run.py --build "$(BUILD)"
+
+bench: build ## measure migration and clones against ordinary guests
+	@$(OVERLAY)/deps.sh test
+	@tests/guest/build.sh
+	@$(OVERLAY)/as-root.sh scripts/bench/run.py --build "$(BUILD)"
+
 ## Build
 
 deps: ## install the packages that are missing (root or sudo)
-	@$(OVERLAY)/deps.sh build run
+	@$(OVERLAY)/deps.sh build run test
 
-fetch: ## fetch and verify the base with apt, without touching the system
+fetch: ## fetch and verify the base with apt; nothing on the system changes
 	@$(OVERLAY)/deps.sh build
 	@$(OVERLAY)/fetch.sh --download-only
 
-patch: ## unpack the base, link the overlay, apply patches/series
+patch: ## unpack the base, link the overlay in, apply patches/series
 	@$(OVERLAY)/deps.sh build
 	@$(OVERLAY)/fetch.sh
 	@$(OVERLAY)/link.py
@@ -43,5 +52,60 @@ build: patch ## everything up to a working qemu-system-x86_64
 	@$(OVERLAY)/build.sh
 	@echo "  ready      $(BUILD)/obj/qemu-system-x86_64"
 
+install: build ## install it below DESTDIR and PREFIX
+	@$(OVERLAY)/install.sh
+
+## Test
+
+check: build ## all of the following; installs and builds what it needs
+	@$(OVERLAY)/deps.sh test
+	@tests/guest/build.sh
+	@$(OVERLAY)/as-root.sh $(OVERLAY)/check.py lint lib unit qtest functional
+
+check-lib: ## the chip's library alone, without QEMU, in seconds
+	@$(OVERLAY)/deps.sh build test
+	@$(OVERLAY)/check.py lib
+
+check-unit: build ## unit tests inside QEMU's build
+	@$(OVERLAY)/check.py unit
+
+check-qtest: build ## upstream's migration, boot and QMP tests, and ours
+	@$(OVERLAY)/check.py qtest
+
+check-functional: build ## real guests: boot, migrate, clone, tamper
+	@$(OVERLAY)/deps.sh test
+	@tests/guest/build.sh
+	@$(OVERLAY)/as-root.sh $(OVERLAY)/check.py functional
+
+lint: ## the house rules that a machine can check
+	@scripts/lint/lint.py
+
+lint-hook: ## run lint before every commit in this clone
+	@scripts/lint/install-hook.sh
+
+## Patches
+
+refresh: ## rewrite the patches; P=NAME.patch folds your edits of the tree into it
+	@$(OVERLAY)/series.py $(if $(P),fold $(P),refresh)
+
+diff: ## your edits of the tree that are in no patch yet
+	@$(OVERLAY)/series.py diff
+
+export: patch ## the whole overlay as one upstream-style series
+	@$(OVERLAY)/export.sh
+
+hooks-report: ## what the series does to upstream; fails above the budget
+	@$(OVERLAY)/hooks-report.py $(if $(RAISE),--raise)
+
+## Clean
+
+clean: ## remove objects, keep what was fetched and unpacked
+	rm -rf $(foreach part,obj lib stage export logs,"$(BUILD)/$(part)")
+
+distclean: ## remove the build directory and the choices of ./configure
+	rm -rf "$(BUILD)" config.mk
+
 .DEFAULT_GOAL := help
-.PHONY: help deps fetch patch build
+.PHONY: help demo bench deps fetch patch build install check check-lib \
+    check-unit check-qtest check-functional lint lint-hook refresh diff \
+    export hooks-report clean distclean

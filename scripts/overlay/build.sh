@@ -4,44 +4,16 @@
 #
 # usage: build.sh [NINJA TARGETS...]
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+. "$ROOT/scripts/overlay/meson-lib.sh"
 take_lock
 
-PREFIX=${PREFIX:-/usr/local}
+PREFIX=${CONFIGURED_PREFIX:-/usr/local}
 JOBS=${JOBS:-$(nproc)}
 NINJA=$(command -v ninja || command -v ninja-build) ||
     die "ninja is missing; install the package ninja-build."
 
 # Debian's firmware, found without -L. Relative: ours. QEMU looks in order.
 firmware_dirs="share/qemu share/qemu-firmware /usr/share/seabios /usr/share/qemu /usr/lib/ipxe/qemu /usr/share/OVMF /usr/share/ovmf"
-
-# --- meson -------------------------------------------------------------------
-
-# QEMU 10.0 wants meson 1.5. Where the system's is older, a newer one is taken
-# from the archive and unpacked into the build directory, for this build only.
-meson_is_new() {
-    PYTHONPATH=${1:-} "$PYTHON" -c '
-from importlib.metadata import version
-import sys
-sys.exit(tuple(int(x) for x in version("meson").split(".")[:2]) < (1, 5))' 2>/dev/null
-}
-
-private_meson() {
-    local suite site=$BUILD/meson/usr/lib/python3/dist-packages
-    if ! meson_is_new "$site"; then
-        rm -rf "$BUILD/meson" "$BUILD/meson.tmp"
-        mkdir -p "$BUILD/meson.tmp/deb"
-        for suite in $(awk '$1 == "base" { print $2 }' "$ROOT/upstream.lock"); do
-            (cd "$BUILD/meson.tmp/deb" &&
-             logged meson "$ROOT/scripts/overlay/apt.sh" "$suite" download "meson") && break
-        done
-        logged meson-unpack dpkg-deb -x "$BUILD"/meson.tmp/deb/*.deb "$BUILD/meson.tmp" ||
-            die "no meson 1.5 or newer: the system's is older and none could be fetched ($(tail -1 "$LOGS/meson.log" | cut -c1-160)); check the network and run the same command again."
-        mv "$BUILD/meson.tmp" "$BUILD/meson"
-        meson_is_new "$site" || die "the meson in the archive is older than 1.5; install a newer one for $PYTHON."
-        step meson "taken from the archive into the build directory"
-    fi
-    export PYTHONPATH=$site
-}
 
 # --- configure ---------------------------------------------------------------
 
@@ -102,18 +74,19 @@ configure() {
 link_firmware() {
     local dir
     for dir in $firmware_dirs; do
-        case $dir in
-            /*) [ -e "$OBJ/qemu-bundle$dir" ] || [ ! -d "$dir" ] || {
-                    mkdir -p "$OBJ/qemu-bundle$(dirname "$dir")"
-                    ln -sfn "$dir" "$OBJ/qemu-bundle$dir"
-                } ;;
-        esac
+        if [ -d "$OBJ/qemu-bundle$dir" ] && [ ! -L "$OBJ/qemu-bundle$dir" ]; then
+            find "$dir" -maxdepth 1 -type f -exec \
+                ln -sft "$OBJ/qemu-bundle$dir" {} + 2>/dev/null || true
+        elif [ -d "$dir" ] && [ "${dir#/}" != "$dir" ]; then
+            mkdir -p "$OBJ/qemu-bundle$(dirname "$dir")"
+            ln -sfn "$dir" "$OBJ/qemu-bundle$dir"
+        fi
     done
 }
 
 # --- build -------------------------------------------------------------------
 
-meson_is_new || private_meson
+find_meson
 configure
 link_firmware
 

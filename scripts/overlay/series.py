@@ -4,6 +4,7 @@
 
 usage: series.py apply          make the tree match the series
        series.py fold PATCH     put your edits in the tree into PATCH
+                                (F="path..." takes only those files' edits)
        series.py refresh        rewrite every patch against the base, no fuzz
        series.py diff           show edits of the tree not folded yet
        series.py check-clean    fail when there are any
@@ -335,6 +336,9 @@ def rewrite(fold_into=None):
     """Rewrite the series; edits of the tree go into fold_into."""
     names = series()
     edited = edits() if fold_into else []
+    chosen = os.environ.get("F", "").split()
+    if chosen:
+        edited = [path for path in edited if path in chosen]
     if fold_into and not re.match(r"\d{4}-.*\.patch$", fold_into):
         die(f"{fold_into} is no patch name; use NUMBER-words.patch.")
     if fold_into and not edited:
@@ -392,7 +396,7 @@ def main(command, *arguments):
         check_clean()
     elif command == "diff":
         for path in edits():
-            print(unified(path, read(os.path.join(APPLIED, path)),
+            print(unified(path, last_applied(path),
                           read(os.path.join(TREE, path))), end="")
     else:
         die(f"series.py has no command '{command}'.")
@@ -403,6 +407,8 @@ if __name__ == "__main__":
         sys.exit(__doc__)
     try:
         main(*sys.argv[1:])
+    except BrokenPipeError:
+        pass
     except OSError as problem:
         die(f"{problem.strerror} ({problem.filename}); free some space or "
             "choose another disk with 'make BUILD=DIR ...'.")

@@ -1,0 +1,206 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Run the tests and count them.
+
+usage: check.py SUITE...       lint lib unit qtest functional
+
+One line per test program with what its own tests said; the reasons of skips;
+last, alone on its line: 'N passed, N failed' and ', N skipped' when there are.
+Needs what 'make build' built. Logs are in $BUILD/logs/check.
+"""
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("BUILD", os.path.join(ROOT, "build"))
+OBJ = os.path.join(BUILD, "obj")
+LOGS = os.path.join(BUILD, "logs", "check")
+OVERLAY = os.path.join(ROOT, "scripts", "overlay")
+
+# Upstream's tests that our hooks could break, beside all of our own: the
+# migration of ordinary guests above all, then boot, tables, CPU models, QMP.
+UPSTREAM_QTESTS = """
+    migration-test bios-tables-test boot-order-test cdrom-test pxe-test
+    cpu-plug-test test-x86-cpuid-compat device-introspect-test q35-test
+    machine-none-test qmp-test qmp-cmd-test readconfig-test numa-test
+    vmgenid-test fw_cfg-test
+""".split()
+UPSTREAM_UNIT = ["test-vmstate", "test-interval-tree", "test-crypto-xts",
+                 "test-crypto-cipher", "check-qom-proplist"]
+
+
+class Count:
+    """What was counted so far, and why some of it was skipped."""
+
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.reasons = {}
+
+    def tap(self, lines, worked, why=""):
+        """Count the TAP lines of one program; its exit code when it has none."""
+        before = (self.passed, self.failed, self.skipped)
+        for line in lines:
+            skip = re.match(r"(?:ok|1\.\.0).*# *SKIP\S* *(.*)", line, re.I)
+            functional = re.match(r"skip \((.*)\) \S", line)
+            if skip or functional:
+                self.skip((skip or functional).group(1))
+            elif re.match(r"ok\b", line):
+                self.passed += 1
+            elif re.match(r"not ok\b", line):
+                self.failed += 1
+        passed, failed, skipped = (now - then for now, then in zip(
+            (self.passed, self.failed, self.skipped), before))
+        if worked and not passed + failed + skipped:
+            self.passed, passed = self.passed + 1, 1
+        if not worked and not failed:
+            self.failed, failed = self.failed + 1, 1
+            why = why or "ended badly"
+        return passed, failed, skipped, why
+
+    def skip(self, reason):
+        self.skipped += 1
+        reason = reason.strip() or "no reason given"
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
+
+
+def report(suite, name, counted, seconds, log=None):
+    passed, failed, skipped, why = counted
+    text = f"{passed} passed, {failed} failed"
+    if skipped:
+        text += f", {skipped} skipped"
+    print(f"{'not ok' if failed else 'ok':<6} {suite} {name}: {text}"
+          f" ({seconds:.0f} s)" + (f" [{why}]" if why and failed else ""))
+    if failed and log:
+        print(f"       {log}")
+    sys.stdout.flush()
+
+
+def run_program(count, suite, name, command, shown=r"not ok|    "):
+    """A program of ours that prints 'ok', 'not ok' and 'skip' lines."""
+    began, lines = time.monotonic(), []
+    log = os.path.join(LOGS, f"{suite}-{name}.log")
+    with open(log, "w", encoding="utf-8") as out, \
+            subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
+                             stderr=subprocess.STDOUT, errors="replace",
+                             stdin=subprocess.DEVNULL) as child:
+        for line in child.stdout:
+            out.write(line)
+            lines.append(line.rstrip("\n"))
+            if re.match(shown, line):
+                print("  " + line, end="", flush=True)
+    report(suite, name, count.tap(lines, child.returncode == 0),
+           time.monotonic() - began, log)
+
+
+def run_meson(count, suite, meson, build, names, slower=3):
+    """Test programs of a meson build, each counted from its own output."""
+    if not names:
+        count.skip(f"{suite}: there are no such tests yet")
+        return
+    jobs = os.environ.get("JOBS", str(os.cpu_count()))
+    log = os.path.join(LOGS, f"{suite}.log")
+    with open(log, "w", encoding="utf-8") as out:
+        done = subprocess.run(
+            [meson, "test", "-C", build, "--logbase", "check-" + suite,
+             "--num-processes", jobs, "-t", str(slower), "-q", *names],
+            stdout=out, stderr=subprocess.STDOUT, check=False,
+            stdin=subprocess.DEVNULL)
+    results = os.path.join(build, "meson-logs", f"check-{suite}.json")
+    seen = []
+    if os.path.exists(results) and os.path.getmtime(results) >= \
+            os.path.getctime(log) - 7200:
+        with open(results, encoding="utf-8") as file:
+            seen = [json.loads(line) for line in file if line.strip()]
+        os.unlink(results)
+    for test in seen:
+        text = test.get("stdout", "") + test.get("stderr", "")
+        name = test["name"].split(" / ")[-1].split(":")[-1].strip()
+        own = os.path.join(LOGS, f"{suite}-{name.replace('/', '-')}.log")
+        with open(own, "w", encoding="utf-8") as out:
+            out.write(text)
+        report(suite, name, count.tap(
+            test.get("stdout", "").splitlines(),
+            test["result"] in ("OK", "SKIP", "EXPECTEDFAIL"),
+            test["result"].lower()), test["duration"], own)
+    if not seen:
+        report(suite, "programs", count.tap([], False, "did not run"), 0, log)
+    elif done.returncode and not count.failed:
+        report(suite, "programs", count.tap([], False), 0, log)
+
+
+def listed(meson, build):
+    """(name, suites) of every test of a meson build."""
+    done = subprocess.run([meson, "introspect", "--tests", build],
+                          capture_output=True, text=True, check=True)
+    return [(test["name"], test["suite"]) for test in json.loads(done.stdout)]
+
+
+def suite_lint(count):
+    run_program(count, "lint", "rules",
+                [os.path.join(ROOT, "scripts/lint/lint.py")])
+
+
+def suite_lib(count):
+    if not os.path.exists(os.path.join(ROOT, "meson.build")):
+        count.skip("lib: there is no meson.build yet")
+        return
+    if subprocess.run([os.path.join(OVERLAY, "lib-build.sh")],
+                      check=False).returncode:
+        report("lib", "set-up", count.tap([], False), 0)
+        return
+    build = os.path.join(BUILD, "lib")
+    meson = os.path.join(build, "meson")
+    run_meson(count, "lib", meson, build,
+              [name for name, _ in listed(meson, build)])
+
+
+def suite_unit(count):
+    meson = os.path.join(OBJ, "pyvenv/bin/meson")
+    run_meson(count, "unit", meson, OBJ,
+              [name for name, _ in listed(meson, OBJ)
+               if name.startswith(("sev-", "psp-"))
+               or name in UPSTREAM_UNIT])
+
+
+def suite_qtest(count):
+    meson = os.path.join(OBJ, "pyvenv/bin/meson")
+    names = []
+    for name, _ in listed(meson, OBJ):
+        base = name.removeprefix("qtest-x86_64/")
+        if base != name and (base in UPSTREAM_QTESTS
+                             or base.startswith(("sev-", "psp-"))):
+            names.append(name)
+    run_meson(count, "qtest", meson, OBJ, names)
+
+
+def suite_functional(count):
+    run_program(count, "functional", "guests",
+                [sys.executable, os.path.join(ROOT, "tests/functional/run.py"),
+                 "--build", BUILD], shown="")
+
+
+SUITES = {"lint": suite_lint, "lib": suite_lib, "unit": suite_unit,
+          "qtest": suite_qtest, "functional": suite_functional}
+
+
+def main(arguments):
+    os.makedirs(LOGS, exist_ok=True)
+    count, began = Count(), time.monotonic()
+    for name in arguments:
+        SUITES[name](count)
+    for reason, times in sorted(count.reasons.items()):
+        print(f"skipped {times}: {reason}")
+    print(f"took {time.monotonic() - began:.0f} s, logs in {LOGS}")
+    print(f"{count.passed} passed, {count.failed} failed"
+          + (f", {count.skipped} skipped" if count.skipped else ""))
+    return 1 if count.failed or not count.passed else 0
+
+
+if __name__ == "__main__":
+    if not sys.argv[1:] or set(sys.argv[1:]) - set(SUITES):
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1:]))

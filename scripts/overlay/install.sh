@@ -1,0 +1,22 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Install to $DESTDIR$PREFIX. QEMU finds its files relative to the binary, so
+# a prefix other than the configured one is a move, not a rebuild.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+take_lock
+
+configured=$(sed -n 's/^--prefix=//p' "$OBJ/.overlay-configured")
+stage=$BUILD/stage
+target=${DESTDIR:-}$PREFIX
+rm -rf "$stage"
+logged install env DESTDIR="$stage" "$OBJ/pyvenv/bin/meson" install -C "$OBJ" --no-rebuild ||
+    die "the install step failed ($(tail -1 "$LOGS/install.log" | cut -c1-160)); see $LOGS/install.log."
+mkdir -p "$target" 2>/dev/null && [ -w "$target" ] ||
+    die "cannot write to $target; run 'make install' as root or choose DESTDIR= or PREFIX=."
+cp -a "$stage$configured/." "$target/" || disk_full
+# /var and /etc, when meson put some outside the prefix.
+rm -rf "${stage:?}$configured"
+find "$stage" -type d -empty -delete 2>/dev/null || true
+if [ -d "$stage" ]; then cp -a "$stage/." "${DESTDIR:-}/"; fi
+rm -rf "$stage"
+step install "$target/bin/qemu-system-x86_64"

@@ -1,0 +1,22 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Set up $BUILD/lib: the chip's library and its unit tests, without QEMU.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+. "$ROOT/scripts/overlay/meson-lib.sh"
+take_lock
+find_meson
+
+if [ ! -e "$BUILD/lib/build.ninja" ]; then
+    rm -rf "${BUILD:?}/lib"
+    logged lib-setup meson setup "$BUILD/lib" "$ROOT" ||
+        die "the library cannot be configured ($(grep -m1 ERROR "$LOGS/lib-setup.log" | cut -c1-160)); see $LOGS/lib-setup.log."
+fi
+cat > "$BUILD/lib/meson.new" <<WRAPPER
+#!/bin/sh
+PYTHONPATH='${PYTHONPATH:-}' exec '$PYTHON' -c 'import sys
+from mesonbuild import mesonmain
+sys.argv[0] = "meson"
+sys.exit(mesonmain.main())' "\$@"
+WRAPPER
+chmod +x "$BUILD/lib/meson.new"
+mv "$BUILD/lib/meson.new" "$BUILD/lib/meson"
