@@ -12,6 +12,7 @@
 #include "exec/ram_addr.h"
 #include "exec/tb-flush.h"
 #include "hw/psp/psp-memory.h"
+#include "qemu/lockable.h"
 #include "qemu/madvise.h"
 #include "system/runstate.h"
 #include "system/system.h"

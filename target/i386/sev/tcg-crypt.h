@@ -25,27 +25,6 @@
  */
 extern uint64_t sev_tcg_cbit;
 
-#else
-#define sev_tcg_cbit UINT64_C(0)
-#endif
-
-static inline bool sev_tcg_active(void)
-{
-    return unlikely(sev_tcg_cbit != 0);
-}
-
-/*
- * The address and permission bits of a page-table entry or CR3, without the
- * C-bit; *@is_private becomes its value.
- */
-static inline uint64_t sev_tcg_strip(uint64_t entry, bool *is_private)
-{
-    *is_private = entry & sev_tcg_cbit;
-    return entry & ~sev_tcg_cbit;
-}
-
-#ifndef CONFIG_USER_ONLY
-
 /*
  * After a successful walk: what tlb_set_page_with_attrs() would do, for a
  * page that the guest mapped private or shared.
@@ -55,7 +34,7 @@ void sev_tcg_set_page(CPUState *cs, vaddr addr, hwaddr paddr, bool is_private,
                       vaddr page_size);
 
 /* Third address space and CPU features of a vCPU of an SEV guest. */
-bool sev_tcg_cpu_realize(CPUState *cs, Error **errp);
+void sev_tcg_cpu_realize(CPUState *cs);
 
 /* Change what CPUID leaf @index reports, if SEV has a say in it. */
 void sev_tcg_cpuid(uint32_t index, uint32_t *eax, uint32_t *ebx,
@@ -65,8 +44,58 @@ void sev_tcg_cpuid(uint32_t index, uint32_t *eax, uint32_t *ebx,
 bool sev_tcg_rdmsr(CPUX86State *env, uint64_t *val);
 bool sev_tcg_wrmsr(CPUX86State *env, uint64_t val);
 
-/* VMMCALL: true when it was a hypercall and RAX has the answer. */
-bool sev_tcg_vmmcall(CPUX86State *env);
+/* VMMCALL by an SEV guest: a hypercall, RAX has the answer. */
+void sev_tcg_vmmcall(CPUX86State *env);
 
-#endif /* !CONFIG_USER_ONLY */
+#else
+
+#define sev_tcg_cbit UINT64_C(0)
+
+static inline void sev_tcg_set_page(CPUState *cs, vaddr addr, hwaddr paddr,
+                                    bool is_private, int prot,
+                                    MMUAccessType access, int mmu_idx,
+                                    vaddr page_size)
+{
+}
+
+static inline void sev_tcg_cpu_realize(CPUState *cs)
+{
+}
+
+static inline void sev_tcg_cpuid(uint32_t index, uint32_t *eax, uint32_t *ebx,
+                                 uint32_t *ecx, uint32_t *edx)
+{
+}
+
+static inline bool sev_tcg_rdmsr(CPUX86State *env, uint64_t *val)
+{
+    return false;
+}
+
+static inline bool sev_tcg_wrmsr(CPUX86State *env, uint64_t val)
+{
+    return false;
+}
+
+static inline void sev_tcg_vmmcall(CPUX86State *env)
+{
+}
+
+#endif
+
+static inline bool sev_tcg_active(void)
+{
+    return unlikely(sev_tcg_cbit != 0);
+}
+
+/*
+ * A page-table entry without its C-bit; *@is_private becomes the C-bit.
+ * CR3 has one too, of no consequence: page walks are always private.
+ */
+static inline uint64_t sev_tcg_strip(uint64_t entry, bool *is_private)
+{
+    *is_private = entry & sev_tcg_cbit;
+    return entry & ~sev_tcg_cbit;
+}
+
 #endif /* TARGET_I386_SEV_TCG_CRYPT_H */

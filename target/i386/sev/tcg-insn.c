@@ -90,13 +90,10 @@ static int64_t map_gpa_range(hwaddr gpa, uint64_t npages, uint64_t attrs)
     return 0;
 }
 
-bool sev_tcg_vmmcall(CPUX86State *env)
+void sev_tcg_vmmcall(CPUX86State *env)
 {
     int64_t ret;
 
-    if (!sev_tcg_active()) {
-        return false;
-    }
     if (env->hflags & HF_CPL_MASK) {
         ret = -KVM_EPERM;
     } else if (env->regs[R_EAX] == KVM_HC_MAP_GPA_RANGE) {
@@ -106,7 +103,6 @@ bool sev_tcg_vmmcall(CPUX86State *env)
         ret = -KVM_ENOSYS;
     }
     env->regs[R_EAX] = ret;
-    return true;
 }
 
 void sev_tcg_cpuid(uint32_t index, uint32_t *eax, uint32_t *ebx,

@@ -111,10 +111,13 @@ void sev_tcg_set_page(CPUState *cs, vaddr addr, hwaddr paddr, bool is_private,
              unlikely(!(sev_page_state(fill.map, fill.page) & fill.want)));
 }
 
-bool sev_tcg_cpu_realize(CPUState *cs, Error **errp)
+void sev_tcg_cpu_realize(CPUState *cs)
 {
     CPUX86State *env = cpu_env(cs);
 
+    if (!sev_tcg_active()) {
+        return;
+    }
     if (!(env->features[FEAT_1_ECX] & CPUID_EXT_RDRAND)) {
         /* Linux' sev_verify_cbit() executes it without a look at CPUID */
         warn_report_once("SEV guests need RDRAND, which this CPU model lacks: "
@@ -123,5 +126,4 @@ bool sev_tcg_cpu_realize(CPUState *cs, Error **errp)
     }
     cs->num_ases = X86ASIdx_SEV + 1;
     cpu_address_space_init(cs, X86ASIdx_SEV, "cpu-sev", sev_cache_root());
-    return true;
 }

@@ -1,0 +1,138 @@
+/*
+ * Platform certificates: ours, and whether another platform's are good.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include <linux/psp-sev.h>
+#include "cpu.h"
+#include "target/i386/sev.h"
+#include "backend.h"
+#include "hw/psp/psp-chain.h"
+#include "transfer.h"
+#include "trace.h"
+
+void sev_platform_certs_clear(SevPlatformCerts *certs)
+{
+    g_clear_pointer(&certs->pdh, g_free);
+    g_clear_pointer(&certs->plat, g_free);
+    g_clear_pointer(&certs->amd, g_free);
+    certs->pdh_len = certs->plat_len = certs->amd_len = 0;
+}
+
+bool sev_platform_certs(SevPlatformCerts *certs, Error **errp)
+{
+    struct sev_user_data_pdh_cert_export export = {};
+    int fw_error = 0;
+
+    sev_platform_certs_clear(certs);
+    if (!sev_platform_cmd(SEV_PDH_CERT_EXPORT, &export, &fw_error) ||
+        fw_error != SEV_RET_INVALID_LEN) {
+        error_setg(errp, "SEV: cannot learn the length of the platform's "
+                   "certificates: %s", sev_fw_error_str(fw_error));
+        return false;
+    }
+    certs->pdh_len = export.pdh_cert_len;
+    certs->pdh = g_malloc(certs->pdh_len);
+    certs->plat_len = export.cert_chain_len;
+    certs->plat = g_malloc(certs->plat_len);
+    export.pdh_cert_address = (uintptr_t)certs->pdh;
+    export.cert_chain_address = (uintptr_t)certs->plat;
+    if (sev_platform_cmd(SEV_PDH_CERT_EXPORT, &export, &fw_error)) {
+        error_setg(errp, "SEV: PDH_CERT_EXPORT failed: %s",
+                   sev_fw_error_str(fw_error));
+        return false;
+    }
+    return sev_backend_amd_chain(&certs->amd, &certs->amd_len, errp);
+}
+
+char *sev_certs_fingerprint(const SevPlatformCerts *certs, Error **errp)
+{
+    g_autoptr(GError) err = NULL;
+    char *hex = psp_fingerprint(certs->pdh, certs->pdh_len, &err);
+
+    if (!hex) {
+        error_setg(errp, "SEV: PDH certificate: %s", err->message);
+    }
+    return hex;
+}
+
+static PspChain certs_chain(const SevPlatformCerts *c)
+{
+    return (PspChain) {
+        .pdh = c->pdh, .pdh_len = c->pdh_len,
+        .plat = c->plat, .plat_len = c->plat_len,
+        .amd = c->amd, .amd_len = c->amd_len,
+    };
+}
+
+static bool refused(const char *reason)
+{
+    trace_sev_certs_refused(reason);
+    return false;
+}
+
+/* A root that the operator, or this host's own chip, put there. */
+static bool chain_trusted(const PspChain *chain, Error **errp)
+{
+    g_autofree char *identity = sev_backend_identity_dir();
+    g_autofree char *dir = g_build_filename(identity, "roots", NULL);
+    g_autoptr(PspRoots) roots = psp_roots_new();
+    g_autoptr(GError) err = NULL;
+
+    if (!psp_roots_add_dir(roots, dir, &err)) {
+        error_setg(errp, "SEV: trusted roots: %s", err->message);
+        return refused("roots");
+    }
+    if (!psp_chain_verify(chain, roots, NULL, &err)) {
+        error_setg(errp, "SEV: the target platform is not trusted: %s",
+                   err->message);
+        error_append_hint(errp, "Trusted are AMD's roots and the certificates "
+                          "in '%s' (%zu roots).\n", dir,
+                          psp_roots_count(roots));
+        return refused("chain");
+    }
+    return true;
+}
+
+static bool chain_fits_policy(const PspChain *chain, Error **errp)
+{
+    g_auto(SevGuestIdentity) id = {};
+    g_auto(SevPlatformCerts) own = {};
+    PspChain own_chain;
+    uint8_t major, minor;
+
+    sev_guest_identity(&id);
+    if (!psp_chain_api(chain, &major, &minor)) {
+        error_setg(errp, "SEV: the target's PEK certificate names no API");
+        return refused("api");
+    }
+    if (major < PSP_POLICY_API_MAJOR(id.policy) ||
+        (major == PSP_POLICY_API_MAJOR(id.policy) &&
+         minor < PSP_POLICY_API_MINOR(id.policy))) {
+        error_setg(errp, "SEV: the guest's policy asks for API %u.%u or newer,"
+                   " the target has %u.%u", PSP_POLICY_API_MAJOR(id.policy),
+                   PSP_POLICY_API_MINOR(id.policy), major, minor);
+        return refused("api");
+    }
+    if (!(id.policy & SEV_POLICY_DOMAIN)) {
+        return true;
+    }
+    if (!sev_platform_certs(&own, errp)) {
+        return false;
+    }
+    own_chain = certs_chain(&own);
+    if (!psp_chain_same_owner(chain, &own_chain)) {
+        error_setg(errp, "SEV: the guest's policy keeps it in its owner's "
+                   "domain (DOMAIN), the target has another owner (OCA)");
+        return refused("domain");
+    }
+    return true;
+}
+
+bool sev_certs_trusted(const SevPlatformCerts *target, Error **errp)
+{
+    PspChain chain = certs_chain(target);
+
+    return chain_trusted(&chain, errp) && chain_fits_policy(&chain, errp);
+}

@@ -1,0 +1,35 @@
+/*
+ * The sev-guest object, for the rest of the overlay.
+ *
+ * Implemented in sev-guest.c.inc, which is part of upstream's sev.c because
+ * SevGuestState is private to it.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TARGET_I386_SEV_SEV_GUEST_H
+#define TARGET_I386_SEV_SEV_GUEST_H
+
+#include "qapi/qapi-types-misc-target.h"
+#include "transfer.h"
+
+/* The state of this VM's guest; UNINIT when it is no SEV guest. */
+SevState sev_guest_state(void);
+void sev_guest_set_state(SevState state);
+
+/* A received guest is what its sender said it is. */
+void sev_guest_adopt(const SevGuestIdentity *id);
+
+/* TCG's part of class hook tcg_init: see confidential-guest-support.h. */
+int sev_common_tcg_init(ConfidentialGuestSupport *cgs, Error **errp);
+
+/* Is this a launch that LAUNCH_FINISH has yet to end? */
+bool sev_guest_unlaunched(void);
+
+/* LAUNCH_FINISH has succeeded: this guest can be migrated, or says why not */
+void sev_guest_launched(Error **blocker, Error **errp);
+
+/* query-sev-capabilities without SEV hardware; NULL: ask the hardware. */
+bool sev_capabilities_software(void);
+SevCapability *sev_software_capabilities(Error **errp);
+
+#endif /* TARGET_I386_SEV_SEV_GUEST_H */

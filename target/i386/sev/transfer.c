@@ -1,0 +1,202 @@
+/*
+ * One SEV guest's pages and packets: SEND_* and RECEIVE_* through the seam.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include <linux/kvm.h>
+#include <linux/psp-sev.h>
+#include "cpu.h"
+#include "backend.h"
+#include "guest-page.h"
+#include "sev-guest.h"
+#include "trace.h"
+
+void sev_guest_identity_clear(SevGuestIdentity *id)
+{
+    g_clear_pointer(&id->measurement, g_free);
+}
+
+/* "SEND_START: Policy is not allowed (7)" */
+static bool fw_failed(Error **errp, const char *cmd, int ret, int fw_error)
+{
+    if (fw_error) {
+        error_setg(errp, "SEV: the secure processor refuses %s: %s (%d)", cmd,
+                   sev_fw_error_str(fw_error), fw_error);
+    } else {
+        error_setg_errno(errp, -ret, "SEV: %s failed", cmd);
+    }
+    return false;
+}
+
+static bool in_state(SevState state, const char *cmd, Error **errp)
+{
+    SevState now = sev_guest_state();
+
+    if (now != state) {
+        error_setg(errp, "SEV: %s needs a guest in state '%s', it is in '%s'",
+                   cmd, SevState_str(state), SevState_str(now));
+        return false;
+    }
+    return true;
+}
+
+/* A command without arguments that moves the guest to @next. */
+static bool finish(int cmd, const char *name, SevState from, SevState next,
+                   Error **errp)
+{
+    int fw_error = 0, ret;
+
+    if (!in_state(from, name, errp)) {
+        return false;
+    }
+    ret = sev_guest_cmd(cmd, NULL, &fw_error);
+    if (ret) {
+        return fw_failed(errp, name, ret, fw_error);
+    }
+    sev_guest_set_state(next);
+    return true;
+}
+
+/* --- Source -------------------------------------------------------------- */
+
+bool sev_send_start(const SevPlatformCerts *target, uint8_t *session,
+                    Error **errp)
+{
+    struct kvm_sev_send_start start = {
+        .pdh_cert_uaddr = (uintptr_t)target->pdh,
+        .pdh_cert_len = target->pdh_len,
+        .plat_certs_uaddr = (uintptr_t)target->plat,
+        .plat_certs_len = target->plat_len,
+        .amd_certs_uaddr = (uintptr_t)target->amd,
+        .amd_certs_len = target->amd_len,
+        .session_uaddr = (uintptr_t)session,
+        .session_len = SEV_SESSION_LEN,
+    };
+    int fw_error = 0, ret;
+
+    if (!in_state(SEV_STATE_RUNNING, "SEND_START", errp)) {
+        return false;
+    }
+    ret = sev_guest_cmd(KVM_SEV_SEND_START, &start, &fw_error);
+    if (ret) {
+        return fw_failed(errp, "SEND_START", ret, fw_error);
+    }
+    sev_guest_set_state(SEV_STATE_SEND_UPDATE);
+    trace_sev_send_start(start.policy);
+    return true;
+}
+
+SevPageResult sev_send_page(const SevPage *page, SevPacket *packet,
+                            Error **errp)
+{
+    uint8_t *bytes = sev_page_bytes(page);
+    struct kvm_sev_send_update_data update = {
+        .hdr_uaddr = (uintptr_t)packet->hdr,
+        .hdr_len = sizeof(packet->hdr),
+        .guest_uaddr = (uintptr_t)bytes,
+        .guest_len = TARGET_PAGE_SIZE,
+        .trans_uaddr = (uintptr_t)packet->data,
+        .trans_len = sizeof(packet->data),
+    };
+    int fw_error = 0, ret;
+
+    if (!bytes) {
+        error_setg(errp, "SEV: block '%s' has no page at offset 0x"
+                   RAM_ADDR_FMT, page->rb->idstr, page->offset);
+        return SEV_PAGE_FAILED;
+    }
+    if (!sev_page_is_private(page->rb, page->offset)) {
+        return SEV_PAGE_SHARED;
+    }
+    ret = sev_guest_cmd(KVM_SEV_SEND_UPDATE_DATA, &update, &fw_error);
+    if (ret) {
+        fw_failed(errp, "SEND_UPDATE_DATA", ret, fw_error);
+        return SEV_PAGE_FAILED;
+    }
+    /*
+     * It may have changed sides under the command.  Then the packet is worth
+     * nothing, and the page is dirty and will be sent as what it is now.
+     */
+    if (!sev_page_is_private(page->rb, page->offset)) {
+        return SEV_PAGE_SHARED;
+    }
+    return SEV_PAGE_SENT;
+}
+
+bool sev_send_finish(Error **errp)
+{
+    return finish(KVM_SEV_SEND_FINISH, "SEND_FINISH", SEV_STATE_SEND_UPDATE,
+                  SEV_STATE_UNINIT, errp);
+}
+
+bool sev_send_cancel(Error **errp)
+{
+    return finish(KVM_SEV_SEND_CANCEL, "SEND_CANCEL", SEV_STATE_SEND_UPDATE,
+                  SEV_STATE_RUNNING, errp);
+}
+
+/* --- Target -------------------------------------------------------------- */
+
+bool sev_receive_start(const SevGuestIdentity *id,
+                       const uint8_t *pdh, size_t pdh_len,
+                       const uint8_t *session, size_t session_len,
+                       Error **errp)
+{
+    struct kvm_sev_receive_start start = {
+        .policy = id->policy,
+        .pdh_uaddr = (uintptr_t)pdh,
+        .pdh_len = pdh_len,
+        .session_uaddr = (uintptr_t)session,
+        .session_len = session_len,
+    };
+    int fw_error = 0, ret;
+
+    if (!in_state(SEV_STATE_UNINIT, "RECEIVE_START", errp)) {
+        return false;
+    }
+    ret = sev_guest_cmd(KVM_SEV_RECEIVE_START, &start, &fw_error);
+    if (ret) {
+        return fw_failed(errp, "RECEIVE_START", ret, fw_error);
+    }
+    sev_guest_adopt(id);
+    sev_guest_set_state(SEV_STATE_RECEIVE_UPDATE);
+    trace_sev_receive_start(id->policy);
+    return true;
+}
+
+bool sev_receive_page(const SevPage *page, const SevPacket *packet,
+                      Error **errp)
+{
+    uint8_t *bytes = sev_page_bytes(page);
+    struct kvm_sev_receive_update_data update = {
+        .hdr_uaddr = (uintptr_t)packet->hdr,
+        .hdr_len = sizeof(packet->hdr),
+        .guest_uaddr = (uintptr_t)bytes,
+        .guest_len = TARGET_PAGE_SIZE,
+        .trans_uaddr = (uintptr_t)packet->data,
+        .trans_len = sizeof(packet->data),
+    };
+    int fw_error = 0, ret;
+
+    if (!bytes) {
+        error_setg(errp, "SEV: block '%s' has no page at offset 0x"
+                   RAM_ADDR_FMT, page->rb->idstr, page->offset);
+        return false;
+    }
+    ret = sev_guest_cmd(KVM_SEV_RECEIVE_UPDATE_DATA, &update, &fw_error);
+    if (ret && fw_error == SEV_RET_BAD_MEASUREMENT) {
+        error_setg(errp, "SEV: the packet for block '%s' offset 0x"
+                   RAM_ADDR_FMT " fails its MAC: it was changed on the way, "
+                   "or belongs to another session", page->rb->idstr,
+                   page->offset);
+        return false;
+    }
+    return !ret || fw_failed(errp, "RECEIVE_UPDATE_DATA", ret, fw_error);
+}
+
+bool sev_receive_finish(Error **errp)
+{
+    return finish(KVM_SEV_RECEIVE_FINISH, "RECEIVE_FINISH",
+                  SEV_STATE_RECEIVE_UPDATE, SEV_STATE_RUNNING, errp);
+}
