@@ -70,7 +70,7 @@ def main():
                         not args.no_sev, args.kernel) as lab, \
                 netlab.NetLab(lab.seed) as net:
             steps.Demo(lab, net, report).run()
-    except sevlib.Failed as error:
+    except (sevlib.Failed, RuntimeError) as error:
         report.check(False, 'the demonstration ran to its end', error)
     except KeyboardInterrupt as signalled:
         report.check(False, 'the demonstration ran to its end',

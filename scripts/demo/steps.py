@@ -7,7 +7,8 @@ import compare
 import hunt
 import measure
 import netlab
-from sevlib import ACTIVE, Failed
+from sevlib import ACTIVE
+from verdict import Failed
 from tamper import Proxy
 
 POLICY = 0x1            # no debugging; sending and key sharing allowed

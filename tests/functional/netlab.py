@@ -71,7 +71,9 @@ class NetLab:
             theirs.close()
         try:
             if not self._control.recv(6):
-                raise RuntimeError(self._process.stderr.read().strip())
+                said = self._process.stderr.read().strip().splitlines()
+                raise RuntimeError('no network namespace with a bridge; run '
+                                   f'this as root ({said[-1] if said else ""})')
         except BaseException:
             self.__exit__()
             raise

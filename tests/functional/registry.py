@@ -2,9 +2,11 @@
 """Tests by name, and what they may share: a booted guest that still runs."""
 
 import contextlib
+import re
 import shutil
 
-from sevlib import Lab, Skip, check
+from sevlib import Lab
+from verdict import Skip, check
 
 TESTS = []
 
@@ -106,7 +108,6 @@ def run_one(entry, env):
 
 def expect_error(info, pattern):
     """The migration must have failed with the sentence agreed on."""
-    import re
     check(info['status'] == 'failed',
           f'the migration ended as "{info["status"]}"')
     said = info.get('error-desc', '')

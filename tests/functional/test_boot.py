@@ -4,7 +4,8 @@
 import hunt
 import measure
 from registry import test
-from sevlib import ACTIVE, check
+from sevlib import ACTIVE
+from verdict import Skip, check
 
 POLICY = 0x1
 
@@ -89,7 +90,6 @@ def reboot(env):
 
 @test('boot: Linux 6.12', slow=True, sev=False)
 def linux_6_12(env):
-    from sevlib import Skip
     kernel = env.lab.kernel
     env.lab.kernel = kernel.parent / 'trixie'
     try:

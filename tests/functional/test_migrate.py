@@ -10,7 +10,7 @@ import contextlib
 import hunt
 from netlab import PORT, SUBNET, NetLab
 from registry import expect_error, test
-from sevlib import check, wait_until
+from verdict import check, wait_until
 from tamper import Proxy, cut_after, flip_in_packet
 
 # What query-migrate must say, and on which side.

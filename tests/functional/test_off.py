@@ -4,7 +4,7 @@
 import hashlib
 
 from registry import test
-from sevlib import Skip, check, wait_until
+from verdict import Skip, check, wait_until
 
 # A machine that has not run: the stream then depends on the binary alone.
 STILL = ['-S', '-nodefaults', '-no-user-config', '-accel', 'tcg',

@@ -6,7 +6,7 @@ import contextlib
 import compare
 import hunt
 from registry import expect_error, test
-from sevlib import check
+from verdict import check
 
 CLONES = 3
 

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How a check ends, and how long anything may take."""
+
+import time
+
+BOOT_LIMIT = 120        # seconds; each wait has a limit, none is infinite
+MIGRATE_LIMIT = 120
+TICK_LIMIT = 30
+
+
+class Failed(Exception):
+    """A check did not hold; the text is the sentence to print."""
+
+
+class Skip(Exception):
+    """This machine or build cannot run the test; the text says why."""
+
+
+def check(condition, sentence):
+    if not condition:
+        raise Failed(sentence)
+
+
+def wait_until(what, limit, probe, pause=0.02):
+    """Call @probe until it returns something true; return that."""
+    end = time.monotonic() + limit
+    while True:
+        found = probe()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise Failed(f'no {what} within {limit} seconds')
+        time.sleep(pause)
