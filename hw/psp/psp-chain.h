@@ -26,6 +26,7 @@ typedef struct PspChain {
 /* A set of trusted ARKs. */
 typedef struct PspRoots PspRoots;
 PspRoots *psp_roots_new(void);          /* AMD's own, by SHA-256 of the ARK */
+PspRoots *psp_roots_new_empty(void);
 void psp_roots_free(PspRoots *roots);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PspRoots, psp_roots_free)
 bool psp_roots_add(PspRoots *roots, const char *name, const void *ark,
@@ -42,10 +43,26 @@ size_t psp_roots_count(const PspRoots *roots);
  */
 bool psp_chain_verify(const PspChain *chain, const PspRoots *roots,
                       char **root_name, GError **error);
+/*
+ * The roots whose platforms SEND_START takes for authentic (policy bit SEV),
+ * besides the chip's own ARK.  Until this is called, AMD's own.  Takes over
+ * @roots; NULL stands for none.  A real chip has AMD's root in its ROM.
+ */
+void psp_platform_trust(PspPlatform *psp, PspRoots *roots);
+
 /* Do both platforms have the same owner (OCA public key)? */
 bool psp_chain_same_owner(const PspChain *a, const PspChain *b);
 /* The API version the platform's PEK carries. */
 bool psp_chain_api(const PspChain *chain, uint8_t *major, uint8_t *minor);
+
+/*
+ * The same, link by link, for people: calls @report for each of the seven
+ * links, in the order root to PDH, and goes on after a failure.  Returns
+ * whether all are good.
+ */
+typedef void (*PspChainReport)(const char *link, bool ok, void *opaque);
+bool psp_chain_explain(const PspChain *chain, const PspRoots *roots,
+                       PspChainReport report, void *opaque);
 
 /* SHA-256 of the PDH certificate's public key, 64 hex digits; caller frees. */
 char *psp_fingerprint(const void *cert, size_t len, GError **error);

@@ -1,0 +1,200 @@
+/*
+ * The platform: created, initialised from its persistent area, shut down.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "platform.h"
+
+#include <string.h>
+
+G_DEFINE_QUARK(psp-error-quark, psp_error)
+
+/* --- Last error ---------------------------------------------------------- */
+
+static GPrivate psp_last_error_key = G_PRIVATE_INIT(g_free);
+
+void psp_set_last_error(GError *error)
+{
+    g_private_replace(&psp_last_error_key,
+                      error ? g_strdup(error->message) : NULL);
+    g_clear_error(&error);
+}
+
+const char *psp_last_error(void)
+{
+    return g_private_get(&psp_last_error_key);
+}
+
+/* --- Life ---------------------------------------------------------------- */
+
+/* Does the crypto library do all we need?  Some policies forbid ciphers. */
+static bool psp_crypto_works(void)
+{
+    const uint8_t key[PSP_XTS_KEY_LEN] = { 1 };
+    PspXts *xts = psp_xts_new(key);
+
+    psp_xts_free(xts);
+    return xts != NULL;
+}
+
+PspPlatform *psp_platform_new(const PspHost *host, void *opaque,
+                              GError **error)
+{
+    PspPlatform *psp;
+
+    if (!psp_crypto_works()) {
+        g_set_error(error, PSP_ERROR, PSP_ERROR_CRYPTO,
+                    "gnutls does not offer AES-128-XTS");
+        return NULL;
+    }
+    psp = g_new0(PspPlatform, 1);
+    psp->host = host;
+    psp->opaque = opaque;
+    psp->rng.fill = host->random;
+    psp->rng.opaque = opaque;
+    psp->roots = psp_roots_new();
+    psp->guests = g_hash_table_new_full(NULL, NULL, NULL,
+                                        (GDestroyNotify)psp_guest_free);
+    g_rw_lock_init(&psp->lock);
+    return psp;
+}
+
+void psp_platform_free(PspPlatform *psp)
+{
+    if (psp) {
+        psp_platform_shutdown(psp);
+        g_hash_table_unref(psp->guests);
+        psp_roots_free(psp->roots);
+        g_rw_lock_clear(&psp->lock);
+        g_free(psp);
+    }
+}
+
+void psp_platform_shutdown(PspPlatform *psp)
+{
+    g_hash_table_remove_all(psp->guests);
+    for (unsigned asid = 0; asid <= PSP_ASID_MAX; asid++) {
+        g_clear_pointer(&psp->asids[asid].key, psp_mem_key_unref);
+        psp->asids[asid].dirty = false;
+    }
+    g_clear_pointer(&psp->identity, psp_identity_free);
+    psp->es = false;
+    psp->state = PSP_PLATFORM_UNINIT;
+}
+
+/* --- Trust --------------------------------------------------------------- */
+
+static void psp_platform_trust_self(PspPlatform *psp)
+{
+    if (psp->identity) {
+        psp_roots_add(psp->roots, "this platform", psp->identity->ark_cert,
+                      sizeof(psp->identity->ark_cert), NULL);
+    }
+}
+
+void psp_platform_trust(PspPlatform *psp, PspRoots *roots)
+{
+    g_rw_lock_writer_lock(&psp->lock);
+    psp_roots_free(psp->roots);
+    psp->roots = roots ? roots : psp_roots_new_empty();
+    psp_platform_trust_self(psp);
+    g_rw_lock_writer_unlock(&psp->lock);
+}
+
+/* --- Identity ------------------------------------------------------------ */
+
+/* The identity at rest, or a new one (*@changed). */
+static PspStatus psp_platform_load(PspPlatform *psp, PspIdentity **id,
+                                   bool *changed)
+{
+    g_autoptr(GBytes) blob = NULL;
+    GError *error = NULL;
+
+    *changed = false;
+    blob = psp->host->nv_load(psp->opaque, &error);
+    if (blob) {
+        *id = psp_identity_decode(blob, &error);
+    } else if (!error) {
+        *id = psp_identity_new(&psp->rng);
+        *changed = true;
+        if (!*id) {
+            return PSP_HWERROR_PLATFORM;
+        }
+    }
+    if (error) {
+        psp_set_last_error(error);
+        return PSP_SECURE_DATA_INVALID;
+    }
+    if (!(*id)->provisioned) {
+        psp_identity_provision(*id, &psp->rng);
+        *changed = true;
+    }
+    return PSP_SUCCESS;
+}
+
+static PspStatus psp_platform_save(PspPlatform *psp, const PspIdentity *id)
+{
+    g_autoptr(GBytes) blob = psp_identity_encode(id);
+    GError *error = NULL;
+
+    if (!psp->host->nv_store(psp->opaque, blob, &error)) {
+        psp_set_last_error(error);
+        return PSP_HWERROR_PLATFORM;
+    }
+    return PSP_SUCCESS;
+}
+
+PspStatus psp_platform_update(PspPlatform *psp, PspIdentityChange change,
+                              void *opaque)
+{
+    g_autoptr(PspIdentity) id = NULL;
+    GError *error = NULL;
+    PspStatus status;
+    bool changed;
+
+    if (!psp->host->nv_lock(psp->opaque, &error)) {
+        psp_set_last_error(error);
+        return PSP_HWERROR_PLATFORM;
+    }
+    status = psp_platform_load(psp, &id, &changed);
+    if (status == PSP_SUCCESS && change) {
+        status = change(psp, id, opaque);
+        changed = true;
+    }
+    if (status == PSP_SUCCESS && changed) {
+        status = psp_platform_save(psp, id);
+    }
+    psp->host->nv_unlock(psp->opaque);
+    if (status == PSP_SUCCESS) {
+        psp_identity_free(psp->identity);
+        psp->identity = g_steal_pointer(&id);
+        psp_platform_trust_self(psp);
+    }
+    return status;
+}
+
+bool psp_platform_amd_chain(PspPlatform *psp, GBytes **amd, GError **error)
+{
+    uint8_t chain[2 * PSP_AMD_CERT_LEN_2048];
+    PspStatus status = PSP_SUCCESS;
+
+    psp_set_last_error(NULL);
+    g_rw_lock_writer_lock(&psp->lock);
+    if (!psp->identity) {
+        status = psp_platform_update(psp, NULL, NULL);
+    }
+    if (status == PSP_SUCCESS) {
+        memcpy(chain, psp->identity->ask_cert, PSP_AMD_CERT_LEN_2048);
+        memcpy(chain + PSP_AMD_CERT_LEN_2048, psp->identity->ark_cert,
+               PSP_AMD_CERT_LEN_2048);
+        *amd = g_bytes_new(chain, sizeof(chain));
+    } else {
+        g_set_error(error, PSP_ERROR, PSP_ERROR_STORE, "%s",
+                    psp_last_error() ?: psp_status_name(status));
+    }
+    if (psp->state == PSP_PLATFORM_UNINIT) {
+        g_clear_pointer(&psp->identity, psp_identity_free);
+    }
+    g_rw_lock_writer_unlock(&psp->lock);
+    return status == PSP_SUCCESS;
+}
