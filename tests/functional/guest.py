@@ -134,6 +134,12 @@ class Guest:
                          f'{self.vm.exitcode()}: {said[0]}')
         return True
 
+    def cpu_seconds(self):
+        """Processor time of the process so far."""
+        with open(f'/proc/{self.vm.get_pid()}/stat', 'rb') as f:
+            fields = f.read().rpartition(b')')[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
     # --- The screen ---
 
     def text(self):

@@ -74,7 +74,9 @@ def main():
             shown = f'skip ({reason})' if verdict == 'skip' else verdict
             print(f'{shown} {entry["name"]} ({seconds:.1f} s)', flush=True)
             if verdict == 'not ok':
-                print(f'    {reason}', flush=True)
+                lines = reason.strip().splitlines() or ['no reason']
+                for line in lines[:1] + lines[1:][-1:]:
+                    print(f'    {line}', flush=True)
     finally:
         env.close()
     if counts['not ok']:

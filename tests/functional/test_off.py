@@ -16,6 +16,8 @@ MACHINES = (['-machine', 'q35', '-cpu', 'EPYC-v4'],
             ['-machine', 'q35', '-cpu', 'max', '-device', 'virtio-rng-pci',
              '-device', 'virtio-net-pci,romfile='])
 
+BOOTS = 5
+
 
 def stream(env, binary, name, machine):
     """The bytes this binary writes for a machine that never ran."""
@@ -32,12 +34,17 @@ def stream(env, binary, name, machine):
     return data
 
 
-@test('SEV off: the stream is byte for byte the base\'s', sev=False)
-def same_stream(env):
+def base_binary(env):
     base = env.args.base or env.lab.build / 'base/obj/qemu-system-x86_64'
     if not base.exists():
         raise Skip('no unpatched base; make it with '
                    '"tests/functional/build-base.sh"')
+    return base
+
+
+@test('SEV off: the stream is byte for byte the base\'s', sev=False)
+def same_stream(env):
+    base = base_binary(env)
     for number, machine in enumerate(MACHINES):
         ours = stream(env, env.lab.binary, f'ours-{number}', machine)
         theirs = stream(env, base, f'base-{number}', machine)
@@ -45,3 +52,24 @@ def same_stream(env):
         check(ours == theirs, f'{" ".join(machine)}: '
               f'{hashlib.sha256(ours).hexdigest()[:16]}, the base '
               f'{hashlib.sha256(theirs).hexdigest()[:16]}')
+
+
+@test('SEV off: an ordinary guest boots as fast as on the base', sev=False,
+      slow=True)
+def same_speed(env):
+    """Interleaved, so that whatever else the machine does hits both."""
+    times = {env.lab.binary: [], base_binary(env): []}
+    ours, base = times
+    try:
+        for turn in range(BOOTS):
+            for binary in times:
+                env.lab.binary = binary
+                guest = env.start(f'speed-{turn}', sev=False, ram_file=False)
+                guest.wait_text(r'^UP ')
+                times[binary].append(guest.cpu_seconds())
+                guest.close()
+    finally:
+        env.lab.binary = ours
+    ratio = min(times[ours]) / min(times[base])
+    check(ratio < 1.10, f'{ratio:.2f} times the base\'s CPU time to userspace: '
+          f'{min(times[ours]):.2f} s, {min(times[base]):.2f} s')
