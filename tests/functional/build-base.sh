@@ -27,9 +27,9 @@ if [ ! -e "$base/obj/build.ninja" ]; then
         die "configure failed for the base; see $LOGS/base-configure.log."
 fi
 step build "the base"
-# The firmware is found beside the binary, as ours is.
-[ -e "$base/obj/qemu-bundle" ] || cp -a "$OBJ/qemu-bundle" "$base/obj/qemu-bundle"
 export CCACHE_BASEDIR=$BUILD/base CCACHE_NOHASHDIR=1
 logged base-build nice ninja -C "$base/obj" -j "${JOBS:-$(nproc)}" qemu-system-x86_64 ||
     die "the base does not build; see $LOGS/base-build.log."
+# Debian's firmware is found the way ours finds it: through links in the bundle.
+cp -an "$OBJ/qemu-bundle/usr" "$base/obj/qemu-bundle/"
 step ready "$base/obj/qemu-system-x86_64"
