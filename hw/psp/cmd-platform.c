@@ -7,19 +7,39 @@
 
 #include "commands.h"
 
-PspStatus psp_cmd_init(PspCall *call)
+static PspStatus psp_init(PspPlatform *psp, uint32_t flags,
+                          uint64_t nv_paddr)
 {
-    PspPlatform *psp = call->psp;
-    const PspInit *cmd = call->buf;
     PspStatus status;
 
+    psp->nv_paddr = nv_paddr;
     status = psp_platform_update(psp, NULL, NULL);
     if (status != PSP_SUCCESS) {
+        psp->nv_paddr = 0;
         return status;
     }
-    psp->es = psp_le32(cmd->flags) & PSP_INIT_ES;
+    psp->es = flags & PSP_INIT_ES;
     psp->state = PSP_PLATFORM_INIT;
     return PSP_SUCCESS;
+}
+
+PspStatus psp_cmd_init(PspCall *call)
+{
+    const PspInit *cmd = call->buf;
+
+    return psp_init(call->psp, psp_le32(cmd->flags), 0);
+}
+
+PspStatus psp_cmd_init_ex(PspCall *call)
+{
+    const PspInitEx *cmd = call->buf;
+    uint64_t nv_paddr = psp_le64(cmd->nv_paddr);
+
+    if (psp_le32(cmd->length) != sizeof(*cmd) ||
+        (nv_paddr && psp_le32(cmd->nv_len) != PSP_NV_LEN)) {
+        return PSP_INVALID_LEN;
+    }
+    return psp_init(call->psp, psp_le32(cmd->flags), nv_paddr);
 }
 
 PspStatus psp_cmd_shutdown(PspCall *call)

@@ -71,6 +71,11 @@ static const PspCommandRow psp_commands[PSP_CMD_MAX] = {
         .platform = PSP_P_ANY, .lock = PSP_LOCK_PLATFORM,
         .run = psp_cmd_get_id,
     },
+    [PSP_CMD_INIT_EX] = {
+        .name = "INIT_EX", .size = sizeof(PspInitEx),
+        .platform = PSP_P(UNINIT), .lock = PSP_LOCK_PLATFORM,
+        .run = psp_cmd_init_ex,
+    },
     [PSP_CMD_NOP] = {
         .name = "NOP",
         .platform = PSP_P_ANY, .lock = PSP_LOCK_SHARED,

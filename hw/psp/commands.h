@@ -48,6 +48,7 @@ const PspCommandRow *psp_command_row(PspCommand cmd);
 
 /* cmd-platform.c */
 PspHandler psp_cmd_init;
+PspHandler psp_cmd_init_ex;
 PspHandler psp_cmd_shutdown;
 PspHandler psp_cmd_platform_reset;
 PspHandler psp_cmd_platform_status;

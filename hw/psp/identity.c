@@ -39,11 +39,6 @@ void psp_identity_free(PspIdentity *id)
     }
 }
 
-PspIdentity *psp_identity_copy(const PspIdentity *id)
-{
-    return g_memdup2(id, sizeof(*id));
-}
-
 void psp_identity_new_pdh(PspIdentity *id, const PspRng *rng)
 {
     psp_ec_generate(&id->pdh, rng);

@@ -40,7 +40,6 @@ PspIdentity *psp_identity_new(const PspRng *rng);
 /* Wipes. */
 void psp_identity_free(PspIdentity *id);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PspIdentity, psp_identity_free)
-PspIdentity *psp_identity_copy(const PspIdentity *id);
 
 /* New self-signed OCA, new PEK, new PDH: a self-owned platform. */
 void psp_identity_provision(PspIdentity *id, const PspRng *rng);
@@ -58,7 +57,19 @@ GBytes *psp_identity_encode(const PspIdentity *id);
 PspIdentity *psp_identity_decode(GBytes *blob, GError **error);
 /* Is it an identity, whole and of a version we read? */
 bool psp_identity_check(GBytes *blob, GError **error);
+/* The blocks of the persistent set alone; false if not all are there. */
+void psp_identity_write_owner(PspWriter *w, const PspIdentity *id);
+bool psp_identity_read_owner(PspReader *r, PspIdentity *id);
 /* Just the ARK certificate of an encoded identity; NULL if it is none. */
 const uint8_t *psp_identity_find_ark(GBytes *blob);
+
+/*
+ * The persistent set in the host's memory (INIT_EX), readable and writable by
+ * this chip alone: nv-ex.c.  @area has PSP_NV_LEN bytes.
+ */
+void psp_identity_seal_owner(const PspIdentity *id, const PspRng *rng,
+                             uint8_t *area);
+/* False, and @id without a persistent set, when the area is not ours. */
+bool psp_identity_open_owner(PspIdentity *id, const uint8_t *area);
 
 #endif /* PSP_IDENTITY_H */

@@ -79,6 +79,16 @@ static void psp_nv_write(PspWriter *w, const PspIdentity *id,
     psp_write_bytes(w, (const uint8_t *)id + block->offset, block->len);
 }
 
+void psp_identity_write_owner(PspWriter *w, const PspIdentity *id)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(psp_nv_owner); i++) {
+        psp_nv_write(w, id, &psp_nv_owner[i]);
+    }
+    if (!id->external) {
+        psp_nv_write(w, id, &psp_nv_oca);
+    }
+}
+
 GBytes *psp_identity_encode(const PspIdentity *id)
 {
     uint8_t *buf = g_malloc0(PSP_NV_MAX);
@@ -94,12 +104,7 @@ GBytes *psp_identity_encode(const PspIdentity *id)
         psp_nv_write(&w, id, &psp_nv_chip[i]);
     }
     if (id->provisioned) {
-        for (size_t i = 0; i < G_N_ELEMENTS(psp_nv_owner); i++) {
-            psp_nv_write(&w, id, &psp_nv_owner[i]);
-        }
-        if (!id->external) {
-            psp_nv_write(&w, id, &psp_nv_oca);
-        }
+        psp_identity_write_owner(&w, id);
     }
     total = GUINT32_TO_LE((uint32_t)(w.len + sizeof(digest)));
     memcpy(buf + 12, &total, sizeof(total));
@@ -201,18 +206,24 @@ static bool psp_nv_seen(uint32_t seen, const PspNvBlock *blocks, size_t n)
     return true;
 }
 
-/* The public halves are not stored: computed, and compared with the certs. */
-static bool psp_nv_complete(PspIdentity *id, uint32_t seen)
+/* Compute a key's public half, which is not stored; is it the cert's? */
+static bool psp_nv_match(PspEcKey *key, const PspCert *cert)
 {
     PspEcPoint pub;
 
-    if (!psp_nv_seen(seen, psp_nv_chip, G_N_ELEMENTS(psp_nv_chip)) ||
-        !psp_rsa_derive_pub(&id->ark) || !psp_rsa_derive_pub(&id->ask) ||
-        !psp_ec_derive_pub(&id->cek) ||
-        !psp_cert_pub(&id->cek_cert, &pub) ||
-        !psp_equal(&pub, &id->cek.pub, sizeof(pub))) {
-        return false;
-    }
+    return psp_ec_derive_pub(key) && psp_cert_pub(cert, &pub) &&
+           psp_equal(&pub, &key->pub, sizeof(pub));
+}
+
+static bool psp_nv_complete_chip(PspIdentity *id, uint32_t seen)
+{
+    return psp_nv_seen(seen, psp_nv_chip, G_N_ELEMENTS(psp_nv_chip)) &&
+           psp_rsa_derive_pub(&id->ark) && psp_rsa_derive_pub(&id->ask) &&
+           psp_nv_match(&id->cek, &id->cek_cert);
+}
+
+static bool psp_nv_complete_owner(PspIdentity *id, uint32_t seen)
+{
     id->provisioned = psp_nv_seen(seen, psp_nv_owner,
                                   G_N_ELEMENTS(psp_nv_owner));
     if (!id->provisioned) {
@@ -220,12 +231,18 @@ static bool psp_nv_complete(PspIdentity *id, uint32_t seen)
         return true;
     }
     id->external = !psp_nv_seen(seen, &psp_nv_oca, 1);
-    return (id->external || psp_ec_derive_pub(&id->oca)) &&
-           psp_ec_derive_pub(&id->pek) && psp_ec_derive_pub(&id->pdh) &&
-           psp_cert_pub(&id->pek_cert, &pub) &&
-           psp_equal(&pub, &id->pek.pub, sizeof(pub)) &&
-           psp_cert_pub(&id->pdh_cert, &pub) &&
-           psp_equal(&pub, &id->pdh.pub, sizeof(pub));
+    return (id->external || psp_nv_match(&id->oca, &id->oca_cert)) &&
+           psp_nv_match(&id->pek, &id->pek_cert) &&
+           psp_nv_match(&id->pdh, &id->pdh_cert);
+}
+
+bool psp_identity_read_owner(PspReader *r, PspIdentity *id)
+{
+    uint32_t seen = 0;
+
+    psp_identity_deprovision(id);
+    return psp_nv_read(r, id, &seen, NULL) &&
+           psp_nv_complete_owner(id, seen) && id->provisioned;
 }
 
 PspIdentity *psp_identity_decode(GBytes *blob, GError **error)
@@ -239,7 +256,7 @@ PspIdentity *psp_identity_decode(GBytes *blob, GError **error)
         psp_identity_free(id);
         return NULL;
     }
-    if (!psp_nv_complete(id, seen)) {
+    if (!psp_nv_complete_chip(id, seen) || !psp_nv_complete_owner(id, seen)) {
         g_set_error(error, PSP_ERROR, PSP_ERROR_FORMAT,
                     "the persistent area is inconsistent: a key is missing"
                     " or does not belong to its certificate");

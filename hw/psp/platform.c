@@ -79,6 +79,7 @@ void psp_platform_shutdown(PspPlatform *psp)
     }
     g_clear_pointer(&psp->identity, psp_identity_free);
     psp->es = false;
+    psp->nv_paddr = 0;
     psp->state = PSP_PLATFORM_UNINIT;
 }
 
@@ -103,7 +104,19 @@ void psp_platform_trust(PspPlatform *psp, PspRoots *roots)
 
 /* --- Identity ------------------------------------------------------------ */
 
-/* The identity at rest, or a new one (*@changed). */
+static PspStatus psp_platform_save(PspPlatform *psp, const PspIdentity *id)
+{
+    g_autoptr(GBytes) blob = psp_identity_encode(id);
+    GError *error = NULL;
+
+    if (!psp->host->nv_store(psp->opaque, blob, &error)) {
+        psp_set_last_error(error);
+        return PSP_HWERROR_PLATFORM;
+    }
+    return PSP_SUCCESS;
+}
+
+/* The identity at rest, or a new one; *@changed when it must be saved */
 static PspStatus psp_platform_load(PspPlatform *psp, PspIdentity **id,
                                    bool *changed)
 {
@@ -132,16 +145,76 @@ static PspStatus psp_platform_load(PspPlatform *psp, PspIdentity **id,
     return PSP_SUCCESS;
 }
 
-static PspStatus psp_platform_save(PspPlatform *psp, const PspIdentity *id)
+/* Has the host just made the area?  It fills files with ones. */
+static bool psp_nv_ex_is_blank(const uint8_t *area)
 {
-    g_autoptr(GBytes) blob = psp_identity_encode(id);
-    GError *error = NULL;
-
-    if (!psp->host->nv_store(psp->opaque, blob, &error)) {
-        psp_set_last_error(error);
-        return PSP_HWERROR_PLATFORM;
+    for (size_t i = 1; i < PSP_NV_LEN; i++) {
+        if (area[i] != area[0]) {
+            return false;
+        }
     }
-    return PSP_SUCCESS;
+    return area[0] == 0xff || area[0] == 0;
+}
+
+/* INIT_EX: the persistent set is not ours to keep but the host's. */
+static PspStatus psp_platform_load_ex(PspPlatform *psp, PspIdentity *id,
+                                      bool *changed)
+{
+    g_autofree uint8_t *area = g_malloc(PSP_NV_LEN);
+
+    *changed = false;
+    if (!psp_copy_in(psp, psp->nv_paddr, area, PSP_NV_LEN)) {
+        return PSP_INVALID_ADDRESS;
+    }
+    if (psp_nv_ex_is_blank(area)) {
+        psp_identity_provision(id, &psp->rng);
+        *changed = true;
+        return PSP_SUCCESS;
+    }
+    if (psp_identity_open_owner(id, area)) {
+        return PSP_SUCCESS;
+    }
+    /* The next INIT_EX starts afresh: hosts try twice. */
+    memset(area, 0xff, PSP_NV_LEN);
+    psp_copy_out(psp, psp->nv_paddr, area, PSP_NV_LEN);
+    return PSP_SECURE_DATA_INVALID;
+}
+
+static PspStatus psp_platform_save_ex(PspPlatform *psp,
+                                      const PspIdentity *id)
+{
+    g_autofree uint8_t *area = g_malloc(PSP_NV_LEN);
+
+    psp_identity_seal_owner(id, &psp->rng, area);
+    return psp_copy_out(psp, psp->nv_paddr, area, PSP_NV_LEN)
+           ? PSP_SUCCESS : PSP_INVALID_ADDRESS;
+}
+
+/* psp_platform_update() under the lock of the persistent area */
+static PspStatus psp_platform_update_locked(PspPlatform *psp,
+                                            PspIdentityChange change,
+                                            void *opaque, PspIdentity **id)
+{
+    bool changed;
+    PspStatus status = psp_platform_load(psp, id, &changed);
+
+    if (status == PSP_SUCCESS && psp->nv_paddr) {
+        if (changed) {
+            status = psp_platform_save(psp, *id);
+        }
+        if (status == PSP_SUCCESS) {
+            status = psp_platform_load_ex(psp, *id, &changed);
+        }
+    }
+    if (status == PSP_SUCCESS && change) {
+        status = change(psp, *id, opaque);
+        changed = true;
+    }
+    if (status == PSP_SUCCESS && changed) {
+        status = psp->nv_paddr ? psp_platform_save_ex(psp, *id)
+                               : psp_platform_save(psp, *id);
+    }
+    return status;
 }
 
 PspStatus psp_platform_update(PspPlatform *psp, PspIdentityChange change,
@@ -150,20 +223,12 @@ PspStatus psp_platform_update(PspPlatform *psp, PspIdentityChange change,
     g_autoptr(PspIdentity) id = NULL;
     GError *error = NULL;
     PspStatus status;
-    bool changed;
 
     if (!psp->host->nv_lock(psp->opaque, &error)) {
         psp_set_last_error(error);
         return PSP_HWERROR_PLATFORM;
     }
-    status = psp_platform_load(psp, &id, &changed);
-    if (status == PSP_SUCCESS && change) {
-        status = change(psp, id, opaque);
-        changed = true;
-    }
-    if (status == PSP_SUCCESS && changed) {
-        status = psp_platform_save(psp, id);
-    }
+    status = psp_platform_update_locked(psp, change, opaque, &id);
     psp->host->nv_unlock(psp->opaque);
     if (status == PSP_SUCCESS) {
         psp_identity_free(psp->identity);

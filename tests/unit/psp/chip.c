@@ -7,6 +7,11 @@
 
 #include <string.h>
 
+#include "hw/psp/cert.h"
+
+/* name -> the persistent area after its first INIT */
+static GHashTable *bench_identities;
+
 /* --- What the chip asks of the world ------------------------------------- */
 
 static void *bench_mem_map(void *opaque, uint64_t paddr, size_t len,
@@ -92,6 +97,10 @@ static bool bench_nv_store(void *opaque, GBytes *blob, GError **error)
     if (bench_nv_broken(chip, error)) {
         return false;
     }
+    if (!chip->nv && !chip->blank) {
+        g_hash_table_insert(bench_identities, g_strdup(chip->name),
+                            g_bytes_ref(blob));
+    }
     g_clear_pointer(&chip->nv, g_bytes_unref);
     chip->nv = g_bytes_ref(blob);
     return true;
@@ -109,16 +118,32 @@ static const PspHost bench_host = {
 
 /* --- Life ---------------------------------------------------------------- */
 
-Chip *chip_new(const char *name)
+Chip *chip_new_blank(const char *name)
 {
     Chip *chip = g_new0(Chip, 1);
     GError *error = NULL;
 
+    chip->name = name;
+    chip->blank = true;
     chip->mem = g_malloc0(CHIP_MEM);
     chip->seed[0] = g_str_hash(name);
     chip->seed[1] = chip->seed[0] * 0xd6e8feb86659fd93;
     chip->psp = psp_platform_new(&bench_host, chip, &error);
     g_assert_no_error(error);
+    return chip;
+}
+
+Chip *chip_new(const char *name)
+{
+    Chip *chip = chip_new_blank(name);
+    GBytes *nv;
+
+    if (!bench_identities) {
+        bench_identities = g_hash_table_new(g_str_hash, g_str_equal);
+    }
+    chip->blank = false;
+    nv = g_hash_table_lookup(bench_identities, name);
+    chip->nv = nv ? g_bytes_ref(nv) : NULL;
     return chip;
 }
 
@@ -215,6 +240,50 @@ void chip_launch(Chip *chip, uint32_t policy, uint32_t asid)
     chip_ok(psp_exec(chip->psp, PSP_CMD_LAUNCH_START, &cmd, sizeof(cmd)));
     chip->handle = GUINT32_FROM_LE(cmd.handle);
     chip_ok(chip_activate(chip, asid));
+}
+
+PspStatus chip_launch_owned(Chip *chip, uint32_t policy,
+                            const PspTransportKeys *keys)
+{
+    PspLaunchStart cmd = {
+        .policy = GUINT32_TO_LE(policy),
+        .dh_cert_paddr = GUINT64_TO_LE(AT_OUT + 0x1000),
+        .dh_cert_len = GUINT32_TO_LE(PSP_CERT_LEN),
+        .session_paddr = GUINT64_TO_LE(AT_SESSION),
+        .session_len = GUINT32_TO_LE(PSP_SESSION_LEN),
+    };
+    PspRng rng = { bench_random, chip };
+    uint8_t z[PSP_P384_LEN];
+    PspSession session = { .nonce = "owner's nonce" };
+    PspEcPoint pdh;
+    PspEcKey owner;
+    PspStatus status;
+
+    g_assert_true(psp_cert_pub((PspCert *)chip_at(chip, AT_PDH), &pdh));
+    psp_ec_generate(&owner, &rng);
+    g_assert_true(psp_ecdh(&owner, &pdh, z));
+    psp_session_wrap(z, keys, policy, &session);
+    psp_cert_init((PspCert *)chip_at(chip, AT_OUT + 0x1000), PSP_USAGE_PDH,
+                  &owner.pub);
+    memcpy(chip_at(chip, AT_SESSION), &session, sizeof(session));
+    status = psp_exec(chip->psp, PSP_CMD_LAUNCH_START, &cmd, sizeof(cmd));
+    if (status == PSP_SUCCESS) {
+        chip->handle = GUINT32_FROM_LE(cmd.handle);
+    }
+    return status;
+}
+
+void chip_seal(Chip *chip, const PspTransportKeys *keys, PspPacketType type,
+               const PspMeasure *measure, const void *plain, uint32_t len)
+{
+    PspTransport t;
+    PspPacketHeader hdr;
+
+    bench_random(chip, hdr.iv, sizeof(hdr.iv));
+    psp_transport_init(&t, keys);
+    psp_packet_seal(&t, type, measure ? measure->measure : NULL, &hdr, plain,
+                    chip_at(chip, AT_TRANS), len);
+    memcpy(chip_at(chip, AT_HDR), &hdr, sizeof(hdr));
 }
 
 void chip_run(Chip *chip, uint32_t policy, uint32_t asid, size_t len)

@@ -6,6 +6,7 @@
 #ifndef TEST_PSP_CHIP_H
 #define TEST_PSP_CHIP_H
 
+#include "hw/psp/packet.h"
 #include "hw/psp/psp-chain.h"
 #include "hw/psp/psp-memory.h"
 #include "hw/psp/psp.h"
@@ -26,6 +27,8 @@
 
 typedef struct Chip {
     PspPlatform *psp;
+    const char *name;
+    bool blank;
     uint8_t *mem;
     GBytes *nv;
     uint64_t seed[2];           /* of the random source: reproducible */
@@ -35,8 +38,12 @@ typedef struct Chip {
     uint64_t hole;              /* an address that is not memory */
 } Chip;
 
-/* A chip with seed @name; all chips of one name have the same identity. */
+/*
+ * A chip with seed @name and the identity of that name, which is made once
+ * per test program; a blank one has an empty persistent area.
+ */
 Chip *chip_new(const char *name);
+Chip *chip_new_blank(const char *name);
 void chip_free(Chip *chip);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Chip, chip_free)
 
@@ -56,6 +63,12 @@ PspStatus chip_simple(Chip *chip, PspCommand cmd);      /* just a handle */
 PspStatus chip_activate(Chip *chip, uint32_t asid);
 /* LAUNCH_START without owner and ACTIVATE */
 void chip_launch(Chip *chip, uint32_t policy, uint32_t asid);
+/* LAUNCH_START with a session that carries @keys; after chip_export() */
+PspStatus chip_launch_owned(Chip *chip, uint32_t policy,
+                            const PspTransportKeys *keys);
+/* A packet of @type for the guest, header at AT_HDR, data at AT_TRANS */
+void chip_seal(Chip *chip, const PspTransportKeys *keys, PspPacketType type,
+               const PspMeasure *measure, const void *plain, uint32_t len);
 /* ... and UPDATE_DATA of @len bytes at AT_PAGE, MEASURE, FINISH */
 void chip_run(Chip *chip, uint32_t policy, uint32_t asid, size_t len);
 PspStatus chip_update(Chip *chip, PspCommand cmd, uint64_t paddr,
@@ -72,6 +85,28 @@ PspGuestState chip_guest_state(Chip *chip);
 PspPlatformStatus chip_status(Chip *chip);
 PspStatus chip_debug(Chip *chip, PspCommand cmd, uint64_t src, uint64_t dst,
                      uint32_t len);
+
+/* The buffer that makes @cmd work on the guest, if anything can. */
+typedef union ChipBuffer {
+    PspInit init;
+    PspPekCsr csr;
+    PspPekCertImport import;
+    PspPdhCertExport export;
+    PspGetId get_id;
+    PspLaunchStart start;
+    PspLaunchUpdate update;
+    PspLaunchMeasure measure;
+    PspPacketCmd packet;
+    PspHandleCmd handle;
+    PspAttestation attestation;
+    PspActivate activate;
+    PspActivateEx activate_ex;
+    PspGuestStatus guest_status;
+    PspSendStart send_start;
+    PspDebug debug;
+    PspCopy copy;
+    uint8_t bytes[80];
+} ChipBuffer;
 
 /* A whole transfer up to the first packet: both ends in *UPDATE, active. */
 void chip_connect(Chip *source, Chip *target);
