@@ -55,10 +55,12 @@ class Lab:
 
     def __exit__(self, *_):
         for made in self._guests:
-            made.close()
+            with contextlib.suppress(Exception):    # the others must go too
+                made.close()
         for path in self._large:
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
+            path.unlink(missing_ok=True)
+        for identity in self.folder.glob('psp-*'):
+            shutil.rmtree(identity)
 
     def large(self, name):
         """A file that is too big to be left behind."""
