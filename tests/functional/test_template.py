@@ -5,7 +5,7 @@ import contextlib
 
 import compare
 import hunt
-from registry import expect_error, test
+from registry import analyze, expect_error, test
 from test_migrate import SENTENCES
 from verdict import check
 
@@ -29,6 +29,8 @@ def three_clones(env):
         sealed_at = seal(env, origin, image)
     hits = hunt.count(image, env.lab.needle())
     check(bool(hits) != env.lab.sev, f'{hits} hits in the template')
+    if env.lab.sev:
+        analyze(image)
     before = image.stat().st_mtime_ns
     clones = [env.start('clone', incoming=f'file:{image}')
               for _ in range(CLONES)]
