@@ -20,7 +20,8 @@ private() {
     "$tool" -q -oDir::Etc::sourcelist="$sources" -oDir::Etc::sourceparts=- \
         -oDir::State::Lists="$state/lists" -oDir::Cache="$state/cache" \
         -oAPT::Sandbox::User="$(id -un)" -oAcquire::Languages=none \
-        -oAPT::Get::List-Cleanup=0 -oAcquire::Retries=2 "$@"
+        -oAPT::Get::List-Cleanup=0 -oAcquire::Retries=2 \
+        -oAcquire::GzipIndexes=true "$@"
 }
 
 refresh_state() {
