@@ -1,0 +1,82 @@
+/*
+ * What an SEV guest cannot migrate with, and why.
+ *
+ * A row is here because the feature would read or write private pages behind
+ * the secure processor's back, or needs the guest in two places at once.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "migration/migration.h"
+#include "migration/options.h"
+#include "system/runstate.h"
+#include "target/i386/sev/transfer.h"
+#include "compat.h"
+#include "template.h"
+#include "trace.h"
+
+static const struct {
+    MigrationCapability cap;
+    const char *why;
+} refused[] = {
+    { MIGRATION_CAPABILITY_POSTCOPY_RAM,
+      "the firmware cannot receive a page into a running guest" },
+    { MIGRATION_CAPABILITY_X_COLO,
+      "the firmware cannot keep two copies of a guest running" },
+    { MIGRATION_CAPABILITY_BACKGROUND_SNAPSHOT,
+      "its pages would bypass the firmware" },
+    { MIGRATION_CAPABILITY_XBZRLE,
+      "its cache does not see pages that become private and shared again" },
+    { MIGRATION_CAPABILITY_MULTIFD,
+      "packets travel on the main channel only, so far" },
+    { MIGRATION_CAPABILITY_MAPPED_RAM,
+      "its fixed offsets have no room for packet headers" },
+    { MIGRATION_CAPABILITY_X_IGNORE_SHARED,
+      "memory that stays behind is encrypted with a key that stays behind" },
+};
+
+static bool template_check(Error **errp)
+{
+    if (runstate_is_running()) {
+        error_setg(errp, "A template is made of a stopped guest: 'stop' first");
+        return false;
+    }
+    if (migrate_return_path()) {
+        error_setg(errp, "A template has no return path: unset capability "
+                   "'return-path'");
+        return false;
+    }
+    return true;
+}
+
+bool sev_compat_check(Error **errp)
+{
+    ERRP_GUARD();
+    MigrationState *s = migrate_get_current();
+
+    for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+        if (s->capabilities[refused[i].cap]) {
+            error_setg(errp, "An SEV guest cannot be migrated with capability "
+                       "'%s': %s", MigrationCapability_str(refused[i].cap),
+                       refused[i].why);
+            goto no;
+        }
+    }
+    if (migrate_mode() != MIG_MODE_NORMAL) {
+        error_setg(errp, "An SEV guest cannot be migrated in mode '%s': "
+                   "its key would not survive",
+                   MigMode_str(migrate_mode()));
+        goto no;
+    }
+    if (sev_template_wanted() && !template_check(errp)) {
+        goto no;
+    }
+    if (!sev_guest_can_send(errp)) {
+        goto no;
+    }
+    return true;
+
+no:
+    trace_sev_migration_refused("prepare", error_get_pretty(*errp));
+    return false;
+}

@@ -1,0 +1,457 @@
+/*
+ * Pages of the guest <-> PAGES and STATE records: both ends.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/rcu.h"
+#include "qemu/timer.h"
+#include "exec/target_page.h"
+#include "migration/migration-stats.h"
+#include "migration/misc.h"
+#include "migration/qemu-file.h"
+#include "migration/ram.h"
+#include "pages.h"
+#include "trace.h"
+
+#define PAGE_LEN SEV_RECORD_PACKET_DATA
+
+/* The queue is sent when this many pages wait ... */
+#define QUEUE_FULL 1024
+/* ... for at most this long, so that cancel and rate limit are noticed. */
+#define TIME_SLICE_NS (50 * SCALE_MS)
+
+QEMU_BUILD_BUG_ON(SEV_RECORD_PACKET_HDR != SEV_PACKET_HDR_LEN);
+QEMU_BUILD_BUG_ON(SEV_RECORD_PACKET_DATA != SEV_PACKET_DATA_LEN);
+QEMU_BUILD_BUG_ON(SEV_RECORD_SESSION_LEN != SEV_SESSION_LEN);
+/* Packets are made in the record and opened from it. */
+QEMU_BUILD_BUG_ON(sizeof(SevPacket) != SEV_RECORD_PAGE_LEN - 8);
+
+SevPageStats sev_page_stats;
+
+/* --- Source ---------------------------------------------------------------- */
+
+SevSource *sev_source_new(void)
+{
+    SevSource *s = g_new0(SevSource, 1);
+
+    s->blocks = g_ptr_array_new();
+    s->room = 2 * QUEUE_FULL;
+    s->queue = g_new(SevPage, s->room);
+    s->buf = g_malloc(SEV_RECORD_MAX);
+    memset(&sev_page_stats, 0, sizeof(sev_page_stats));
+    return s;
+}
+
+void sev_source_free(SevSource *s)
+{
+    if (s) {
+        g_ptr_array_unref(s->blocks);
+        g_free(s->queue);
+        g_free(s->buf);
+        g_free(s);
+    }
+}
+
+bool sev_pages_save_blocks(SevSource *s, QEMUFile *f, Error **errp)
+{
+    RAMBlock *rb;
+
+    RCU_READ_LOCK_GUARD();
+    RAMBLOCK_FOREACH_NOT_IGNORED(rb) {
+        SevRecord rec = {
+            .type = SEV_RECORD_BLOCK,
+            .u.block = {
+                .number = s->blocks->len,
+                .length = rb->used_length,
+                .name = { (const uint8_t *)rb->idstr, strlen(rb->idstr) },
+            },
+        };
+
+        if (s->blocks->len == SEV_RECORD_BLOCKS_MAX) {
+            error_setg(errp, "The guest has more than %d blocks of RAM",
+                       SEV_RECORD_BLOCKS_MAX);
+            return false;
+        }
+        if (!QEMU_IS_ALIGNED(rb->used_length, PAGE_LEN)) {
+            error_setg(errp, "RAM block %s is 0x" RAM_ADDR_FMT " bytes long, "
+                       "not a whole number of pages", rb->idstr,
+                       rb->used_length);
+            return false;
+        }
+        g_ptr_array_add(s->blocks, rb);
+        sev_stream_put(f, &rec);
+    }
+    return true;
+}
+
+/* Most lookups ask for the block of the lookup before. */
+static bool block_number(SevSource *s, RAMBlock *rb, uint64_t *number,
+                         Error **errp)
+{
+    if (s->last_block >= s->blocks->len ||
+        g_ptr_array_index(s->blocks, s->last_block) != rb) {
+        if (!g_ptr_array_find(s->blocks, rb, &s->last_block)) {
+            error_setg(errp, "RAM block %s appeared during migration",
+                       rb->idstr);
+            return false;
+        }
+    }
+    *number = s->last_block;
+    return true;
+}
+
+void sev_pages_queue(SevSource *s, RAMBlock *rb, ram_addr_t offset)
+{
+    if (s->count == s->room) {
+        if (s->head >= s->room / 2) {
+            s->count -= s->head;
+            memmove(s->queue, s->queue + s->head, s->count * sizeof(SevPage));
+            s->head = 0;
+        } else {
+            s->room *= 2;
+            s->queue = g_renew(SevPage, s->queue, s->room);
+        }
+    }
+    s->queue[s->count++] = (SevPage) { .rb = rb, .offset = offset };
+}
+
+bool sev_pages_full(const SevSource *s)
+{
+    return s->count - s->head >= QUEUE_FULL;
+}
+
+uint64_t sev_pages_pending(const SevSource *s)
+{
+    return (uint64_t)(s->count - s->head) * SEV_RECORD_PAGE_LEN;
+}
+
+/* The next pages that share a block, as one record. */
+static bool save_batch(SevSource *s, QEMUFile *f, Error **errp)
+{
+    ERRP_GUARD();
+    const SevPage *first = &s->queue[s->head];
+    int64_t start = get_clock(), now;
+    size_t taken = 0, made = 0, len;
+    uint64_t number;
+
+    if (!block_number(s, first->rb, &number, errp)) {
+        return false;
+    }
+    while (made < SEV_RECORD_PAGES_MAX && s->head + taken < s->count &&
+           first[taken].rb == first->rb) {
+        const SevPage *page = &first[taken++];
+        SevPacket *packet = (SevPacket *)sev_pages_packet(s->buf, made);
+
+        switch (sev_send_page(page, packet, errp)) {
+        case SEV_PAGE_SENT:
+            sev_pages_set_offset(s->buf, made++, page->offset);
+            break;
+        case SEV_PAGE_SHARED:
+            break;
+        case SEV_PAGE_FAILED:
+            error_prepend(errp, "Page 0x" RAM_ADDR_FMT " of RAM block %s: ",
+                          page->offset, page->rb->idstr);
+            return false;
+        }
+    }
+    now = get_clock();
+    trace_sev_pages_save(first->rb->idstr, first->offset, made, taken - made);
+    s->head += taken;
+
+    stat64_add(&sev_page_stats.packets, made);
+    stat64_add(&sev_page_stats.bytes, made * sizeof(SevPacket));
+    stat64_add(&sev_page_stats.skipped, taken - made);
+    stat64_add(&sev_page_stats.firmware_ns, now - start);
+    stat64_set(&sev_page_stats.last_ns, now);
+    stat64_add(&mig_stats.normal_pages, made);
+
+    if (made) {
+        len = sev_pages_end(s->buf, number, made);
+        ram_transferred_add(len);
+        /* Not copied: written out before the buffer is used again. */
+        qemu_put_buffer_async(f, s->buf, len, false);
+        qemu_fflush(f);
+    }
+    return true;
+}
+
+bool sev_pages_save(SevSource *s, QEMUFile *f, bool all, Error **errp)
+{
+    int64_t deadline = get_clock() + TIME_SLICE_NS;
+
+    /* An error of the file ends the loop; upstream reports it. */
+    while (s->head < s->count && !qemu_file_get_error(f)) {
+        if (!all && (migration_rate_exceeded(f) || get_clock() > deadline)) {
+            return true;
+        }
+        if (!save_batch(s, f, errp)) {
+            return false;
+        }
+    }
+    if (s->head == s->count) {
+        s->head = s->count = 0;
+    }
+    return true;
+}
+
+/* STATE records of one block, as its runs come in. */
+typedef struct SaveState {
+    QEMUFile *f;
+    GByteArray *runs;
+    SevRecordState state;       /* offset: where the next record starts */
+    uint64_t private_pages;
+} SaveState;
+
+/* Describe the block up to @end. */
+static void put_state(SaveState *save, uint64_t end)
+{
+    SevRecord rec = { .type = SEV_RECORD_STATE, .u.state = save->state };
+
+    rec.u.state.length = end - rec.u.state.offset;
+    rec.u.state.count = save->runs->len / SEV_RECORD_RUN_LEN;
+    rec.u.state.runs = (SevSpan) { save->runs->data, save->runs->len };
+    if (rec.u.state.length) {
+        sev_stream_put(save->f, &rec);
+    }
+    g_byte_array_set_size(save->runs, 0);
+    save->state.offset = end;
+}
+
+static bool save_run(RAMBlock *rb, ram_addr_t offset, ram_addr_t length,
+                     void *opaque)
+{
+    SaveState *save = opaque;
+
+    sev_runs_append(save->runs, offset, length);
+    save->private_pages += length / PAGE_LEN;
+    if (save->runs->len == SEV_RECORD_RUNS_MAX * SEV_RECORD_RUN_LEN) {
+        put_state(save, offset + length);
+    }
+    return true;
+}
+
+bool sev_pages_save_end(SevSource *s, QEMUFile *f, Error **errp)
+{
+    g_autoptr(GByteArray) runs = g_byte_array_new();
+    SaveState save = { .f = f, .runs = runs };
+    SevRecord rec = { .type = SEV_RECORD_END };
+
+    RCU_READ_LOCK_GUARD();
+    for (guint i = 0; i < s->blocks->len; i++) {
+        RAMBlock *rb = g_ptr_array_index(s->blocks, i);
+
+        save.state = (SevRecordState) { .block = i };
+        if (!sev_page_foreach_private(rb, save_run, &save)) {
+            error_setg(errp, "The private pages of RAM block %s cannot be "
+                       "listed", rb->idstr);
+            return false;
+        }
+        put_state(&save, rb->used_length);
+    }
+    stat64_set(&sev_page_stats.private_pages, save.private_pages);
+    rec.u.end.packets = stat64_get(&sev_page_stats.packets);
+    rec.u.end.private_pages = save.private_pages;
+    sev_stream_put(f, &rec);
+    return true;
+}
+
+/* --- Target ---------------------------------------------------------------- */
+
+typedef struct LoadBlock {
+    RAMBlock *rb;
+    uint64_t described;         /* STATE records have come this far */
+} LoadBlock;
+
+GArray *sev_pages_blocks_new(void)
+{
+    return g_array_new(false, false, sizeof(LoadBlock));
+}
+
+static LoadBlock *load_block(SevTarget *t, uint64_t number, Error **errp)
+{
+    if (number >= t->blocks->len) {
+        error_setg(errp, "SEV stream: RAM block number %" PRIu64 ", "
+                   "%u were announced", number, t->blocks->len);
+        return NULL;
+    }
+    return &g_array_index(t->blocks, LoadBlock, number);
+}
+
+bool sev_pages_load_block(SevTarget *t, const SevRecord *rec, Error **errp)
+{
+    const SevRecordBlock *r = &rec->u.block;
+    g_autofree char *name = g_strndup((const char *)r->name.data, r->name.len);
+    LoadBlock block = { 0 };
+
+    if (r->number != t->blocks->len || r->number >= SEV_RECORD_BLOCKS_MAX) {
+        error_setg(errp, "SEV stream: RAM block %s has number %" PRIu64
+                   ", not %u", name, r->number, t->blocks->len);
+        return false;
+    }
+    RCU_READ_LOCK_GUARD();
+    block.rb = qemu_ram_block_by_name(name);
+    if (!block.rb || migrate_ram_is_ignored(block.rb)) {
+        error_setg(errp, "SEV stream: RAM block %s is %s here", name,
+                   block.rb ? "not migrated" : "unknown");
+        return false;
+    }
+    for (guint i = 0; i < t->blocks->len; i++) {
+        if (g_array_index(t->blocks, LoadBlock, i).rb == block.rb) {
+            error_setg(errp, "SEV stream: RAM block %s is announced twice",
+                       name);
+            return false;
+        }
+    }
+    if (r->length != block.rb->used_length) {
+        error_setg(errp, "SEV stream: RAM block %s is 0x%" PRIx64 " bytes "
+                   "long, here 0x" RAM_ADDR_FMT, name, r->length,
+                   block.rb->used_length);
+        return false;
+    }
+    g_array_append_val(t->blocks, block);
+    return true;
+}
+
+bool sev_pages_blocks_complete(SevTarget *t, Error **errp)
+{
+    RAMBlock *rb;
+    guint count = 0;
+
+    RCU_READ_LOCK_GUARD();
+    RAMBLOCK_FOREACH_NOT_IGNORED(rb) {
+        count++;
+    }
+    /* Those announced are different from each other, and all are here. */
+    if (count != t->blocks->len) {
+        error_setg(errp, "SEV stream: %u RAM blocks were announced, this "
+                   "guest has %u", t->blocks->len, count);
+        return false;
+    }
+    return true;
+}
+
+bool sev_pages_load(SevTarget *t, const SevRecord *rec, Error **errp)
+{
+    ERRP_GUARD();
+    const SevRecordPages *r = &rec->u.pages;
+    LoadBlock *block = load_block(t, r->block, errp);
+    uint64_t offset;
+
+    if (!block) {
+        return false;
+    }
+    /* All of them before any of them. */
+    for (size_t i = 0; i < r->count; i++) {
+        sev_record_page(r, i, &offset);
+        if (!QEMU_IS_ALIGNED(offset, PAGE_LEN) ||
+            offset >= block->rb->used_length) {
+            error_setg(errp, "SEV stream: a packet for 0x%" PRIx64 " of RAM "
+                       "block %s, which has whole pages up to 0x"
+                       RAM_ADDR_FMT, offset, block->rb->idstr,
+                       block->rb->used_length);
+            return false;
+        }
+    }
+    for (size_t i = 0; i < r->count; i++) {
+        const uint8_t *packet = sev_record_page(r, i, &offset);
+        SevPage page = { .rb = block->rb, .offset = offset };
+
+        if (!sev_receive_page(&page, (const SevPacket *)packet, errp)) {
+            error_prepend(errp, "Page 0x%" PRIx64 " of RAM block %s: ",
+                          offset, block->rb->idstr);
+            return false;
+        }
+    }
+    t->packets += r->count;
+    trace_sev_pages_load(block->rb->idstr, r->count);
+    return true;
+}
+
+/* Runs must ascend inside [@from, @end), in whole pages. */
+static bool check_runs(const SevRecordState *r, const char *name, uint64_t end,
+                       uint64_t *pages, Error **errp)
+{
+    uint64_t at = r->offset;
+
+    for (size_t i = 0; i < r->count; i++) {
+        uint64_t offset, length;
+
+        sev_record_run(r, i, &offset, &length);
+        if (!QEMU_IS_ALIGNED(offset | length, PAGE_LEN) || !length ||
+            offset < at || offset > end || length > end - offset) {
+            error_setg(errp, "SEV stream: private run 0x%" PRIx64 "+0x%" PRIx64
+                       " of RAM block %s is not whole pages between 0x%" PRIx64
+                       " and 0x%" PRIx64, offset, length, name, at, end);
+            return false;
+        }
+        at = offset + length;
+        *pages += length / PAGE_LEN;
+    }
+    return true;
+}
+
+bool sev_pages_load_state(SevTarget *t, const SevRecord *rec, Error **errp)
+{
+    const SevRecordState *r = &rec->u.state;
+    LoadBlock *block = load_block(t, r->block, errp);
+    uint64_t at = r->offset, end;
+
+    if (!block) {
+        return false;
+    }
+    if (r->offset != block->described || !r->length ||
+        !QEMU_IS_ALIGNED(r->length, PAGE_LEN) ||
+        r->length > block->rb->used_length - r->offset) {
+        error_setg(errp, "SEV stream: page state of RAM block %s for 0x%"
+                   PRIx64 "+0x%" PRIx64 ", expected from 0x%" PRIx64
+                   " up to 0x" RAM_ADDR_FMT, block->rb->idstr, r->offset,
+                   r->length, block->described, block->rb->used_length);
+        return false;
+    }
+    end = r->offset + r->length;
+    if (!check_runs(r, block->rb->idstr, end, &t->private_pages, errp)) {
+        return false;
+    }
+    for (size_t i = 0; i < r->count; i++) {
+        uint64_t offset, length;
+
+        sev_record_run(r, i, &offset, &length);
+        if (offset > at) {
+            sev_page_set_private(block->rb, at, offset - at, false);
+        }
+        sev_page_set_private(block->rb, offset, length, true);
+        at = offset + length;
+    }
+    if (end > at) {
+        sev_page_set_private(block->rb, at, end - at, false);
+    }
+    block->described = end;
+    trace_sev_pages_state(block->rb->idstr, r->offset, r->length, r->count);
+    return true;
+}
+
+bool sev_pages_load_end(SevTarget *t, const SevRecord *rec, Error **errp)
+{
+    const SevRecordEnd *r = &rec->u.end;
+
+    for (guint i = 0; i < t->blocks->len; i++) {
+        LoadBlock *block = &g_array_index(t->blocks, LoadBlock, i);
+
+        if (block->described != block->rb->used_length) {
+            error_setg(errp, "SEV stream: the page state of RAM block %s ends "
+                       "at 0x%" PRIx64 " of 0x" RAM_ADDR_FMT,
+                       block->rb->idstr, block->described,
+                       block->rb->used_length);
+            return false;
+        }
+    }
+    if (r->packets != t->packets || r->private_pages != t->private_pages) {
+        error_setg(errp, "SEV stream: END counts %" PRIu64 " packets and %"
+                   PRIu64 " private pages, %" PRIu64 " and %" PRIu64 " came",
+                   r->packets, r->private_pages, t->packets,
+                   t->private_pages);
+        return false;
+    }
+    return sev_receive_finish(errp);
+}

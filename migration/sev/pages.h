@@ -1,0 +1,71 @@
+/*
+ * Pages of the guest <-> PAGES and STATE records: both ends.
+ *
+ * On the source ram.c finds dirty pages as ever.  A private one is queued here
+ * and sealed when the "sev" section has its turn, which is right after ram's.
+ * If it has become shared by then, it is skipped: the change of sides marked
+ * it dirty, so ram.c meets it again.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MIGRATION_SEV_PAGES_H
+#define MIGRATION_SEV_PAGES_H
+
+#include "qemu/stats64.h"
+#include "stream.h"
+#include "target/i386/sev/transfer.h"
+
+/* Written by the migration thread, read by anyone; zeroed by a new source. */
+typedef struct SevPageStats {
+    Stat64 packets;
+    Stat64 bytes;               /* of packets: header and data */
+    Stat64 skipped;             /* queued, but shared when their turn came */
+    Stat64 firmware_ns;
+    Stat64 private_pages;       /* announced at the end */
+    Stat64 start_ns, last_ns;   /* session made, last packet made */
+} SevPageStats;
+
+extern SevPageStats sev_page_stats;
+
+/*
+ * The source's half of one migration.  Migration thread only, from save_setup
+ * until that thread has ended.
+ */
+typedef struct SevSource {
+    GPtrArray *blocks;          /* of RAMBlock *, by number in the stream */
+    guint last_block;           /* where the last lookup ended */
+    SevPage *queue;             /* [head, count) of room */
+    size_t head, count, room;
+    uint8_t *buf;               /* SEV_RECORD_MAX: the PAGES record at hand */
+} SevSource;
+
+SevSource *sev_source_new(void);
+void sev_source_free(SevSource *s);
+
+/* BLOCK records for every block that ram.c migrates, numbered from 0. */
+bool sev_pages_save_blocks(SevSource *s, QEMUFile *f, Error **errp);
+
+/* Queue a page for the next sev_pages_save(). */
+void sev_pages_queue(SevSource *s, RAMBlock *rb, ram_addr_t offset);
+bool sev_pages_full(const SevSource *s);
+uint64_t sev_pages_pending(const SevSource *s);     /* bytes on the stream */
+
+/*
+ * Seal queued pages into PAGES records: all of them, or as many as rate limit
+ * and time slice allow.
+ */
+bool sev_pages_save(SevSource *s, QEMUFile *f, bool all, Error **errp);
+
+/* STATE records for every block, and END.  The guest is stopped. */
+bool sev_pages_save_end(SevSource *s, QEMUFile *f, Error **errp);
+
+/* --- The target: handlers of stream.c's table ---------------------------- */
+
+GArray *sev_pages_blocks_new(void);
+bool sev_pages_load_block(SevTarget *t, const SevRecord *rec, Error **errp);
+bool sev_pages_blocks_complete(SevTarget *t, Error **errp);
+bool sev_pages_load(SevTarget *t, const SevRecord *rec, Error **errp);
+bool sev_pages_load_state(SevTarget *t, const SevRecord *rec, Error **errp);
+bool sev_pages_load_end(SevTarget *t, const SevRecord *rec, Error **errp);
+
+#endif /* MIGRATION_SEV_PAGES_H */

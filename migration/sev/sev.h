@@ -1,0 +1,71 @@
+/*
+ * What the hooks in upstream's migration code call.
+ *
+ * A guest without SEV pays one branch per page and one per event: nothing is
+ * registered and every call below answers "not mine".
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MIGRATION_SEV_SEV_H
+#define MIGRATION_SEV_SEV_H
+
+#include "exec/cpu-common.h"
+#include "migration/qemu-file-types.h"
+#include "qapi/qapi-types-migration.h"
+
+typedef struct MigrationState MigrationState;
+
+/* True from sev_migration_init() on, for ever.  Written before any reader. */
+extern bool sev_migration_on;
+
+/*
+ * Register the "sev" section.  Called once, for an SEV guest, when the machine
+ * is complete: the section must come after "ram".  BQL held.
+ */
+bool sev_migration_init(Error **errp);
+
+/*
+ * True when the guest was sent and SEND_FINISH was called or is about to be:
+ * it can never run here again.  BQL held.
+ */
+bool sev_migration_source_gone(void);
+
+/* --- ram.c, migration thread --------------------------------------------- */
+
+bool sev_migration_queue_page(RAMBlock *rb, ram_addr_t offset);
+bool sev_migration_queue_full(void);
+
+/* A private page is taken here, to be sent as a packet; true if it was. */
+static inline bool sev_save_page(RAMBlock *rb, ram_addr_t offset)
+{
+    return unlikely(sev_migration_on) && sev_migration_queue_page(rb, offset);
+}
+
+/* Time for the "sev" section to send what was taken? */
+static inline bool sev_save_full(void)
+{
+    return unlikely(sev_migration_on) && sev_migration_queue_full();
+}
+
+/* --- migration.c ---------------------------------------------------------- */
+
+/* Does this migration need answers from the target?  BQL held. */
+bool sev_migration_wants_return_path(MigrationState *s);
+
+/*
+ * A message on the return path, its header read.  True if it was ours: then it
+ * is consumed, and @errp tells whether all is well.  Return path thread.
+ */
+bool sev_rp_message(MigrationState *s, QEMUFile *rp, uint16_t type,
+                    uint16_t len, Error **errp);
+
+/*
+ * On a target, after the stream was loaded with result @ret: is the guest
+ * complete?  False for an SEV guest whose records did not reach END.
+ */
+bool sev_load_end(int ret, Error **errp);
+
+/* Add what query-migrate says about SEV.  BQL held. */
+void sev_migration_populate_info(MigrationInfo *info);
+
+#endif /* MIGRATION_SEV_SEV_H */

@@ -1,0 +1,164 @@
+/*
+ * Records on a QEMUFile: put, get, and the table of what may follow what.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "migration/qemu-file.h"
+#include "pages.h"
+#include "session.h"
+#include "stream.h"
+#include "template.h"
+#include "trace.h"
+
+void sev_stream_put(QEMUFile *f, const SevRecord *rec)
+{
+    g_autoptr(GByteArray) out = g_byte_array_new();
+
+    sev_record_encode(rec, out);
+    trace_sev_stream_put(sev_record_name(rec->type), out->len);
+    qemu_put_buffer(f, out->data, out->len);
+}
+
+static bool stream_read(QEMUFile *f, uint8_t *buf, size_t len,
+                        const char *what, Error **errp)
+{
+    size_t got = qemu_get_buffer(f, buf, len);
+    Error *err = NULL;
+
+    if (got == len) {
+        return true;
+    }
+    qemu_file_get_error_obj(f, &err);
+    error_setg(errp, "The SEV stream was cut short in %s, after %zu of %zu "
+               "bytes%s%s", what, got, len, err ? ": " : "",
+               err ? error_get_pretty(err) : "");
+    error_free(err);
+    return false;
+}
+
+/* The next record of @f; @rec points into @t->buf until the next call. */
+static bool stream_get(SevTarget *t, QEMUFile *f, SevRecord *rec, Error **errp)
+{
+    g_autofree char *what = NULL;
+    SevRecordType type;
+    size_t len;
+
+    if (!stream_read(f, t->buf, SEV_RECORD_HEADER_LEN, "a record header",
+                     errp) ||
+        !sev_record_decode_header(t->buf, &type, &len, errp)) {
+        return false;
+    }
+    what = g_strdup_printf("a %s record", sev_record_name(type));
+    return stream_read(f, t->buf + SEV_RECORD_HEADER_LEN, len, what, errp) &&
+           sev_record_decode(rec, t->buf, SEV_RECORD_HEADER_LEN + len, errp);
+}
+
+/* --- The order ------------------------------------------------------------ */
+
+static const char *const state_name[SEV_STREAM__MAX] = {
+    [SEV_STREAM_START] = "start",
+    [SEV_STREAM_ASKED] = "asked",
+    [SEV_STREAM_OFFERED] = "offered",
+    [SEV_STREAM_BLOCKS] = "blocks",
+    [SEV_STREAM_PAGES] = "pages",
+    [SEV_STREAM_MAP] = "map",
+    [SEV_STREAM_ENDED] = "ended",
+};
+
+static bool load_break(SevTarget *t, const SevRecord *rec, Error **errp)
+{
+    return t->state != SEV_STREAM_BLOCKS || sev_pages_blocks_complete(t, errp);
+}
+
+#define IN(state) (1u << SEV_STREAM_##state)
+
+/* What is not in this table is refused. */
+static const struct {
+    unsigned states;            /* in which the record is legal */
+    SevStreamState next;
+    bool (*load)(SevTarget *t, const SevRecord *rec, Error **errp);
+} order[SEV_RECORD__MAX] = {
+    [SEV_RECORD_HELLO] = {
+        IN(START), SEV_STREAM_ASKED, sev_session_load_hello,
+    },
+    [SEV_RECORD_MANIFEST] = {
+        IN(START), SEV_STREAM_OFFERED, sev_template_load_manifest,
+    },
+    [SEV_RECORD_SESSION] = {
+        IN(START) | IN(ASKED) | IN(OFFERED), SEV_STREAM_BLOCKS,
+        sev_session_load_session,
+    },
+    [SEV_RECORD_BLOCK] = {
+        IN(BLOCKS), SEV_STREAM_BLOCKS, sev_pages_load_block,
+    },
+    [SEV_RECORD_BREAK] = {
+        IN(BLOCKS) | IN(PAGES), SEV_STREAM_PAGES, load_break,
+    },
+    [SEV_RECORD_PAGES] = {
+        IN(PAGES), SEV_STREAM_PAGES, sev_pages_load,
+    },
+    [SEV_RECORD_STATE] = {
+        IN(PAGES) | IN(MAP), SEV_STREAM_MAP, sev_pages_load_state,
+    },
+    [SEV_RECORD_END] = {
+        IN(PAGES) | IN(MAP), SEV_STREAM_ENDED, sev_pages_load_end,
+    },
+};
+
+char *sev_stream_where(const SevTarget *t)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+
+    for (int i = 0; i < SEV_RECORD__MAX; i++) {
+        if (t->seen[i]) {
+            g_string_append_printf(out, "%s%" PRIu64 " %s",
+                                   out->len ? ", " : "", t->seen[i],
+                                   sev_record_name(i));
+        }
+    }
+    return g_string_free(g_steal_pointer(&out), FALSE);
+}
+
+bool sev_stream_load(SevTarget *t, QEMUFile *f, Error **errp)
+{
+    SevRecord rec;
+
+    do {
+        if (!stream_get(t, f, &rec, errp)) {
+            return false;
+        }
+        trace_sev_stream_get(sev_record_name(rec.type), t->seen[rec.type],
+                             state_name[t->state]);
+        if (!(order[rec.type].states & (1u << t->state))) {
+            error_setg(errp, "SEV stream: a %s record is out of place in "
+                       "state '%s'", sev_record_name(rec.type),
+                       state_name[t->state]);
+            return false;
+        }
+        if (!order[rec.type].load(t, &rec, errp)) {
+            return false;
+        }
+        t->seen[rec.type]++;
+        t->state = order[rec.type].next;
+    } while (rec.type != SEV_RECORD_BREAK && rec.type != SEV_RECORD_END);
+    return true;
+}
+
+SevTarget *sev_target_new(void)
+{
+    SevTarget *t = g_new0(SevTarget, 1);
+
+    t->buf = g_malloc(SEV_RECORD_MAX);
+    t->blocks = sev_pages_blocks_new();
+    return t;
+}
+
+void sev_target_free(SevTarget *t)
+{
+    if (t) {
+        g_free(t->buf);
+        g_array_unref(t->blocks);
+        g_free(t);
+    }
+}

@@ -1,0 +1,117 @@
+/*
+ * Templates: the manifest, both ends.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/rcu.h"
+#include "hw/boards.h"
+#include "migration/migration.h"
+#include "migration/misc.h"
+#include "migration/ram.h"
+#include "pages.h"
+#include "session.h"
+#include "template.h"
+#include "trace.h"
+
+bool sev_template_wanted(void)
+{
+    return migrate_get_current()->capabilities[MIGRATION_CAPABILITY_SEV_TEMPLATE];
+}
+
+static const char *machine_name(void)
+{
+    return MACHINE_GET_CLASS(qdev_get_machine())->name;
+}
+
+static SevSpan text_span(const char *s)
+{
+    return (SevSpan) { (const uint8_t *)s, s ? strlen(s) : 0 };
+}
+
+static void layout(uint64_t *blocks, uint64_t *bytes)
+{
+    RAMBlock *rb;
+
+    *blocks = *bytes = 0;
+    RCU_READ_LOCK_GUARD();
+    RAMBLOCK_FOREACH_NOT_IGNORED(rb) {
+        *blocks += 1;
+        *bytes += rb->used_length;
+    }
+}
+
+bool sev_template_save_manifest(QEMUFile *f, const SevPlatformCerts *target,
+                                Error **errp)
+{
+    g_autofree char *fingerprint = sev_certs_fingerprint(target, errp);
+    g_auto(SevGuestIdentity) id = { 0 };
+    SevRecord rec = { .type = SEV_RECORD_MANIFEST };
+    SevRecordManifest *r = &rec.u.manifest;
+
+    if (!fingerprint) {
+        return false;
+    }
+    sev_guest_identity(&id);
+    *r = (SevRecordManifest) {
+        .layout = SEV_LAYOUT_STREAM,
+        .policy = id.policy,
+        .api_major = id.api_major,
+        .api_minor = id.api_minor,
+        .build = id.build_id,
+        .page_size = SEV_RECORD_PACKET_DATA,
+        .fingerprint = text_span(fingerprint),
+        .measurement = text_span(id.measurement),
+        .machine = text_span(machine_name()),
+    };
+    layout(&r->blocks, &r->ram_bytes);
+    if (r->measurement.len > SEV_RECORD_TEXT_MAX ||
+        r->machine.len > SEV_RECORD_TEXT_MAX) {
+        error_setg(errp, "This guest's measurement or machine type is too long "
+                   "for a template");
+        return false;
+    }
+    trace_sev_template_manifest(machine_name(), r->blocks, r->ram_bytes);
+    sev_stream_put(f, &rec);
+    return true;
+}
+
+static bool fits(const char *field, uint64_t theirs, uint64_t ours,
+                 Error **errp)
+{
+    if (theirs == ours) {
+        return true;
+    }
+    error_setg(errp, "The template does not fit: field %s is %" PRIu64
+               ", this guest has %" PRIu64, field, theirs, ours);
+    return false;
+}
+
+bool sev_template_load_manifest(SevTarget *t, const SevRecord *rec,
+                                Error **errp)
+{
+    const SevRecordManifest *r = &rec->u.manifest;
+    uint64_t blocks, bytes;
+
+    layout(&blocks, &bytes);
+    if (r->layout != SEV_LAYOUT_STREAM) {
+        error_setg(errp, "The template does not fit: field layout is %" PRIu64
+                   ", this QEMU reads %d", r->layout, SEV_LAYOUT_STREAM);
+        return false;
+    }
+    if (r->machine.len != strlen(machine_name()) ||
+        memcmp(r->machine.data, machine_name(), r->machine.len)) {
+        error_setg(errp, "The template does not fit: field machine is %.*s, "
+                   "this guest has %s", (int)r->machine.len, r->machine.data,
+                   machine_name());
+        return false;
+    }
+    if (!fits("page-size", r->page_size, SEV_RECORD_PACKET_DATA, errp) ||
+        !fits("blocks", r->blocks, blocks, errp) ||
+        !fits("ram-bytes", r->ram_bytes, bytes, errp) ||
+        !sev_session_is_here(r->fingerprint, errp)) {
+        return false;
+    }
+    trace_sev_template_manifest(machine_name(), blocks, bytes);
+    return true;
+}
