@@ -24,7 +24,8 @@
 typedef struct PspPlatform PspPlatform;
 
 /*
- * All the chip ever asks of the world.  Every member is required.
+ * All the chip ever asks of the world.  Every member is required; none may
+ * call back into the chip.
  *
  * A "paddr" is a system-physical address: the number found in a command
  * buffer, and the address that tweaks the memory cipher.
@@ -108,7 +109,7 @@ PspStatus psp_exec_batch(PspPlatform *psp, PspCommand cmd, void *bufs,
 
 /*
  * Why the last command on this thread failed although the caller did nothing
- * wrong, or NULL.  Owned by the library, valid until the next psp_exec() on
+ * wrong, or which link of a certificate chain was refused; else NULL.  Owned by the library, valid until the next psp_exec() on
  * this thread.
  */
 const char *psp_last_error(void);
