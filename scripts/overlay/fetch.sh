@@ -24,11 +24,11 @@ offered_versions() {
 choose_version() {
     local offered newest other=
     while read -r suite version; do
-        offered=$(offered_versions "$suite") || continue
+        offered=$(offered_versions "$suite" 2> "$BUILD/.apt-said") || continue
         if grep -qxF "$version" <<< "$offered"; then
             return 0
         fi
-        newest=$(grep -E "^([0-9]+:)?${series//./\\.}\.[0-9]" <<< "$offered" | sort -V | tail -1)
+        newest=$(grep -E "^([0-9]+:)?${series//./\\.}\.[0-9]" <<< "$offered" | sort -V | tail -1) || true
         if [ -n "$newest" ]; then
             step note "the archive now has $newest (tested: $version); apt has verified it, patches may need a refresh"
             version=$newest
@@ -36,8 +36,11 @@ choose_version() {
         fi
         other="$other $offered"
     done < <(locked_bases)
-    [ -n "$other" ] || exit 1
-    die "the archive has $package$(tr '\n' ' ' <<< " $other")but this overlay needs series $series; give one with 'make QEMU_SOURCE=DIR|TARBALL ...'."
+    if [ -z "$other" ]; then
+        head -1 "$BUILD/.apt-said" >&2
+        exit 1
+    fi
+    die "the archive has $package $(xargs <<< "$other") but this overlay needs series $series; give one with 'make QEMU_SOURCE=DIR|TARBALL ...'."
 }
 
 # --- download ----------------------------------------------------------------
@@ -69,7 +72,7 @@ download() {
         cd "$dl/partial"
         logged fetch "$ROOT/scripts/overlay/apt.sh" "$suite" source \
             --download-only --only-source "$package=$version"
-    ) || die "the download of $package $version stopped ($(grep -m1 -E '^E' "$LOGS/fetch.log" | cut -c1-160)); check the network and run the same command again, it resumes."
+    ) || die "the download of $package $version stopped ($(grep -m1 '^E:' "$LOGS/fetch.log" | cut -c1-160)); check the network and run the same command again, it resumes."
     dsc=$(cd "$dl/partial" && ls "${package}_${version#*:}.dsc")
     mv -f "$dl/partial"/* "$dl/"
     check_locked_hashes
@@ -132,7 +135,7 @@ unpack() {
     esac
     [ "$origin" != "given source" ] || origin="given source $found"
     printf '%s\n%s\n' "$key" "$origin" > "$TREE.tmp/.overlay-base"
-    rm -rf "$BUILD/pristine"
+    rm -rf "$BUILD/pristine" "$BUILD/applied"
     if [ -e "$TREE" ]; then mv "$TREE" "$TREE.old"; fi
     mv "$TREE.tmp" "$TREE"
     rm -rf "$TREE.old" "$OBJ/.overlay-configured"

@@ -177,7 +177,7 @@ class Scratch:
 
     def push(self, name):
         done = subprocess.run(
-            ["patch", "-p1", "-F0", "--batch", "--forward", "--silent",
+            ["patch", "-p1", "-F0", "--batch", "--forward",
              "--no-backup-if-mismatch", "-r", "-", "-d", self.top,
              "-i", os.path.join(PATCHES, name)],
             capture_output=True, text=True)
