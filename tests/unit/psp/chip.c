@@ -48,7 +48,7 @@ static uint64_t bench_next(Chip *chip)
     return z ^ (z >> 31) ^ chip->seed[1];
 }
 
-static void bench_random(void *opaque, void *dst, size_t len)
+void chip_random(void *opaque, void *dst, size_t len)
 {
     uint8_t *out = dst;
 
@@ -109,7 +109,7 @@ static bool bench_nv_store(void *opaque, GBytes *blob, GError **error)
 static const PspHost bench_host = {
     .mem_map = bench_mem_map,
     .mem_unmap = bench_mem_unmap,
-    .random = bench_random,
+    .random = chip_random,
     .nv_lock = bench_nv_lock,
     .nv_unlock = bench_nv_unlock,
     .nv_load = bench_nv_load,
@@ -165,7 +165,7 @@ uint8_t *chip_at(Chip *chip, uint64_t paddr)
 
 void chip_fill(Chip *chip, uint64_t paddr, size_t len)
 {
-    bench_random(chip, chip_at(chip, paddr), len);
+    chip_random(chip, chip_at(chip, paddr), len);
 }
 
 /* --- Commands ------------------------------------------------------------ */
@@ -252,7 +252,7 @@ PspStatus chip_launch_owned(Chip *chip, uint32_t policy,
         .session_paddr = GUINT64_TO_LE(AT_SESSION),
         .session_len = GUINT32_TO_LE(PSP_SESSION_LEN),
     };
-    PspRng rng = { bench_random, chip };
+    PspRng rng = { chip_random, chip };
     uint8_t z[PSP_P384_LEN];
     PspSession session = { .nonce = "owner's nonce" };
     PspEcPoint pdh;
@@ -279,7 +279,7 @@ void chip_seal(Chip *chip, const PspTransportKeys *keys, PspPacketType type,
     PspTransport t;
     PspPacketHeader hdr;
 
-    bench_random(chip, hdr.iv, sizeof(hdr.iv));
+    chip_random(chip, hdr.iv, sizeof(hdr.iv));
     psp_transport_init(&t, keys);
     psp_packet_seal(&t, type, measure ? measure->measure : NULL, &hdr, plain,
                     chip_at(chip, AT_TRANS), len);

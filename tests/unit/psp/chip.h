@@ -47,6 +47,8 @@ Chip *chip_new_blank(const char *name);
 void chip_free(Chip *chip);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Chip, chip_free)
 
+/* The chip's random source; @opaque is the Chip. */
+void chip_random(void *opaque, void *dst, size_t len);
 uint8_t *chip_at(Chip *chip, uint64_t paddr);
 void chip_fill(Chip *chip, uint64_t paddr, size_t len);     /* random */
 
