@@ -15,8 +15,9 @@
  *      STATE    which pages are private            -------->
  *      END      how many there were                -------->  RECEIVE_FINISH
  *
- * A stream with no return path has no HELLO and no CERTS; a template has a
- * MANIFEST in their place.  Every section but the last ends with BREAK.
+ * A stream with no return path has no HELLO and no CERTS.  A template has a
+ * MANIFEST before all else, in a section of its own, so that it can be judged
+ * before any RAM.  Every section of the above but the last ends with BREAK.
  *
  * Pure: bytes <-> SevRecord, no stream, no guest, no globals.  A record is a
  * header of 16 bytes and a payload.  Integers are big-endian and, in the
@@ -97,7 +98,7 @@ enum {
 typedef struct SevRecordManifest {
     uint64_t layout;                    /* SEV_LAYOUT_... */
     uint64_t policy, api_major, api_minor, build;
-    uint64_t page_size, blocks, ram_bytes;
+    uint64_t page_size, blocks, ram_bytes;  /* lengths they may grow to */
     SevSpan fingerprint;                /* of the PDH it is sealed to */
     SevSpan measurement;                /* may be empty */
     SevSpan machine;

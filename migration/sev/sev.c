@@ -78,10 +78,7 @@ static bool setup_target(MigrationState *ms, QEMUFile *f,
         return sev_session_ask(ms, f, target, errp) &&
                sev_certs_trusted(target, errp);
     }
-    if (!sev_platform_certs(target, errp)) {
-        return false;
-    }
-    return !sev.is_template || sev_template_save_manifest(f, target, errp);
+    return sev_platform_certs(target, errp);
 }
 
 static bool setup_channel(MigrationState *ms, QEMUFile *f, Error **errp)
@@ -372,6 +369,9 @@ bool sev_migration_init(Error **errp)
     sev_session_init();
     if (register_savevm_live("sev", 0, 1, &sev_handlers, NULL) < 0) {
         error_setg(errp, "The SEV migration section cannot be registered");
+        return false;
+    }
+    if (!sev_template_init(&sev.target, errp)) {
         return false;
     }
     sev_migration_on = true;

@@ -120,29 +120,49 @@ char *sev_stream_where(const SevTarget *t)
     return g_string_free(g_steal_pointer(&out), FALSE);
 }
 
+static bool stream_accept(SevTarget *t, const SevRecord *rec, Error **errp)
+{
+    trace_sev_stream_get(sev_record_name(rec->type), t->seen[rec->type],
+                         state_name[t->state]);
+    if (!(order[rec->type].states & (1u << t->state))) {
+        error_setg(errp, "SEV stream: a %s record is out of place in "
+                   "state '%s'", sev_record_name(rec->type),
+                   state_name[t->state]);
+        return false;
+    }
+    if (!order[rec->type].load(t, rec, errp)) {
+        return false;
+    }
+    t->seen[rec->type]++;
+    t->state = order[rec->type].next;
+    return true;
+}
+
 bool sev_stream_load(SevTarget *t, QEMUFile *f, Error **errp)
 {
     SevRecord rec;
 
     do {
-        if (!stream_get(t, f, &rec, errp)) {
+        if (!stream_get(t, f, &rec, errp) || !stream_accept(t, &rec, errp)) {
             return false;
         }
-        trace_sev_stream_get(sev_record_name(rec.type), t->seen[rec.type],
-                             state_name[t->state]);
-        if (!(order[rec.type].states & (1u << t->state))) {
-            error_setg(errp, "SEV stream: a %s record is out of place in "
-                       "state '%s'", sev_record_name(rec.type),
-                       state_name[t->state]);
-            return false;
-        }
-        if (!order[rec.type].load(t, &rec, errp)) {
-            return false;
-        }
-        t->seen[rec.type]++;
-        t->state = order[rec.type].next;
     } while (rec.type != SEV_RECORD_BREAK && rec.type != SEV_RECORD_END);
     return true;
+}
+
+bool sev_stream_load_bytes(SevTarget *t, const uint8_t *buf, size_t len,
+                           Error **errp)
+{
+    SevRecordType type;
+    SevRecord rec;
+    size_t payload;
+
+    if (!sev_record_decode_header(buf, &type, &payload, errp)) {
+        return false;
+    }
+    len = MIN(len, SEV_RECORD_HEADER_LEN + payload);
+    return sev_record_decode(&rec, buf, len, errp) &&
+           stream_accept(t, &rec, errp);
 }
 
 SevTarget *sev_target_new(void)

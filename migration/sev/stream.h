@@ -45,6 +45,10 @@ void sev_stream_put(QEMUFile *f, const SevRecord *rec);
 /* Read the records of one section, up to BREAK or END. */
 bool sev_stream_load(SevTarget *t, QEMUFile *f, Error **errp);
 
+/* The same for one record at the start of @buf, whose rest is not looked at. */
+bool sev_stream_load_bytes(SevTarget *t, const uint8_t *buf, size_t len,
+                           Error **errp);
+
 /* "the last record was PAGES, number 17", for a stream that was cut short. */
 char *sev_stream_where(const SevTarget *t);
 

@@ -9,6 +9,7 @@
 #include "migration/migration.h"
 #include "migration/misc.h"
 #include "migration/ram.h"
+#include "migration/vmstate.h"
 #include "pages.h"
 #include "session.h"
 #include "template.h"
@@ -29,6 +30,7 @@ static SevSpan text_span(const char *s)
     return (SevSpan) { (const uint8_t *)s, s ? strlen(s) : 0 };
 }
 
+/* What must agree before a page can be placed.  Lengths may grow at load. */
 static void layout(uint64_t *blocks, uint64_t *bytes)
 {
     RAMBlock *rb;
@@ -37,18 +39,23 @@ static void layout(uint64_t *blocks, uint64_t *bytes)
     RCU_READ_LOCK_GUARD();
     RAMBLOCK_FOREACH_NOT_IGNORED(rb) {
         *blocks += 1;
-        *bytes += rb->used_length;
+        *bytes += rb->max_length;
     }
 }
 
-bool sev_template_save_manifest(QEMUFile *f, const SevPlatformCerts *target,
-                                Error **errp)
+/* A template is sealed to this platform, so far. */
+static bool encode_manifest(GByteArray *out, Error **errp)
 {
-    g_autofree char *fingerprint = sev_certs_fingerprint(target, errp);
+    g_auto(SevPlatformCerts) target = { 0 };
     g_auto(SevGuestIdentity) id = { 0 };
+    g_autofree char *fingerprint = NULL;
     SevRecord rec = { .type = SEV_RECORD_MANIFEST };
     SevRecordManifest *r = &rec.u.manifest;
 
+    if (!sev_platform_certs(&target, errp)) {
+        return false;
+    }
+    fingerprint = sev_certs_fingerprint(&target, errp);
     if (!fingerprint) {
         return false;
     }
@@ -72,7 +79,7 @@ bool sev_template_save_manifest(QEMUFile *f, const SevPlatformCerts *target,
         return false;
     }
     trace_sev_template_manifest(machine_name(), r->blocks, r->ram_bytes);
-    sev_stream_put(f, &rec);
+    sev_record_encode(&rec, out);
     return true;
 }
 
@@ -114,4 +121,71 @@ bool sev_template_load_manifest(SevTarget *t, const SevRecord *rec,
     }
     trace_sev_template_manifest(machine_name(), blocks, bytes);
     return true;
+}
+
+/* --- The section ------------------------------------------------------------ */
+
+/* Fixed, so that no length from a file is believed: the record, then zeros. */
+#define MANIFEST_ROOM 1024
+
+static struct {
+    uint8_t bytes[MANIFEST_ROOM];
+    SevTarget **target;
+} section;
+
+static bool manifest_needed(void *opaque)
+{
+    return sev_template_wanted();
+}
+
+static int manifest_pre_save(void *opaque)
+{
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    Error *err = NULL;
+
+    if (!encode_manifest(out, &err)) {
+        migrate_set_error(migrate_get_current(), err);
+        error_free(err);
+        return -EINVAL;
+    }
+    assert(out->len <= MANIFEST_ROOM);
+    memset(section.bytes, 0, MANIFEST_ROOM);
+    memcpy(section.bytes, out->data, out->len);
+    return 0;
+}
+
+static int manifest_post_load(void *opaque, int version_id)
+{
+    Error *err = NULL;
+
+    if (sev_stream_load_bytes(*section.target, section.bytes, MANIFEST_ROOM,
+                              &err)) {
+        return 0;
+    }
+    trace_sev_migration_refused("template", error_get_pretty(err));
+    migrate_set_error(migrate_get_current(), err);
+    error_free(err);
+    return -EINVAL;
+}
+
+static const VMStateDescription vmstate_manifest = {
+    .name = "sev-template",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .priority = MIG_PRI_MAX,            /* before "ram" */
+    .early_setup = true,
+    .needed = manifest_needed,
+    .pre_save = manifest_pre_save,
+    .post_load = manifest_post_load,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT8_ARRAY(bytes, typeof(section), MANIFEST_ROOM),
+        VMSTATE_END_OF_LIST()
+    },
+};
+
+bool sev_template_init(SevTarget **target, Error **errp)
+{
+    section.target = target;
+    return vmstate_register_with_alias_id(NULL, 0, &vmstate_manifest, &section,
+                                          -1, 0, errp) >= 0;
 }

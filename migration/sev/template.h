@@ -2,8 +2,8 @@
  * Templates: one sealed image, any number of clones.
  *
  * A template is the stream of an ordinary migration to a file, of a stopped
- * guest, with capability 'sev-template': it starts with a MANIFEST, and the
- * source may run on.  A clone is an ordinary incoming migration from it; its
+ * guest, with capability 'sev-template': before any RAM comes a section
+ * "sev-template" with a MANIFEST, and the source may run on.  A clone is an ordinary incoming migration from it; its
  * memory key is fresh, because RECEIVE_START makes one.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -12,14 +12,15 @@
 #define MIGRATION_SEV_TEMPLATE_H
 
 #include "stream.h"
-#include "target/i386/sev/transfer.h"
 
 /* Is capability 'sev-template' set?  BQL held, or migration thread. */
 bool sev_template_wanted(void);
 
-/* The MANIFEST record, for a template sealed to @target. */
-bool sev_template_save_manifest(QEMUFile *f, const SevPlatformCerts *target,
-                                Error **errp);
+/*
+ * Register the "sev-template" section, which is saved for templates only.
+ * @target is where the loading side keeps its SevTarget.  BQL held.
+ */
+bool sev_template_init(SevTarget **target, Error **errp);
 
 /* Handler of stream.c's table: does the template fit this guest? */
 bool sev_template_load_manifest(SevTarget *t, const SevRecord *rec,
