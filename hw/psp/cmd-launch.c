@@ -105,7 +105,7 @@ PspStatus psp_cmd_launch_measure(PspCall *call)
 
 PspStatus psp_cmd_launch_secret(PspCall *call)
 {
-    return psp_open_packet(call, PSP_PACKET_SECRET, call->guest->measure);
+    return psp_open_packets(call, PSP_PACKET_SECRET, call->guest->measure);
 }
 
 /* The digest stays: ATTESTATION reports it. */

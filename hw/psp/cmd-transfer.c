@@ -175,26 +175,26 @@ static PspStatus psp_check_vmsa(const PspCall *call)
 
 PspStatus psp_cmd_send_update_data(PspCall *call)
 {
-    return psp_seal_packet(call, PSP_PACKET_DATA);
+    return psp_seal_packets(call, PSP_PACKET_DATA);
 }
 
 PspStatus psp_cmd_send_update_vmsa(PspCall *call)
 {
     PspStatus status = psp_check_vmsa(call);
 
-    return status ? status : psp_seal_packet(call, PSP_PACKET_VMSA);
+    return status ? status : psp_seal_packets(call, PSP_PACKET_VMSA);
 }
 
 PspStatus psp_cmd_receive_update_data(PspCall *call)
 {
-    return psp_open_packet(call, PSP_PACKET_DATA, NULL);
+    return psp_open_packets(call, PSP_PACKET_DATA, NULL);
 }
 
 PspStatus psp_cmd_receive_update_vmsa(PspCall *call)
 {
     PspStatus status = psp_check_vmsa(call);
 
-    return status ? status : psp_open_packet(call, PSP_PACKET_VMSA, NULL);
+    return status ? status : psp_open_packets(call, PSP_PACKET_VMSA, NULL);
 }
 
 /* --- End ----------------------------------------------------------------- */

@@ -177,7 +177,7 @@ static const PspCommandRow psp_commands[PSP_CMD_MAX] = {
         .name = "SEND_UPDATE_DATA", .size = sizeof(PspPacketCmd),
         .platform = PSP_P(WORKING), .lock = PSP_LOCK_SHARED,
         .guest = PSP_G(SUPDATE), .next = PSP_G_SAME,
-        .run = psp_cmd_send_update_data,
+        .many = true, .run = psp_cmd_send_update_data,
     },
     [PSP_CMD_SEND_UPDATE_VMSA] = {
         .name = "SEND_UPDATE_VMSA", .size = sizeof(PspPacketCmd),
@@ -207,7 +207,7 @@ static const PspCommandRow psp_commands[PSP_CMD_MAX] = {
         .name = "RECEIVE_UPDATE_DATA", .size = sizeof(PspPacketCmd),
         .platform = PSP_P(WORKING), .lock = PSP_LOCK_SHARED,
         .guest = PSP_G(RUPDATE), .next = PSP_G_SAME,
-        .run = psp_cmd_receive_update_data,
+        .many = true, .run = psp_cmd_receive_update_data,
     },
     [PSP_CMD_RECEIVE_UPDATE_VMSA] = {
         .name = "RECEIVE_UPDATE_VMSA", .size = sizeof(PspPacketCmd),

@@ -38,6 +38,7 @@ typedef struct PspCommandRow {
     uint8_t platform;           /* allowed states: set of PSP_P() */
     uint8_t guest;              /* set of PSP_G(); 0: no guest involved */
     uint8_t handle_at;          /* offset of the handle in the buffer */
+    bool many;                  /* the handler takes several buffers */
     int8_t next;                /* guest state after success */
     PspLock lock;
     PspHandler *run;
@@ -97,9 +98,13 @@ PspHandler psp_cmd_copy;
 /* cmd-start.c: LAUNCH_START and RECEIVE_START are one command but for this */
 PspStatus psp_start_guest(PspCall *call, bool session_required);
 
-/* cmd-packet.c: what commands with a PspPacketCmd share */
-PspStatus psp_seal_packet(PspCall *call, PspPacketType type);
-PspStatus psp_open_packet(PspCall *call, PspPacketType type,
-                          const uint8_t *measure);
+/*
+ * cmd-packet.c: what commands with a PspPacketCmd share.  Both work on all
+ * buffers of the call, stop at the first failure and count in call->done.
+ */
+PspStatus psp_seal_packets(PspCall *call, PspPacketType type);
+/* @measure: for LAUNCH_SECRET */
+PspStatus psp_open_packets(PspCall *call, PspPacketType type,
+                           const uint8_t *measure);
 
 #endif /* PSP_COMMANDS_H */

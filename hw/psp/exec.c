@@ -100,11 +100,21 @@ static PspStatus psp_exec_row(const PspCommandRow *row, PspCall *call)
     return psp_exec_guest(row, call);
 }
 
+/* @call has buffers of the right size for @row. */
+static PspStatus psp_exec_locked(const PspCommandRow *row, PspCall *call)
+{
+    PspStatus status;
+
+    psp_lock(call->psp, row);
+    status = psp_exec_row(row, call);
+    psp_unlock(call->psp, row);
+    return status;
+}
+
 PspStatus psp_exec(PspPlatform *psp, PspCommand cmd, void *buf, size_t len)
 {
     const PspCommandRow *row = psp_command_row(cmd);
-    PspCall call = { .psp = psp, .buf = buf };
-    PspStatus status;
+    PspCall call = { .psp = psp, .buf = buf, .n = 1 };
 
     psp_set_last_error(NULL);
     if (!row) {
@@ -113,10 +123,22 @@ PspStatus psp_exec(PspPlatform *psp, PspCommand cmd, void *buf, size_t len)
     if (len != row->size || (len && !buf)) {
         return PSP_INVALID_LEN;
     }
-    psp_lock(psp, row);
-    status = psp_exec_row(row, &call);
-    psp_unlock(psp, row);
-    return status;
+    return psp_exec_locked(row, &call);
+}
+
+/* How many of @n buffers, from the first on, are of one guest? */
+static size_t psp_same_guest(const PspCommandRow *row, const uint8_t *bufs,
+                             size_t stride, size_t n)
+{
+    size_t same = 1;
+
+    while (same < n &&
+           memcmp(bufs + row->handle_at,
+                  bufs + same * stride + row->handle_at,
+                  sizeof(uint32_t)) == 0) {
+        same++;
+    }
+    return same;
 }
 
 PspStatus psp_exec_batch(PspPlatform *psp, PspCommand cmd, void *bufs,
@@ -126,13 +148,21 @@ PspStatus psp_exec_batch(PspPlatform *psp, PspCommand cmd, void *bufs,
     PspStatus status = PSP_SUCCESS;
 
     *done = 0;
+    psp_set_last_error(NULL);
     if (!row) {
         return PSP_INVALID_COMMAND;
     }
     while (*done < n && status == PSP_SUCCESS) {
-        status = psp_exec(psp, cmd, (uint8_t *)bufs + *done * stride,
-                          row->size);
-        *done += status == PSP_SUCCESS;
+        uint8_t *buf = (uint8_t *)bufs + *done * stride;
+        PspCall call = {
+            .psp = psp, .buf = buf, .stride = stride, .n = 1,
+        };
+
+        if (row->many) {
+            call.n = psp_same_guest(row, buf, stride, n - *done);
+        }
+        status = psp_exec_locked(row, &call);
+        *done += row->many ? call.done : status == PSP_SUCCESS;
     }
     return status;
 }

@@ -15,12 +15,20 @@ typedef struct PSP_PACKED PspMacHead {
     uint32_t guest_len;
     uint32_t trans_len;
 } PspMacHead;
-_Static_assert(sizeof(PspMacHead) == 29, "MAC head");
+_Static_assert(sizeof(PspMacHead) == PSP_PACKET_MAC_HEAD, "MAC head");
 
-void psp_transport_init(PspTransport *t, const PspTransportKeys *keys)
+void psp_packet_mac_head(PspPacketType type, const PspPacketHeader *hdr,
+                         size_t len, uint8_t head[PSP_PACKET_MAC_HEAD])
 {
-    psp_ctr_init(&t->tek, keys->tek);
-    psp_hmac_init(&t->tik, keys->tik, sizeof(keys->tik));
+    PspMacHead h = {
+        .type = type,
+        .flags = hdr->flags,
+        .guest_len = GUINT32_TO_LE((uint32_t)len),
+        .trans_len = GUINT32_TO_LE((uint32_t)len),
+    };
+
+    memcpy(h.iv, hdr->iv, sizeof(h.iv));
+    memcpy(head, &h, sizeof(h));
 }
 
 static void psp_packet_mac(const PspTransport *t, PspPacketType type,
@@ -29,15 +37,10 @@ static void psp_packet_mac(const PspTransport *t, PspPacketType type,
                            uint8_t mac[PSP_SHA256_LEN])
 {
     PspHmac hmac = t->tik;
-    PspMacHead head = {
-        .type = type,
-        .flags = hdr->flags,
-        .guest_len = GUINT32_TO_LE((uint32_t)len),
-        .trans_len = GUINT32_TO_LE((uint32_t)len),
-    };
+    uint8_t head[PSP_PACKET_MAC_HEAD];
 
-    memcpy(head.iv, hdr->iv, sizeof(head.iv));
-    psp_hmac_update(&hmac, &head, sizeof(head));
+    psp_packet_mac_head(type, hdr, len, head);
+    psp_hmac_update(&hmac, head, sizeof(head));
     psp_hmac_update(&hmac, data, len);
     if (measure) {
         psp_hmac_update(&hmac, measure, PSP_SHA256_LEN);

@@ -38,11 +38,17 @@ struct PspPlatform {
     PspAsid asids[PSP_ASID_MAX + 1];
 };
 
-/* One command on its way through the chip. */
+/*
+ * One command on its way through the chip; of those with a packet, several
+ * of one guest.
+ */
 typedef struct PspCall {
     PspPlatform *psp;
     PspGuest *guest;            /* *_START: the new one, set by the handler */
     void *buf;
+    size_t stride;              /* from one command buffer to the next */
+    size_t n;                   /* how many there are */
+    size_t done;                /* out, where the row says @many */
 } PspCall;
 
 /* --- platform.c ---------------------------------------------------------- */

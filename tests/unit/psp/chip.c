@@ -24,7 +24,8 @@ static void *bench_mem_map(void *opaque, uint64_t paddr, size_t len,
         (chip->hole >= paddr && chip->hole - paddr < len)) {
         return NULL;
     }
-    g_assert_cmpint(++chip->mapped, <=, 4);
+    g_assert_cmpint(g_atomic_int_add(&chip->mapped, 1), <,
+                    chip->many_threads ? 4 * 64 : 4);
     return chip->mem + (paddr - CHIP_BASE);
 }
 
@@ -33,7 +34,7 @@ static void bench_mem_unmap(void *opaque, void *ptr, uint64_t paddr,
 {
     Chip *chip = opaque;
 
-    g_assert_cmpint(--chip->mapped, >=, 0);
+    g_assert_cmpint(g_atomic_int_add(&chip->mapped, -1), >, 0);
     g_assert_true(ptr == chip->mem + (paddr - CHIP_BASE));
     g_assert_cmpuint(written, <=, len);
 }
@@ -50,8 +51,10 @@ static uint64_t bench_next(Chip *chip)
 
 void chip_random(void *opaque, void *dst, size_t len)
 {
+    static GMutex lock;
     uint8_t *out = dst;
 
+    g_mutex_lock(&lock);
     while (len) {
         uint64_t v = bench_next(opaque);
         size_t n = MIN(len, sizeof(v));
@@ -60,6 +63,7 @@ void chip_random(void *opaque, void *dst, size_t len)
         out += n;
         len -= n;
     }
+    g_mutex_unlock(&lock);
 }
 
 static bool bench_nv_lock(void *opaque, GError **error)

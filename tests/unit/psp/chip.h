@@ -34,6 +34,7 @@ typedef struct Chip {
     uint64_t seed[2];           /* of the random source: reproducible */
     uint32_t handle;            /* of the guest that chip_*() work on */
     int mapped;                 /* mappings now */
+    bool many_threads;          /* each may have four */
     int fail_nv;                /* countdown to a storage failure; 0: never */
     uint64_t hole;              /* an address that is not memory */
 } Chip;
