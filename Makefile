@@ -10,7 +10,7 @@ JOBS ?= $(shell nproc)
 
 override BUILD := $(abspath $(BUILD))
 export BUILD CONFIGURED_PREFIX PREFIX DESTDIR QEMU_SOURCE EXTRA_CONFIGURE
-export JOBS F DROP V
+export JOBS F DROP V FULL KVM
 
 OVERLAY := scripts/overlay
 

@@ -9,7 +9,7 @@ if [ "$(id -u)" = 0 ]; then
 fi
 if command -v sudo > /dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
     rc=0
-    sudo --preserve-env=BUILD,JOBS,PYTHON "$@" || rc=$?
+    sudo --preserve-env=BUILD,JOBS,PYTHON,FULL,KVM "$@" || rc=$?
     sudo chown -R --no-dereference "$(id -u):$(id -g)" "$BUILD"
     exit $rc
 fi

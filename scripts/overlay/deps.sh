@@ -14,7 +14,7 @@ build="build-essential ninja-build flex bison pkg-config python3-venv dpkg-dev
 run="seabios qemu-system-data ipxe-qemu ovmf"
 # The guests' kernel is fetched and unpacked by the demo, never installed.
 # shellcheck disable=SC2034
-test="iproute2 libipsec-mb-dev valgrind git shellcheck"
+test="iproute2 libipsec-mb-dev valgrind git shellcheck genisoimage"
 
 if ! command -v dpkg-query > /dev/null; then
     step deps "no dpkg here: install what QEMU and $ROOT/scripts/overlay/deps.sh name yourself"
