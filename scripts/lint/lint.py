@@ -18,7 +18,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 LISTS = os.path.join(ROOT, "scripts", "lint")
 RULES = []
 
-SOURCE = (".c", ".h", ".inc", ".py", ".sh", ".build", ".map")
+SOURCE = (".c", ".h", ".inc", ".py", ".sh")
 OURS = ("hw/psp/", "target/i386/sev/", "migration/sev/")
 
 

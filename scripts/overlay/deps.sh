@@ -9,12 +9,12 @@
 build="build-essential ninja-build flex bison pkg-config python3-venv dpkg-dev
        libglib2.0-dev libpixman-1-dev libslirp-dev zlib1g-dev libgnutls28-dev
        nettle-dev libzstd-dev libcap-ng-dev libseccomp-dev libfdt-dev
-       libattr1-dev libaio-dev liburing-dev ccache patch xz-utils"
+       libattr1-dev libaio-dev liburing-dev libipsec-mb-dev ccache patch xz-utils"
 # shellcheck disable=SC2034
 run="seabios qemu-system-data ipxe-qemu ovmf"
 # The guests' kernel is fetched and unpacked by the demo, never installed.
 # shellcheck disable=SC2034
-test="iproute2 libipsec-mb-dev valgrind git shellcheck genisoimage"
+test="iproute2 valgrind git shellcheck genisoimage"
 
 if ! command -v dpkg-query > /dev/null; then
     step deps "no dpkg here: install what QEMU and $ROOT/scripts/overlay/deps.sh name yourself"
