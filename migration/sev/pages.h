@@ -1,5 +1,5 @@
 /*
- * Pages of the guest <-> PAGES and STATE records: both ends.
+ * Pages of the guest <-> PAGES records: both ends.
  *
  * On the source ram.c finds dirty pages as ever.  A private one is queued here
  * and sealed when the "sev" section has its turn, which is right after ram's.
@@ -56,16 +56,19 @@ uint64_t sev_pages_pending(const SevSource *s);     /* bytes on the stream */
  */
 bool sev_pages_save(SevSource *s, QEMUFile *f, bool all, Error **errp);
 
-/* STATE records for every block, and END.  The guest is stopped. */
-bool sev_pages_save_end(SevSource *s, QEMUFile *f, Error **errp);
-
 /* --- The target: handlers of stream.c's table ---------------------------- */
 
+typedef struct SevTargetBlock {
+    RAMBlock *rb;
+    uint64_t described;         /* STATE records have come this far */
+} SevTargetBlock;
+
 GArray *sev_pages_blocks_new(void);
+/* The block with this number on the stream. */
+SevTargetBlock *sev_pages_block(SevTarget *t, uint64_t number, Error **errp);
+
 bool sev_pages_load_block(SevTarget *t, const SevRecord *rec, Error **errp);
 bool sev_pages_blocks_complete(SevTarget *t, Error **errp);
 bool sev_pages_load(SevTarget *t, const SevRecord *rec, Error **errp);
-bool sev_pages_load_state(SevTarget *t, const SevRecord *rec, Error **errp);
-bool sev_pages_load_end(SevTarget *t, const SevRecord *rec, Error **errp);
 
 #endif /* MIGRATION_SEV_PAGES_H */

@@ -364,6 +364,12 @@ const char *sev_record_name(SevRecordType type)
            ? rows[type].name : "unknown";
 }
 
+bool sev_span_is(SevSpan span, const char *text)
+{
+    return span.len == strlen(text) &&
+           !strncmp((const char *)span.data, text, span.len);
+}
+
 static void encode_header(uint8_t *buf, SevRecordType type, uint64_t len)
 {
     stl_be_p(buf, SEV_RECORD_MAGIC);

@@ -150,6 +150,9 @@ typedef struct SevRecord {
 
 const char *sev_record_name(SevRecordType type);
 
+/* Is this text of a record equal to @text?  Not for secrets. */
+bool sev_span_is(SevSpan span, const char *text);
+
 /* Append the record to @out.  Its fields must be within the limits above. */
 void sev_record_encode(const SevRecord *rec, GByteArray *out);
 

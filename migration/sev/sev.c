@@ -27,7 +27,9 @@
 #include "migration/register.h"
 #include "system/runstate.h"
 #include "compat.h"
+#include "map.h"
 #include "pages.h"
+#include "return-path.h"
 #include "session.h"
 #include "sev.h"
 #include "stream.h"
@@ -163,7 +165,7 @@ static int sev_save_complete(QEMUFile *f, void *opaque)
     Error *err = NULL;
 
     if (!sev_pages_save(sev.source, f, true, &err) ||
-        !sev_pages_save_end(sev.source, f, &err)) {
+        !sev_map_save_end(sev.source, f, &err)) {
         return save_failed(err);
     }
     return 0;
@@ -257,7 +259,7 @@ bool sev_migration_wants_return_path(MigrationState *s)
 bool sev_rp_message(MigrationState *s, QEMUFile *rp, uint16_t type,
                     uint16_t len, Error **errp)
 {
-    return sev_migration_on && sev_session_message(s, rp, type, len, errp);
+    return sev_migration_on && sev_return_path_message(s, rp, type, len, errp);
 }
 
 void sev_migration_populate_info(MigrationInfo *info)
@@ -340,7 +342,7 @@ static int sev_load_cleanup(void *opaque)
         why = ms->error ? g_strdup(error_get_pretty(ms->error)) : NULL;
     }
     if (why && qemu_in_coroutine()) {
-        sev_session_refuse(migration_incoming_get_current(), why);
+        sev_return_path_refuse(why);
     }
     return 0;
 }
@@ -366,7 +368,7 @@ bool sev_migration_init(Error **errp)
         error_setg(errp, "The SEV migration section is registered already");
         return false;
     }
-    sev_session_init();
+    sev_return_path_init();
     if (register_savevm_live("sev", 0, 1, &sev_handlers, NULL) < 0) {
         error_setg(errp, "The SEV migration section cannot be registered");
         return false;

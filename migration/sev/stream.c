@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "migration/qemu-file.h"
+#include "map.h"
 #include "pages.h"
 #include "session.h"
 #include "stream.h"
@@ -99,10 +100,10 @@ static const struct {
         IN(PAGES), SEV_STREAM_PAGES, sev_pages_load,
     },
     [SEV_RECORD_STATE] = {
-        IN(PAGES) | IN(MAP), SEV_STREAM_MAP, sev_pages_load_state,
+        IN(PAGES) | IN(MAP), SEV_STREAM_MAP, sev_map_load_state,
     },
     [SEV_RECORD_END] = {
-        IN(PAGES) | IN(MAP), SEV_STREAM_ENDED, sev_pages_load_end,
+        IN(PAGES) | IN(MAP), SEV_STREAM_ENDED, sev_map_load_end,
     },
 };
 

@@ -106,8 +106,7 @@ bool sev_template_load_manifest(SevTarget *t, const SevRecord *rec,
                    ", this QEMU reads %d", r->layout, SEV_LAYOUT_STREAM);
         return false;
     }
-    if (r->machine.len != strlen(machine_name()) ||
-        memcmp(r->machine.data, machine_name(), r->machine.len)) {
+    if (!sev_span_is(r->machine, machine_name())) {
         error_setg(errp, "The template does not fit: field machine is %.*s, "
                    "this guest has %s", (int)r->machine.len, r->machine.data,
                    machine_name());

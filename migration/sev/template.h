@@ -3,8 +3,9 @@
  *
  * A template is the stream of an ordinary migration to a file, of a stopped
  * guest, with capability 'sev-template': before any RAM comes a section
- * "sev-template" with a MANIFEST, and the source may run on.  A clone is an ordinary incoming migration from it; its
- * memory key is fresh, because RECEIVE_START makes one.
+ * "sev-template" with a MANIFEST, and the source may run on.  A clone is an
+ * ordinary incoming migration from it; its memory key is fresh, because
+ * RECEIVE_START makes one.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
