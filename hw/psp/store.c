@@ -305,6 +305,17 @@ bool psp_store_save(PspStore *store, GBytes *blob, GError **error)
            psp_store_replace(store, store->dir_fd, "nv", data, len, error);
 }
 
+bool psp_store_erase(PspStore *store, GError **error)
+{
+    if ((unlinkat(store->dir_fd, "nv", 0) < 0 && errno != ENOENT) ||
+        (unlinkat(store->dir_fd, "roots/self.cert", 0) < 0 &&
+         errno != ENOENT && errno != ENOTDIR)) {
+        return psp_store_fail(error, store, "remove", "nv");
+    }
+    return fsync(store->dir_fd) == 0 ||
+           psp_store_fail(error, store, "sync", "nv");
+}
+
 char *psp_store_default_dir(void)
 {
     const char *env = g_getenv("SEV_PSP_DIR");

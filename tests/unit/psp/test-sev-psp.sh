@@ -1,0 +1,229 @@
+#!/bin/bash
+#
+# Does sev-psp do what its manual says?  usage: test-sev-psp.sh PROGRAM
+#
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+tool=$1
+n=0
+bad=0
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+export SEV_PSP_DIR=$tmp/host
+export LC_ALL=C
+
+# expect CODE NAME COMMAND...: leaves its output in $out
+expect()
+{
+    local want=$1 name=$2 got
+    shift 2
+    n=$((n + 1))
+    out=$("$@" 2>"$tmp/err")
+    got=$?
+    if [ $got -eq "$want" ]; then
+        echo "ok $n $name"
+    else
+        echo "not ok $n $name: exit code $got, not $want"
+        sed 's/^/# /' "$tmp/err"
+        bad=1
+    fi
+}
+
+# has TEXT: the last output contains it
+has()
+{
+    n=$((n + 1))
+    if printf %s "$out" | grep -qF -- "$1"; then
+        echo "ok $n says '$1'"
+    else
+        echo "not ok $n does not say '$1'"
+        printf '%s\n' "$out" | sed 's/^/# /'
+        bad=1
+    fi
+}
+
+says()
+{
+    out=$(cat "$tmp/err")
+    has "$1"
+}
+
+field()
+{
+    printf '%s\n' "$out" | sed -n "s/^$1: //p"
+}
+
+# --- Identity
+expect 3 "no identity yet" "$tool" status
+expect 0 "create" "$tool" identity create
+has "created: yes"
+has "owner: self"
+chip=$(field chip-id)
+first=$(field fingerprint)
+expect 0 "create again" "$tool" identity create
+has "created: no"
+has "$first"
+expect 0 "json" "$tool" --json status
+has '"exists": true'
+expect 0 "json is JSON" python3 -c \
+    'import json, sys; json.loads(sys.argv[1])' "$out"
+expect 0 "show" "$tool" identity show
+expect 0 "fingerprint" "$tool" fingerprint
+has "$first"
+expect 0 "reset" "$tool" identity reset
+has "$chip"
+[ "$(field fingerprint)" != "$first" ] || bad=1
+expect 0 "another chip" "$tool" identity reset --chip
+[ "$(field chip-id)" != "$chip" ] || bad=1
+expect 2 "what?" "$tool" identity dance
+chmod 644 "$SEV_PSP_DIR/nv"
+expect 1 "loose permissions" "$tool" status
+says "chmod 600 '$SEV_PSP_DIR/nv'"
+chmod 600 "$SEV_PSP_DIR/nv"
+
+# --- Certificates
+expect 0 "export" "$tool" export --out "$tmp/certs"
+expect 0 "export as text" "$tool" export
+has "plat: AQAAAAE3"
+expect 0 "verify this platform" "$tool" verify
+has "verified: yes"
+expect 0 "verify files" "$tool" verify "$tmp/certs"
+expect 0 "fingerprint of a file" "$tool" fingerprint "$tmp/certs/pdh.cert"
+expect 1 "fingerprint of something else" "$tool" fingerprint "$tool"
+expect 3 "not trusted elsewhere" "$tool" --dir "$tmp/other" verify \
+    "$tmp/certs"
+has "ARK trusted here: no"
+expect 0 "root export" "$tool" root export "$tmp/root.cert"
+expect 0 "root trust" "$tool" --dir "$tmp/other" root trust lab \
+    "$tmp/root.cert"
+expect 0 "root list" "$tool" --dir "$tmp/other" root list
+has "lab: "
+expect 0 "trusted now" "$tool" --dir "$tmp/other" verify "$tmp/certs"
+expect 0 "root forget" "$tool" --dir "$tmp/other" root forget lab
+expect 1 "root forgotten" "$tool" --dir "$tmp/other" root forget lab
+expect 3 "not trusted any more" "$tool" --dir "$tmp/other" verify \
+    "$tmp/certs"
+expect 1 "not a root" "$tool" root trust x "$tmp/certs/pdh.cert"
+expect 2 "a name that leads elsewhere" "$tool" root trust ../x \
+    "$tmp/root.cert"
+printf 'X' | dd of="$tmp/certs/plat.cert" bs=1 seek=1100 conv=notrunc \
+    2>/dev/null
+expect 3 "a broken link" "$tool" verify "$tmp/certs"
+has "PEK signed by the OCA: no"
+has "PDH signed by the PEK: yes"
+
+# --- Owner
+expect 0 "owner create" "$tool" owner create --out "$tmp/ca"
+[ "$(stat -c %a "$tmp/ca/oca.key")" = 600 ] || bad=1
+expect 0 "owner csr" "$tool" owner csr --out "$tmp/ca"
+expect 0 "owner sign" "$tool" owner sign --ca "$tmp/ca" \
+    --csr "$tmp/ca/pek.csr" --out "$tmp/ca"
+expect 0 "owner import" "$tool" owner import --pek "$tmp/ca/pek.cert" \
+    --oca "$tmp/ca/oca.cert"
+expect 1 "owner import again" "$tool" owner import \
+    --pek "$tmp/ca/pek.cert" --oca "$tmp/ca/oca.cert"
+says "ALREADY_OWNED"
+expect 0 "owned" "$tool" status
+has "owner: external"
+expect 0 "verify an owned platform" "$tool" verify
+expect 0 "owner release" "$tool" owner release
+has "owner: self"
+expect 2 "owner without --out" "$tool" owner create
+expect 1 "not a request" "$tool" owner sign --ca "$tmp/ca" \
+    --csr "$tmp/ca/oca.cert" --out "$tmp/ca"
+
+# --- Session
+expect 0 "session" "$tool" session --policy 1 --out "$tmp/launch"
+[ "$(stat -c %a "$tmp/launch/tik")" = 600 ] || bad=1
+[ "$(base64 -d "$tmp/launch/dh-cert.base64" | wc -c)" = 2084 ] || bad=1
+[ "$(base64 -d "$tmp/launch/session.base64" | wc -c)" = 128 ] || bad=1
+expect 2 "session without policy" "$tool" session --out "$tmp/launch"
+expect 2 "policy that is no number" "$tool" session --policy x --out "$tmp/l"
+expect 1 "session for something else" "$tool" session --policy 1 \
+    --pdh "$tmp/ca/oca.cert" --out "$tmp/l"
+
+# --- Measurement: vector A3, whose launch is empty
+: > "$tmp/empty"
+printf '\146\062\015\267\061\130\243\132\045\135\005\027\130\351\136\324' \
+    > "$tmp/tik"
+nonce=$(python3 -c '
+import base64
+print(base64.b64encode(bytes.fromhex("4fbe0bedbad6c86ae8f68971d103e554"))
+      .decode())')
+want=$(python3 -c '
+import base64
+print(base64.b64encode(bytes.fromhex(
+    "6faab2daae389bcd3405a05d6cafe33c0414f7bedd0bae19ba5f38b7fd1664ea"
+    "4fbe0bedbad6c86ae8f68971d103e554")).decode())')
+measure="$tool measure --firmware $tmp/empty --tik $tmp/tik
+         --api-major 0 --api-minor 18 --build-id 15"
+expect 0 "measure" $measure --policy 0 --nonce "$nonce"
+has "$want"
+expect 0 "measurement matches" $measure --policy 0 --measurement "$want"
+has "match: yes"
+expect 3 "another policy does not" $measure --policy 1 --measurement "$want"
+expect 2 "measure what?" $measure --policy 0
+expect 2 "initrd without kernel" $measure --policy 0 --nonce "$nonce" \
+    --initrd "$tmp/empty"
+expect 2 "half a measurement" $measure --policy 0 --measurement AAAA
+# the table of kernel hashes, made by hand
+printf 'kernel' > "$tmp/kernel"
+expect 0 "kernel hashes" $measure --policy 0 --nonce "$nonce" \
+    --kernel "$tmp/kernel" --cmdline quiet
+has "digest: $(python3 -c '
+import hashlib, struct, uuid
+def entry(guid, data):
+    return (uuid.UUID(guid).bytes_le + struct.pack("<H", 50) +
+            hashlib.sha256(data).digest())
+body = (entry("97d02dd8-bd20-4c94-aa78-e7714d36ab2a", b"quiet\0") +
+        entry("44baf731-3a2f-4bd7-9af1-41e29169781d", b"") +
+        entry("4de79437-abd2-427f-b835-d5b172d2045b", b"kernel"))
+table = (uuid.UUID("9438d606-4f22-4cc9-b479-a793d411fd21").bytes_le +
+         struct.pack("<H", 18 + len(body)) + body)
+table += bytes(-len(table) % 16)
+print(hashlib.sha256(table).hexdigest())')"
+
+# --- Secret: opened by OpenSSL
+guid=736869e5-84f0-4973-92ec-06879ce3da0b
+printf 'a passphrase' > "$tmp/pass"
+expect 0 "secret" "$tool" secret --tek "$tmp/launch/tek" \
+    --tik "$tmp/launch/tik" --measurement "$want" "$guid=$tmp/pass"
+header=$(field packet-header)
+secret=$(field secret)
+expect 0 "secret decrypts" bash -c "
+    printf %s '$secret' | base64 -d | openssl enc -d -aes-128-ctr \
+        -K \$(od -An -v -tx1 '$tmp/launch/tek' | tr -d ' \n') \
+        -iv \$(printf %s '$header' | base64 -d | od -An -v -tx1 -j4 -N16 |
+               tr -d ' \n') | od -An -v -tx1 | tr -d ' \n'"
+has "42f5741edd71664d963eef4287ff173b34000000e5696873f084734992ec0687"
+has "$(od -An -v -tx1 "$tmp/pass" | tr -d ' \n')"
+expect 2 "secret without a name" "$tool" secret --tek "$tmp/launch/tek" \
+    --tik "$tmp/launch/tik" --measurement "$want" "$tmp/pass"
+head -c 20000 /dev/zero > "$tmp/big"
+expect 1 "too much of a secret" "$tool" secret --tek "$tmp/launch/tek" \
+    --tik "$tmp/launch/tik" --measurement "$want" "$guid=$tmp/big"
+
+# --- Policy
+expect 0 "policy" "$tool" policy 0x11000021
+has "api-minimum: 0.17"
+has "sev: it may go to authentic SEV platforms only"
+expect 0 "policy of words" "$tool" policy nodbg sev api=1.51
+has "policy: 0x33010021"
+expect 3 "reserved bits" "$tool" policy 0x40
+expect 2 "no such word" "$tool" policy nodebug
+expect 2 "no policy" "$tool" policy
+
+# --- Usage
+for command in status identity export verify fingerprint root owner session \
+               measure secret policy; do
+    expect 0 "$command --help" "$tool" $command --help
+    has "Example"
+done
+expect 0 "--help" "$tool" --help
+expect 2 "no command" "$tool"
+expect 2 "unknown command" "$tool" frobnicate
+expect 2 "unknown option" "$tool" status --frobnicate
+
+[ $bad -eq 0 ] || echo "not ok $((n + 1)) something above"
+echo "1..$((n + bad))"
+exit $bad

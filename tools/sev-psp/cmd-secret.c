@@ -1,0 +1,137 @@
+/*
+ * sev-psp secret: a secret sealed for one launched guest.
+ *
+ * The payload is the table that OVMF hands to the guest, where Linux shows it
+ * in securityfs as files named by GUID.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include <string.h>
+
+#include "hw/psp/packet.h"
+#include "tool.h"
+
+#define GUID_SECRETS    "1e74f542-71dd-4d66-963e-ef4287ff173b"
+#define ENTRY_HEAD      20      /* GUID, u32 length with this head */
+
+static void tool_put_head(uint8_t *at, const uint8_t guid[16], uint32_t len)
+{
+    len = GUINT32_TO_LE(len);
+    memcpy(at, guid, 16);
+    memcpy(at + 16, &len, sizeof(len));
+}
+
+/* "GUID=FILE" appended to @table, which has @len bytes and room */
+static bool tool_secret_entry(const char *text, uint8_t *table, size_t *len,
+                              GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(text, "=", 2);
+    g_autofree uint8_t *data = NULL;
+    uint8_t guid[16];
+    size_t data_len;
+
+    if (g_strv_length(parts) != 2) {
+        return tool_usage(error, "'%s' is not GUID=FILE", text);
+    }
+    if (!tool_uuid_parse(parts[0], guid, error) ||
+        !tool_read(parts[1], &data, &data_len, error)) {
+        return false;
+    }
+    if (data_len > PSP_PACKET_MAX_LEN - ENTRY_HEAD - *len) {
+        g_set_error(error, TOOL_ERROR, TOOL_FAILED,
+                    "the secrets have more than %d bytes together",
+                    PSP_PACKET_MAX_LEN);
+        psp_wipe(data, data_len);
+        return false;
+    }
+    tool_put_head(table + *len, guid, ENTRY_HEAD + data_len);
+    memcpy(table + *len + ENTRY_HEAD, data, data_len);
+    *len += ENTRY_HEAD + data_len;
+    psp_wipe(data, data_len);
+    return true;
+}
+
+static bool tool_secret_table(char **entries, uint8_t *table, size_t *len,
+                              GError **error)
+{
+    uint8_t guid[16];
+
+    *len = ENTRY_HEAD;
+    for (char **entry = entries; *entry; entry++) {
+        size_t before = *len;
+
+        if (*len > PSP_PACKET_MAX_LEN - ENTRY_HEAD) {
+            return tool_usage(error, "too many secrets");
+        }
+        if (!tool_secret_entry(*entry, table, len, error)) {
+            *len = before;
+            return false;
+        }
+    }
+    tool_uuid_parse(GUID_SECRETS, guid, NULL);
+    tool_put_head(table, guid, *len);
+    *len = (*len + 15) & ~(size_t)15;
+    return true;
+}
+
+static bool tool_secret_seal(Tool *tool, const PspTransportKeys *keys,
+                             const uint8_t *measure, const uint8_t *table,
+                             size_t len)
+{
+    g_autofree uint8_t *data = g_malloc(len);
+    PspPacketHeader hdr;
+    PspTransport t;
+
+    psp_random(&tool_rng, hdr.iv, sizeof(hdr.iv));
+    psp_transport_init(&t, keys);
+    psp_packet_seal(&t, PSP_PACKET_SECRET, measure, &hdr, table, data, len);
+    psp_wipe(&t, sizeof(t));
+    tool_base64(tool, "packet-header", &hdr, sizeof(hdr));
+    tool_base64(tool, "secret", data, len);
+    return true;
+}
+
+int tool_cmd_secret(Tool *tool, int argc, char **argv, GError **error)
+{
+    g_autofree char *tek = NULL, *tik = NULL, *measurement = NULL;
+    const GOptionEntry entries[] = {
+        { "tek", 0, 0, G_OPTION_ARG_FILENAME, &tek, "From sev-psp session",
+          "FILE" },
+        { "tik", 0, 0, G_OPTION_ARG_FILENAME, &tik, "From sev-psp session",
+          "FILE" },
+        { "measurement", 'm', 0, G_OPTION_ARG_STRING, &measurement,
+          "From query-sev-launch-measure, and checked", "BASE64" },
+        { NULL },
+    };
+    g_autofree uint8_t *table = g_malloc0(PSP_PACKET_MAX_LEN + 16);
+    PspTransportKeys keys = { 0 };
+    PspMeasure measure;
+    size_t len = 0;
+    bool ok;
+
+    if (!tool_parse(entries, "GUID=FILE...",
+                    "Seal secrets for a launched guest: the arguments"
+                    " packet-header and secret of\n"
+                    "sev-inject-launch-secret.\n\n"
+                    "Example: sev-psp secret --tek launch/tek --tik"
+                    " launch/tik --measurement \"$M\"\n"
+                    "         736869e5-84f0-4973-92ec-06879ce3da0b=passphrase",
+                    &argc, &argv, error) ||
+        !tool_need(tek, "tek", error) || !tool_need(tik, "tik", error) ||
+        !tool_need(measurement, "measurement", error) ||
+        !tool_base64_exact(measurement, "the measurement", &measure,
+                           sizeof(measure), error)) {
+        return TOOL_USAGE;
+    }
+    if (argc < 2) {
+        tool_usage(error, "which secret? GUID=FILE");
+        return TOOL_USAGE;
+    }
+    ok = tool_read_exact(tek, keys.tek, 16, error) &&
+         tool_read_exact(tik, keys.tik, 16, error) &&
+         tool_secret_table(argv + 1, table, &len, error) &&
+         tool_secret_seal(tool, &keys, measure.measure, table, len);
+    psp_wipe(&keys, sizeof(keys));
+    psp_wipe(table, PSP_PACKET_MAX_LEN);
+    return ok ? TOOL_OK : TOOL_FAILED;
+}
