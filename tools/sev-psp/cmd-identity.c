@@ -110,7 +110,7 @@ int tool_cmd_identity(Tool *tool, int argc, char **argv, GError **error)
     const GOptionEntry entries[] = {
         { "chip", 0, 0, G_OPTION_ARG_NONE, &chip_too,
           "reset: become another chip, with another root", NULL },
-        { NULL },
+        { 0 },
     };
 
     if (!tool_parse(entries, "create|show|reset",
@@ -171,7 +171,7 @@ int tool_cmd_export(Tool *tool, int argc, char **argv, GError **error)
     const GOptionEntry entries[] = {
         { "out", 'o', 0, G_OPTION_ARG_FILENAME, &out,
           "Write files there, instead of base64 to stdout", "DIR" },
-        { NULL },
+        { 0 },
     };
     g_autoptr(ToolChip) chip = NULL;
     ToolCerts certs;

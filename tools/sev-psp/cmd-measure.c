@@ -189,7 +189,7 @@ int tool_cmd_measure(Tool *tool, int argc, char **argv, GError **error)
           "From query-sev (default: this software's)", "N" },
         { "api-minor", 0, 0, G_OPTION_ARG_INT, &m.api_minor, "", "N" },
         { "build-id", 0, 0, G_OPTION_ARG_INT, &m.build, "", "N" },
-        { NULL },
+        { 0 },
     };
     int code = TOOL_USAGE;
 

@@ -140,7 +140,7 @@ int tool_cmd_owner(Tool *tool, int argc, char **argv, GError **error)
         { "csr", 0, 0, G_OPTION_ARG_FILENAME, &csr, "To sign", "FILE" },
         { "pek", 0, 0, G_OPTION_ARG_FILENAME, &pek, "Signed", "FILE" },
         { "oca", 0, 0, G_OPTION_ARG_FILENAME, &oca, "The owner's", "FILE" },
-        { NULL },
+        { 0 },
     };
     const char *what;
 

@@ -101,7 +101,7 @@ int tool_cmd_secret(Tool *tool, int argc, char **argv, GError **error)
           "FILE" },
         { "measurement", 'm', 0, G_OPTION_ARG_STRING, &measurement,
           "From query-sev-launch-measure, and checked", "BASE64" },
-        { NULL },
+        { 0 },
     };
     g_autofree uint8_t *table = g_malloc0(PSP_PACKET_MAX_LEN + 16);
     PspTransportKeys keys = { 0 };

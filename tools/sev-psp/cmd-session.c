@@ -79,7 +79,7 @@ int tool_cmd_session(Tool *tool, int argc, char **argv, GError **error)
         { "policy", 'p', 0, G_OPTION_ARG_STRING, &policy_text,
           "The guest's policy, as in -object sev-guest", "POLICY" },
         { "out", 'o', 0, G_OPTION_ARG_FILENAME, &out, "Write there", "DIR" },
-        { NULL },
+        { 0 },
     };
     ToolLaunch launch = { 0 };
     uint32_t policy;

@@ -102,7 +102,7 @@ static bool tool_parse_global(Tool *tool, int *argc, char ***argv,
           " directory, or the user's)", "DIR" },
         { "json", 'j', 0, G_OPTION_ARG_NONE, &json,
           "Print one JSON object", NULL },
-        { NULL },
+        { 0 },
     };
     g_autofree char *summary = tool_summary();
     g_autoptr(GOptionContext) context =
