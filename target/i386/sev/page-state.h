@@ -31,6 +31,13 @@ enum {
     SEV_PAGE_CACHED  = 1 << 1,
     /* TCG: some vCPU may have DRAM mapped in its TLB. */
     SEV_PAGE_MAPPED  = 1 << 2,
+    /*
+     * TCG: no longer marked newer than DRAM, but a store that was under way
+     * then may have missed it (tcg-cache.c, "stores under way").
+     */
+    SEV_PAGE_UNSETTLED = 1 << 3,
+    /* TCG: DRAM is out of date until the dirty-log sync at hand ends. */
+    SEV_PAGE_SYNCING = 1 << 4,
 };
 
 /* The state of one RAM block. */

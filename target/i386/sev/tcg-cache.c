@@ -28,6 +28,7 @@ static MemoryRegion shadow_root;
 static PspMemKey *vek;
 static Notifier machine_done;
 static bool machine_is_done;
+static size_t n_syncing;                /* pages with SEV_PAGE_SYNCING */
 
 MemoryRegion *sev_cache_root(void)
 {
@@ -49,33 +50,85 @@ static ram_addr_t page_offset(size_t page)
     return (ram_addr_t)page << TARGET_PAGE_BITS;
 }
 
+static void encrypt_page(SevCacheBlock *b, size_t page)
+{
+    psp_mem_encrypt(vek, b->map->rb->offset + page_offset(page),
+                    b->plain + page_offset(page),
+                    b->dram + page_offset(page), TARGET_PAGE_SIZE);
+}
+
 static void encrypt_to_dram(SevCacheBlock *b, size_t page)
 {
-    ram_addr_t paddr = b->map->rb->offset + page_offset(page);
-
-    psp_mem_encrypt(vek, paddr, b->plain + page_offset(page),
-                    b->dram + page_offset(page), TARGET_PAGE_SIZE);
-    cpu_physical_memory_set_dirty_range(paddr, TARGET_PAGE_SIZE,
-                                        DIRTY_CLIENTS_NOCODE);
+    encrypt_page(b, page);
+    cpu_physical_memory_set_dirty_range(
+        b->map->rb->offset + page_offset(page), TARGET_PAGE_SIZE,
+        DIRTY_CLIENTS_NOCODE);
 }
 
 /*
  * "The plaintext is newer than DRAM" is the shadow page's bit of the VGA
  * dirty client, which nobody else uses on this block: TCG's own TLB_NOTDIRTY
  * machinery keeps it, for all vCPUs.
+ *
+ * Stores under way.  A vCPU sets the bit, then stores.  If another one clears
+ * the bit in between and encrypts the page at once, the store reaches the
+ * cache and nobody knows that DRAM lacks it.  Therefore:
+ *  - a dirty-log sync clears the bits first, and encrypts when every vCPU has
+ *    ended the translation block it was in (SEV_PAGE_SYNCING);
+ *  - a CLFLUSH or WBINVD must be over at once.  If other vCPUs run, the page
+ *    stays UNSETTLED: the next stop or sync compares it with DRAM.
  */
-static bool writeback_locked(SevCacheBlock *b, size_t page)
+static bool is_newer(SevCacheBlock *b, size_t page)
 {
-    ram_addr_t addr = b->shadow_addr + page_offset(page);
+    return cpu_physical_memory_get_dirty(b->shadow_addr + page_offset(page),
+                                         TARGET_PAGE_SIZE, DIRTY_MEMORY_VGA);
+}
 
-    if (!cpu_physical_memory_get_dirty(addr, TARGET_PAGE_SIZE,
-                                       DIRTY_MEMORY_VGA)) {
-        return false;
+static void state_set_bits(SevPageMap *map, size_t page, uint8_t clear,
+                           uint8_t set)
+{
+    qatomic_store_release(&map->state[page],
+                          (map->state[page] & ~clear) | set);
+}
+
+static bool other_cpus_run(void)
+{
+    CPUState *cpu;
+
+    CPU_FOREACH(cpu) {
+        if (cpu != current_cpu && !qatomic_read(&cpu->halted)) {
+            return true;
+        }
     }
-    cpu_physical_memory_test_and_clear_dirty(addr, TARGET_PAGE_SIZE,
-                                             DIRTY_MEMORY_VGA);
-    encrypt_to_dram(b, page);
-    return true;
+    return false;
+}
+
+static bool differs_from_dram(SevCacheBlock *b, size_t page)
+{
+    uint8_t buf[TARGET_PAGE_SIZE];
+    ram_addr_t offset = page_offset(page);
+
+    psp_mem_decrypt(vek, b->map->rb->offset + offset, b->dram + offset, buf,
+                    sizeof(buf));
+    return memcmp(buf, b->plain + offset, sizeof(buf)) != 0;
+}
+
+/* A vCPU writes back one page, to be seen by a device from now on. */
+static void writeback_locked(SevCacheBlock *b, size_t page)
+{
+    bool newer = is_newer(b, page);
+
+    if (newer) {
+        cpu_physical_memory_test_and_clear_dirty(
+            b->shadow_addr + page_offset(page), TARGET_PAGE_SIZE,
+            DIRTY_MEMORY_VGA);
+        if (other_cpus_run()) {
+            state_set_bits(b->map, page, 0, SEV_PAGE_UNSETTLED);
+        }
+    }
+    if (newer || b->map->state[page] & SEV_PAGE_SYNCING) {
+        encrypt_to_dram(b, page);
+    }
 }
 
 static void evict_locked(SevCacheBlock *b, size_t page)
@@ -130,8 +183,7 @@ void sev_cache_declare(SevPageMap *map, size_t page, bool is_private)
     if (!is_private) {
         share_locked(map, page, state & SEV_PAGE_MAPPED);
     } else if (state & SEV_PAGE_MAPPED) {
-        /* from now on the content counts as ciphertext; a never-touched
-         * page stays what it is */
+        /* Its content counts as ciphertext now; one never touched is none. */
         sev_page_state_set(map, page, state | SEV_PAGE_PRIVATE);
     }
 }
@@ -147,65 +199,112 @@ void sev_cache_writeback(SevPageMap *map, size_t page)
     }
 }
 
-/* Write back the dirty pages of a range with one pass over the TLBs. */
-static size_t writeback_range_locked(SevCacheBlock *b, ram_addr_t start,
-                                     ram_addr_t length)
+/*
+ * Take the pages of a range that are newer than DRAM: @fn is called for each,
+ * its bit is cleared.  One pass over the TLBs; dirty bitmaps are cleared by
+ * the word, so the range is made whole words.
+ */
+static void take_newer(SevCacheBlock *b, ram_addr_t start, ram_addr_t length,
+                       void (*fn)(SevCacheBlock *b, size_t page))
 {
     g_autofree DirtyBitmapSnapshot *snap = NULL;
-    size_t first = start >> TARGET_PAGE_BITS, n = 0;
-    size_t end = (start + length) >> TARGET_PAGE_BITS;
+    const size_t word = BITS_PER_LONG;
+    size_t first = QEMU_ALIGN_DOWN(start >> TARGET_PAGE_BITS, word);
+    size_t end = MIN(QEMU_ALIGN_UP((start + length) >> TARGET_PAGE_BITS, word),
+                     b->map->npages);
 
-    if (!cpu_physical_memory_get_dirty(b->shadow_addr + start, length,
-                                       DIRTY_MEMORY_VGA)) {
-        return 0;
+    start = page_offset(first);
+    length = page_offset(end - first);
+    if (cpu_physical_memory_get_dirty(b->shadow_addr + start, length,
+                                      DIRTY_MEMORY_VGA)) {
+        snap = cpu_physical_memory_snapshot_and_clear_dirty(
+            &b->shadow, start, length, DIRTY_MEMORY_VGA);
     }
-    snap = memory_region_snapshot_and_clear_dirty(&b->shadow, start, length,
-                                                  DIRTY_MEMORY_VGA);
     for (size_t page = first; page < end; page++) {
-        if (b->map->state[page] & SEV_PAGE_CACHED &&
-            memory_region_snapshot_get_dirty(&b->shadow, snap,
-                                             page_offset(page),
-                                             TARGET_PAGE_SIZE)) {
-            encrypt_to_dram(b, page);
-            n++;
+        uint8_t state = b->map->state[page];
+
+        if (!(state & SEV_PAGE_CACHED)) {
+            continue;
+        }
+        if ((snap && cpu_physical_memory_snapshot_get_dirty(
+                         snap, b->shadow_addr + page_offset(page),
+                         TARGET_PAGE_SIZE)) ||
+            state & SEV_PAGE_SYNCING ||
+            (state & SEV_PAGE_UNSETTLED && differs_from_dram(b, page))) {
+            fn(b, page);
         }
     }
-    return n;
 }
 
-static void writeback_block(SevPageMap *map)
+static void wbinvd_page(SevCacheBlock *b, size_t page)
+{
+    if (other_cpus_run()) {
+        state_set_bits(b->map, page, 0, SEV_PAGE_UNSETTLED);
+    }
+    encrypt_to_dram(b, page);
+}
+
+static void wbinvd_block(SevPageMap *map)
 {
     if (map->cache) {
-        writeback_range_locked(map->cache, 0,
-                               page_offset(map->npages));
+        take_newer(map->cache, 0, page_offset(map->npages), wbinvd_page);
     }
 }
 
 void sev_cache_writeback_all(void)
 {
     QEMU_LOCK_GUARD(&cache_lock);
-    sev_page_map_foreach(writeback_block);
+    sev_page_map_foreach(wbinvd_block);
 }
 
 /* Migration and dirty-rate look at DRAM and its dirty bits. */
+static void sync_page(SevCacheBlock *b, size_t page)
+{
+    state_set_bits(b->map, page, SEV_PAGE_UNSETTLED, SEV_PAGE_SYNCING);
+    cpu_physical_memory_set_dirty_range(
+        b->map->rb->offset + page_offset(page), TARGET_PAGE_SIZE,
+        DIRTY_CLIENTS_NOCODE);
+    n_syncing++;
+}
+
 static void sev_cache_log_sync(MemoryListener *l, MemoryRegionSection *s)
 {
     RAMBlock *rb = s->mr->ram_block;
     SevPageMap *map = rb ? sev_page_map(rb) : NULL;
-    size_t n;
 
-    if (!map || !map->cache) {
-        return;
+    if (map && map->cache) {
+        QEMU_LOCK_GUARD(&cache_lock);
+        take_newer(map->cache, s->offset_within_region,
+                   int128_get64(s->size), sync_page);
     }
+}
+
+static void sync_block(SevPageMap *map)
+{
+    for (size_t page = 0; map->cache && page < map->npages; page++) {
+        if (map->state[page] & SEV_PAGE_SYNCING) {
+            state_set_bits(map, page, SEV_PAGE_SYNCING, 0);
+            encrypt_page(map->cache, page);
+        }
+    }
+}
+
+/* By now no vCPU is in a translation block that began before the sync. */
+static void sev_cache_log_after_sync(MemoryListener *l)
+{
     QEMU_LOCK_GUARD(&cache_lock);
-    n = writeback_range_locked(map->cache, s->offset_within_region,
-                               int128_get64(s->size));
-    trace_sev_cache_log_sync(rb->idstr, n);
+    if (n_syncing) {
+        sev_page_map_foreach(sync_block);
+        trace_sev_cache_log_sync(n_syncing);
+        n_syncing = 0;
+    }
 }
 
 static MemoryListener sev_cache_listener = {
     .name = "sev-cache",
+    .priority = MEMORY_LISTENER_PRIORITY_ACCEL,     /* after TCG's own */
     .log_sync = sev_cache_log_sync,
+    .log_global_after_sync = sev_cache_log_after_sync,
 };
 
 static void drop_block(SevPageMap *map)
@@ -215,7 +314,7 @@ static void drop_block(SevPageMap *map)
     if (!b) {
         return;
     }
-    writeback_range_locked(b, 0, page_offset(map->npages));
+    take_newer(b, 0, page_offset(map->npages), encrypt_to_dram);
     for (size_t page = 0; page < map->npages; page++) {
         qatomic_store_release(&map->state[page],
                               map->state[page] & SEV_PAGE_PRIVATE);
