@@ -32,4 +32,8 @@ bool psp_chain_open(const PspChain *chain, PspChainCerts *certs,
 /* PDH <- PEK <- OCA, and nothing about AMD: policy bit DOMAIN. */
 bool psp_chain_verify_owner(const PspChainCerts *certs, GError **error);
 
+/* roots.c: the name under which this ARK is trusted, or NULL */
+const char *psp_roots_find(const PspRoots *roots, const void *ark,
+                           size_t len);
+
 #endif /* PSP_CHAIN_INT_H */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "packet.h"
+#include "psp.h"
 
 #define PSP_MANY 32             /* jobs per turn */
 

@@ -67,11 +67,9 @@ void psp_packet_open_many(const PspTransport *t, PspPacketType type,
                           PspPacketJob *jobs, size_t n);
 
 /*
- * Who works on many packets: "nettle" one by one, or "ipsec-mb" side by side.
- * The best that the machine has, or what $SEV_PSP_PACKETS says.
+ * For tests and benchmarks: what psp_packet_provider() answers from now on.
+ * False when there is no such provider here.
  */
-const char *psp_packet_provider(void);
-/* For tests and benchmarks; false when there is no such provider here. */
 bool psp_packet_set_provider(const char *name);
 
 /* The first 29 bytes of a MAC's input */

@@ -24,7 +24,7 @@ void psp_store_unlock(PspStore *store);
 GBytes *psp_store_load(PspStore *store, GError **error);
 bool psp_store_save(PspStore *store, GBytes *blob, GError **error);
 
-/* Forget the chip for good; the roots that were trusted besides its own stay. */
+/* Forget the chip for good.  Trusted roots stay, but for its own. */
 bool psp_store_erase(PspStore *store, GError **error);
 
 /* "DIR/roots": ARK certificates the operator trusts.  Owned by the store. */

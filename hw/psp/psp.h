@@ -109,10 +109,16 @@ PspStatus psp_exec_batch(PspPlatform *psp, PspCommand cmd, void *bufs,
 
 /*
  * Why the last command on this thread failed although the caller did nothing
- * wrong, or which link of a certificate chain was refused; else NULL.  Owned by the library, valid until the next psp_exec() on
- * this thread.
+ * wrong, or which link of a certificate chain was refused; else NULL.  Owned
+ * by the library, valid until the next psp_exec() on this thread.
  */
 const char *psp_last_error(void);
+
+/*
+ * Who makes packets: "nettle", one by one, or "ipsec-mb", many side by side,
+ * where that library and a CPU for it are there.  $SEV_PSP_PACKETS chooses.
+ */
+const char *psp_packet_provider(void);
 
 /* "SEND_START"; "INVALID_LEN".  Never NULL. */
 const char *psp_command_name(PspCommand cmd);
