@@ -41,8 +41,10 @@ static void tear_down(Place *place, gconstpointer data)
     g_autofree char *tmp = g_path_get_dirname(deep);
     g_autofree char *lock = g_build_filename(place->dir, "lock", NULL);
     g_autofree char *left = g_build_filename(place->dir, "nv.tmp", NULL);
+    g_autofree char *left_root = g_strconcat(place->self, ".tmp", NULL);
 
     g_remove(place->self);
+    g_remove(left_root);            /* what a killed process leaves */
     g_rmdir(place->roots);
     g_remove(place->nv);
     g_remove(left);
@@ -251,6 +253,21 @@ static void test_full(Place *place, gconstpointer data)
 }
 
 /* --- Where --------------------------------------------------------------- */
+
+static void test_erase(Place *place, gconstpointer data)
+{
+    g_autoptr(PspStore) store = open_ok(place->dir);
+    g_autoptr(GBytes) blob = some_blob();
+    GError *error = NULL;
+
+    g_assert_true(psp_store_erase(store, &error));      /* nothing there */
+    g_assert_true(psp_store_save(store, blob, &error));
+    g_assert_true(psp_store_erase(store, &error));
+    g_assert_false(g_file_test(place->nv, G_FILE_TEST_EXISTS));
+    g_assert_false(g_file_test(place->self, G_FILE_TEST_EXISTS));
+    g_assert_null(psp_store_load(store, &error));
+    g_assert_no_error(error);
+}
 
 static void test_default_dir(void)
 {
@@ -479,6 +496,7 @@ int main(int argc, char **argv)
     add("not-a-directory", test_not_a_directory);
     add("left-over", test_left_over);
     add("full", test_full);
+    add("erase", test_erase);
     g_test_add_func("/psp/store/default-dir", test_default_dir);
     add("processes", test_processes);
     add("killed", test_killed);
