@@ -52,12 +52,14 @@ static uint64_t bench_next(Chip *chip)
 
 void chip_random(void *opaque, void *dst, size_t len)
 {
+    Chip *chip = opaque;
+    size_t all = len;
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     uint8_t *out = dst;
 
     pthread_mutex_lock(&lock);     /* which ThreadSanitizer understands */
     while (len) {
-        uint64_t v = bench_next(opaque);
+        uint64_t v = bench_next(chip);
         size_t n = MIN(len, sizeof(v));
 
         memcpy(out, &v, n);
@@ -65,6 +67,9 @@ void chip_random(void *opaque, void *dst, size_t len)
         len -= n;
     }
     pthread_mutex_unlock(&lock);
+    if (chip->saw_random) {
+        chip->saw_random(dst, all);
+    }
 }
 
 static bool bench_nv_lock(void *opaque, GError **error)
@@ -271,6 +276,8 @@ PspStatus chip_launch_owned(Chip *chip, uint32_t policy,
     psp_cert_init((PspCert *)chip_at(chip, AT_OUT + 0x1000), PSP_USAGE_PDH,
                   &owner.pub);
     memcpy(chip_at(chip, AT_SESSION), &session, sizeof(session));
+    psp_wipe(&owner, sizeof(owner));
+    psp_wipe(z, sizeof(z));
     status = psp_exec(chip->psp, PSP_CMD_LAUNCH_START, &cmd, sizeof(cmd));
     if (status == PSP_SUCCESS) {
         chip->handle = GUINT32_FROM_LE(cmd.handle);
@@ -289,6 +296,7 @@ void chip_seal(Chip *chip, const PspTransportKeys *keys, PspPacketType type,
     psp_packet_seal(&t, type, measure ? measure->measure : NULL, &hdr, plain,
                     chip_at(chip, AT_TRANS), len);
     memcpy(chip_at(chip, AT_HDR), &hdr, sizeof(hdr));
+    psp_wipe(&t, sizeof(t));
 }
 
 void chip_run(Chip *chip, uint32_t policy, uint32_t asid, size_t len)

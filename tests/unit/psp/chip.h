@@ -37,6 +37,7 @@ typedef struct Chip {
     bool many_threads;          /* each may have four */
     int fail_nv;                /* countdown to a storage failure; 0: never */
     uint64_t hole;              /* an address that is not memory */
+    void (*saw_random)(const void *bytes, size_t len);
 } Chip;
 
 /*
