@@ -227,12 +227,17 @@ static int sev_migration_notify(NotifierWithReturn *notifier,
     return 0;
 }
 
-bool sev_migration_source_gone(void)
+bool sev_migration_may_run(Error **errp)
 {
     /* The notifier is a bottom half after the state: do not wait for it. */
-    return sev.gone ||
-           (sev.started && !sev.is_template &&
-            migrate_get_current()->state == MIGRATION_STATUS_COMPLETED);
+    if (sev.gone ||
+        (sev.started && !sev.is_template &&
+         migrate_get_current()->state == MIGRATION_STATUS_COMPLETED)) {
+        error_setg(errp, "This SEV guest was migrated away: it runs on the "
+                   "target now, and its key here is gone");
+        return false;
+    }
+    return true;
 }
 
 bool sev_migration_queue_page(RAMBlock *rb, ram_addr_t offset)

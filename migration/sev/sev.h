@@ -25,10 +25,10 @@ extern bool sev_migration_on;
 bool sev_migration_init(Error **errp);
 
 /*
- * True when the guest was sent and SEND_FINISH was called or is about to be:
- * it can never run here again.  BQL held.
+ * May the guest run here?  Not any more once it was sent: its key is gone, by
+ * SEND_FINISH that was called or is about to be.  BQL held.
  */
-bool sev_migration_source_gone(void);
+bool sev_migration_may_run(Error **errp);
 
 /* --- ram.c, migration thread --------------------------------------------- */
 
