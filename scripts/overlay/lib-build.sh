@@ -6,17 +6,9 @@
 take_lock
 find_meson
 
-if [ ! -e "$BUILD/lib/build.ninja" ]; then
+if [ ! -e "$BUILD/lib/build.ninja" ] || [ "$(readlink "$BUILD/lib/meson" || true)" != "$MESON" ]; then
     rm -rf "${BUILD:?}/lib"
-    logged lib-setup meson setup "$BUILD/lib" "$ROOT" ||
+    logged lib-setup "$MESON" setup "$BUILD/lib" "$ROOT" ||
         die "the library cannot be configured ($(grep -m1 ERROR "$LOGS/lib-setup.log" | cut -c1-160)); see $LOGS/lib-setup.log."
+    ln -sfn "$MESON" "$BUILD/lib/meson"
 fi
-cat > "$BUILD/lib/meson.new" <<WRAPPER
-#!/bin/sh
-PYTHONPATH='${PYTHONPATH:-}' exec '$PYTHON' -c 'import sys
-from mesonbuild import mesonmain
-sys.argv[0] = "meson"
-sys.exit(mesonmain.main())' "\$@"
-WRAPPER
-chmod +x "$BUILD/lib/meson.new"
-mv "$BUILD/lib/meson.new" "$BUILD/lib/meson"

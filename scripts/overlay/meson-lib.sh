@@ -28,11 +28,16 @@ private_meson() {
     export PYTHONPATH=$site
 }
 
-find_meson() { meson_is_new || private_meson; }
-
-# meson COMMAND...: whichever it is.
-meson() {
-    "$PYTHON" -c 'import sys; from mesonbuild import mesonmain
-sys.argv[0] = "meson"
-sys.exit(mesonmain.main())' "$@"
+# Sets MESON, a path that works again when ninja calls it by itself.
+find_meson() {
+    if meson_is_new; then
+        MESON=/usr/bin/meson
+        [ -x "$MESON" ] || MESON=$(command -v meson) ||
+            die "$PYTHON has a meson module but there is no meson command; install the package meson."
+        return 0
+    fi
+    private_meson
+    MESON=$BUILD/meson/usr/bin/meson
+    # A meson looks for its modules beside itself first.
+    ln -sfn ../lib/python3/dist-packages/mesonbuild "$BUILD/meson/usr/bin/mesonbuild"
 }
