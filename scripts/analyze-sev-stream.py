@@ -108,6 +108,7 @@ class Analysis:
         self.counts, self.wrong = {}, []
         self.packets = self.again = self.private = self.weak = 0
         self.sent, self.end = set(), None
+        self.runs = {}                  # block number: [(offset, length)]
         self.identity = {}
 
     def record(self, at, kind, payload):
@@ -174,6 +175,7 @@ class Analysis:
                 raise Wrong(f'run {offset:#x}+{length:#x} out of order')
             last = offset + length
             self.private += length // PAGE
+            self.runs.setdefault(values['block'], []).append((offset, length))
 
     def _end(self, values, _cursor):
         self.end = values
@@ -197,6 +199,8 @@ class Analysis:
             sent_again=self.again, private_pages=self.private,
             packet_bytes=self.packets * (PAGE + PACKET_HEADER.size),
             blocks={b['name']: b['length'] for b in self.blocks.values()},
+            private_runs={self.blocks[n]['name']: runs
+                          for n, runs in self.runs.items()},
             **self.identity, wrong=self.wrong)
 
 
@@ -225,7 +229,9 @@ def main():
             analysis.wrong.append(str(error))
         analysis.finish()
         result = analysis.result(len(view))
-    print(json.dumps(result, indent=2))
+    if not args.json:
+        del result['private_runs']
+    print(json.dumps(result, indent=None if args.json else 2))
     return 1 if analysis.wrong else 0
 
 

@@ -1,40 +1,48 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Compare the RAM files of guests that hold the same memory."""
+"""Compare the RAM files of clones: one memory, but a key each."""
 
+import json
 import mmap
-import zlib
+import subprocess
+import sys
+from pathlib import Path
 
 PAGE = 4096
+ANALYZE = Path(__file__).resolve().parents[1] / 'analyze-sev-stream.py'
 
 
-def looks_random(page):
-    """Ciphertext does not compress; nearly everything else does."""
-    return len(zlib.compress(page, 1)) > PAGE
+class Broken(Exception):
+    """The stream is not what it should be."""
 
 
-def ciphertext(paths):
-    """Page by page, where every file has content.
+def analyze(stream):
+    """What analyze-sev-stream.py says about a stream; it must be whole."""
+    done = subprocess.run([sys.executable, ANALYZE, '--json', stream],
+                          capture_output=True, text=True, timeout=120,
+                          check=False)
+    if done.returncode not in (0, 1):
+        raise Broken(f'no analysis of {stream}: {done.stderr}')
+    said = json.loads(done.stdout)
+    if said['wrong']:
+        raise Broken(f'{stream}: {said["wrong"]}')
+    return said
 
-    different:   pages that no two files have in common
-    same_plain:  pages some two files share that are no ciphertext (shared
-                 pages, as a device sees them)
-    same_random: pages some two files share that look like ciphertext
+
+def ciphertext(paths, runs):
+    """(pages compared, pages that any two files have in common).
+
+    @runs: (offset, length) of the pages that are private, from the template.
+    What is shared is plaintext and rightly the same in all of them.
     """
     files = [open(path, 'rb') for path in paths]
     views = [mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) for f in files]
-    result = dict(different=0, same_plain=0, same_random=0)
-    empty = bytes(PAGE)
-    for offset in range(0, len(views[0]), PAGE):
-        pages = [view[offset:offset + PAGE] for view in views]
-        if empty in pages:
-            continue
-        if len(set(pages)) == len(pages):
-            result['different'] += 1
-        elif looks_random(pages[0]):
-            result['same_random'] += 1
-        else:
-            result['same_plain'] += 1
+    compared = same = 0
+    for start, length in runs:
+        for offset in range(start, start + length, PAGE):
+            pages = {view[offset:offset + PAGE] for view in views}
+            compared += 1
+            same += len(pages) < len(views)
     for view, f in zip(views, files):
         view.close()
         f.close()
-    return result
+    return compared, same

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'tests/functional'))
 
 # pylint: disable=wrong-import-position
+import compare                          # noqa: E402
 import netlab                           # noqa: E402
 import sevlib                           # noqa: E402
 import steps                            # noqa: E402
@@ -32,7 +33,7 @@ def arguments():
     parser.add_argument('--qemu', type=Path, metavar='BINARY',
                         help='another QEMU than the one built there')
     parser.add_argument('--firmware', type=Path, metavar='FILE',
-                        help='another OVMF.fd')
+                        help='another OVMF_CODE*.fd; its VARS lies beside it')
     parser.add_argument('--kernel', default='bookworm', metavar='SUITE',
                         help='the guest made by "tests/guest/build.sh SUITE"')
     parser.add_argument('--output', type=Path, metavar='DIR',
@@ -70,7 +71,7 @@ def main():
                         not args.no_sev, args.kernel) as lab, \
                 netlab.NetLab(lab.seed) as net:
             steps.Demo(lab, net, report).run()
-    except (sevlib.Failed, RuntimeError) as error:
+    except (sevlib.Failed, compare.Broken, RuntimeError) as error:
         report.check(False, 'the demonstration ran to its end', error)
     except KeyboardInterrupt as signalled:
         report.check(False, 'the demonstration ran to its end',

@@ -8,6 +8,7 @@ they read there.
 import logging
 import os
 import re
+import shutil
 import socket
 import threading
 import time
@@ -51,6 +52,7 @@ class Guest:
         self.screen = lab.folder / f'{name}.serial'
         self.screen.write_bytes(b'')
         self.ram = lab.large(f'{name}.ram') if ram_file else None
+        self.variables = lab.large(f'{name}.vars')
         self.started = None
         self.came_from = None           # the Guest whose screen goes on here
         self.vm = machine(lab, name, host)
@@ -77,7 +79,11 @@ class Guest:
 
     def _boot_args(self, settings):
         words = {'console': 'ttyS0', 'seed': f'{self.lab.seed:x}', **settings}
-        return ['-bios', str(self.lab.firmware),
+        # Code in the first flash is measured and encrypted; variables are not.
+        shutil.copy(self.lab.variables, self.variables)
+        return ['-drive', 'if=pflash,unit=0,format=raw,readonly=on,'
+                f'file={self.lab.firmware}',
+                '-drive', f'if=pflash,unit=1,format=raw,file={self.variables}',
                 '-kernel', str(self.lab.kernel / 'vmlinuz'),
                 '-initrd', str(self.lab.kernel / 'initrd.img'),
                 '-append', ' '.join(f'{k}={v}' for k, v in words.items()),
@@ -113,8 +119,8 @@ class Guest:
             os.close(self._tap)
             self._tap = None
         self.vm.shutdown(hard=True)
-        if self.ram:
-            self.ram.unlink(missing_ok=True)
+        for large in filter(None, (self.ram, self.variables)):
+            large.unlink(missing_ok=True)
 
     def log(self):
         return (self.lab.folder / f'{self.name}.log').read_text('utf-8', 'replace')

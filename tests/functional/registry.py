@@ -2,13 +2,10 @@
 """Tests by name, and what they may share: a booted guest that still runs."""
 
 import contextlib
-import json
 import re
 import shutil
-import subprocess
-import sys
 
-from sevlib import ROOT, Lab
+from sevlib import Lab
 from verdict import Skip, check
 
 TESTS = []
@@ -115,17 +112,6 @@ def expect_error(info, pattern):
           f'the migration ended as "{info["status"]}"')
     said = info.get('error-desc', '')
     check(re.search(pattern, said), f'the error says "{said}"')
-
-
-def analyze(path):
-    """What scripts/analyze-sev-stream.py says about a stream; it must be whole."""
-    done = subprocess.run([sys.executable, ROOT / 'scripts/analyze-sev-stream.py',
-                           '--json', path], capture_output=True, text=True,
-                          timeout=120, check=False)
-    check(done.returncode in (0, 1), f'analysis failed: {done.stderr}')
-    said = json.loads(done.stdout)
-    check(not said['wrong'], f'{path.name}: {said["wrong"]}')
-    return said
 
 
 def clear(folder):

@@ -32,9 +32,12 @@ class Lab:
         self.binary = Path(binary or self.build / 'obj/qemu-system-x86_64')
         self.kernel = self.build / 'guest' / kernel
         self.firmware = Path(firmware or self._find_firmware())
+        self.variables = self.firmware.with_name(
+            self.firmware.name.replace('CODE', 'VARS'))
         self.seed = int.from_bytes(os.urandom(8), 'little')
         self._guests, self._large = [], []
-        for needed in (self.binary, self.firmware, self.kernel / 'vmlinuz'):
+        for needed in (self.binary, self.firmware, self.variables,
+                       self.kernel / 'vmlinuz'):
             if not needed.exists():
                 raise Failed(f'{needed} is missing; run "make" first')
         python = str(self.build / 'qemu/python')
@@ -42,13 +45,12 @@ class Lab:
             sys.path.insert(0, python)
         self.folder.mkdir(parents=True, exist_ok=True)
 
-    def _find_firmware(self):
-        for place in (self.build / 'firmware/OVMF.fd',
-                      Path('/usr/share/ovmf/OVMF.fd'),
-                      Path('/usr/share/OVMF/OVMF.fd')):
-            if place.exists():
-                return place
-        raise Failed('no OVMF.fd; install the package ovmf')
+    @staticmethod
+    def _find_firmware():
+        code = Path('/usr/share/OVMF/OVMF_CODE_4M.fd')
+        if not code.exists():
+            raise Failed(f'{code} is missing; install the package ovmf')
+        return code
 
     def __enter__(self):
         return self

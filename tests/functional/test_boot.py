@@ -5,7 +5,7 @@ import hunt
 import measure
 from registry import test
 from sevlib import ACTIVE
-from verdict import Skip, check
+from verdict import Failed, Skip, check
 
 POLICY = 0x1
 
@@ -49,8 +49,8 @@ def foreign_session(env):
                           session=session.options(env.lab.folder))
     try:
         guest.start()
-    except Exception as error:
-        check('LAUNCH_START' in str(error), f'refused with "{error}"')
+    except Failed:
+        check('LAUNCH_START' in guest.log(), f'refused with "{guest.log()}"')
     else:
         check(False, 'the guest was launched')
     finally:

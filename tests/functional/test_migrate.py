@@ -8,8 +8,9 @@ The move at the end takes it away.
 import contextlib
 
 import hunt
+from compare import analyze
 from netlab import PORT, SUBNET, NetLab
-from registry import analyze, expect_error, test
+from registry import expect_error, test
 from verdict import check, wait_until
 from tamper import Proxy, cut_after, flip_in_packet
 
