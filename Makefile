@@ -6,11 +6,12 @@
 BUILD ?= build
 CONFIGURED_PREFIX ?= /usr/local
 PREFIX ?= $(CONFIGURED_PREFIX)
+PYTHON ?= /usr/bin/python3
 JOBS ?= $(shell nproc)
 
 override BUILD := $(abspath $(BUILD))
 export BUILD CONFIGURED_PREFIX PREFIX DESTDIR QEMU_SOURCE EXTRA_CONFIGURE
-export JOBS F DROP V FULL KVM
+export PYTHON JOBS F DROP V FULL KVM
 
 OVERLAY := scripts/overlay
 
@@ -25,12 +26,12 @@ help:
 demo: build ## boot, measure, migrate and clone an encrypted guest
 	@$(OVERLAY)/deps.sh test
 	@tests/guest/build.sh
-	@$(OVERLAY)/as-root.sh scripts/demo/run.py --build "$(BUILD)"
+	@$(OVERLAY)/as-root.sh $(PYTHON) scripts/demo/run.py --build "$(BUILD)"
 
 bench: build ## measure migration and clones against ordinary guests
 	@$(OVERLAY)/deps.sh test
 	@tests/guest/build.sh
-	@$(OVERLAY)/as-root.sh scripts/bench/run.py --build "$(BUILD)"
+	@$(OVERLAY)/as-root.sh $(PYTHON) scripts/bench/run.py --build "$(BUILD)"
 
 ## Build
 
