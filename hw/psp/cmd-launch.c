@@ -29,6 +29,7 @@ static void psp_launch_pages(PspGuest *guest, uint64_t paddr, uint8_t *mem,
         mem += n;
         len -= n;
     }
+    psp_wipe(page, sizeof(page));
 }
 
 static PspStatus psp_launch_update(PspCall *call, uint32_t len)

@@ -47,6 +47,7 @@ PspPlatform *psp_platform_new(const PspHost *host, void *opaque,
                     "gnutls does not offer AES-128-XTS");
         return NULL;
     }
+    psp_packet_provider();              /* loads its library now, not later */
     psp = g_new0(PspPlatform, 1);
     psp->host = host;
     psp->opaque = opaque;

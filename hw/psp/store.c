@@ -125,7 +125,7 @@ bool psp_store_lock(PspStore *store, GError **error)
 
     g_mutex_lock(&store->mutex);
     fd = openat(store->dir_fd, "lock",
-                O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+                O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     do {
         ret = fd < 0 ? -1 : flock(fd, LOCK_EX);
     } while (ret < 0 && fd >= 0 && errno == EINTR);
