@@ -9,6 +9,7 @@ from sevlib import Lab
 from verdict import Skip, check
 
 TESTS = []
+SAID = []               # the refusals of this run, for --verbose
 
 
 def test(name, sev=True, slow=False):
@@ -111,6 +112,7 @@ def expect_error(info, pattern):
     check(info['status'] == 'failed',
           f'the migration ended as "{info["status"]}"')
     said = info.get('error-desc', '')
+    SAID.append(said)
     check(re.search(pattern, said), f'the error says "{said}"')
 
 

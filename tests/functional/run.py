@@ -38,6 +38,8 @@ def arguments():
                         help='the slow ones too')
     parser.add_argument('--no-sev', action='store_true',
                         help='the tests that also hold for ordinary guests')
+    parser.add_argument('--verbose', action='store_true',
+                        help='show the sentence of each refusal')
     parser.add_argument('--list', action='store_true')
     return parser.parse_args()
 
@@ -73,6 +75,10 @@ def main():
             seconds = time.monotonic() - began
             shown = f'skip ({reason})' if verdict == 'skip' else verdict
             print(f'{shown} {entry["name"]} ({seconds:.1f} s)', flush=True)
+            while registry.SAID:
+                said = registry.SAID.pop(0)
+                if args.verbose:
+                    print(f'    "{said}"', flush=True)
             if verdict == 'not ok':
                 lines = reason.strip().splitlines() or ['no reason']
                 for line in lines[:1] + lines[1:][-1:]:

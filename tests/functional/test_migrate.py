@@ -6,12 +6,13 @@ The move at the end takes it away.
 """
 
 import contextlib
+import re
 
 import hunt
 from compare import analyze
 from netlab import PORT, SUBNET, NetLab
 from registry import expect_error, test
-from verdict import check, wait_until
+from verdict import Failed, check, wait_until
 from tamper import Proxy, cut_after, flip_in_packet
 
 # What query-migrate must say.  What the target found out, it tells the source.
@@ -21,7 +22,8 @@ SENTENCES = {
     'untrusted': r'SEV: the target platform is not trusted: ',
     'nosend': r'NOSEND',
     'other host': r'is sealed to the platform [0-9a-f]{64}, this one is ',
-    'sent': r'This SEV guest was migrated away: its key is gone',
+    'sent': r'(This SEV guest was migrated away: .*key.* is gone|'
+            r'paused due to previous migration)',
 }
 
 
@@ -29,9 +31,8 @@ def interfere(env, edit):
     """Migrate a guest through a proxy; (source's, target's) query-migrate."""
     with env.booted() as source, env.target() as target:
         proxy = Proxy(target.listen(source), edit)
-        info = source.migrate(proxy.uri)
-        there = target.wait_migration()
-        return info, there
+        here = source.migrate(proxy.uri)
+        return here, target.wait_migration()
 
 
 @test('refusal: a byte of a packet was flipped')
@@ -93,6 +94,7 @@ def save_restore(env):
         check(not env.lab.sev or not hunt.count(image, env.lab.needle()),
               'the secret is in the file')
         if env.lab.sev:
+            gone(source)
             refused_elsewhere(env, image)
         restored = env.start('restored', incoming='defer')
         with contextlib.closing(restored):
@@ -102,6 +104,18 @@ def save_restore(env):
             restored.wait_loaded()
             restored.cmd('cont')
             restored.wait_ticks(5)
+
+
+def gone(source):
+    """What was sent exists once: its source neither runs nor sends again."""
+    for command, arguments in (('cont', {}),
+                               ('migrate', {'uri': 'tcp:127.0.0.1:9'})):
+        try:
+            source.cmd(command, **arguments)
+        except Failed as error:
+            check(re.search(SENTENCES['sent'], str(error)), str(error))
+        else:
+            check(False, f'"{command}" was accepted on the source')
 
 
 def refused_elsewhere(env, image):
