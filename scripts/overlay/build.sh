@@ -97,7 +97,13 @@ else
     logged ninja "$NINJA" -C "$OBJ" -j "$JOBS" "$@" || failed=1
 fi
 if [ -n "${failed:-}" ]; then
-    [ "$(df -Pm "$BUILD" | awk 'NR == 2 { print $4 }')" -ge 20 ] || disk_full
+    if [ "$(df -Pm "$BUILD" | awk 'NR == 2 { print $4 }')" -lt 20 ] ||
+       grep -qs 'No space left on device' "$LOGS/ninja.log"; then
+        disk_full
+    fi
+    if tail -1 "$LOGS/ninja.log" 2>/dev/null | grep -q 'interrupted by user'; then
+        die "the build was interrupted; run the same command again, it goes on where it stopped."
+    fi
     grep -A12 -m1 '^FAILED' "$LOGS/ninja.log" 2>/dev/null >&2 || true
     die "the build failed; the first error is above, fix it and run the same command again, it goes on where it stopped."
 fi

@@ -24,7 +24,10 @@ offered_versions() {
 choose_version() {
     local offered newest other=
     while read -r suite version; do
-        offered=$(offered_versions "$suite" 2> "$BUILD/.apt-said") || continue
+        if ! offered=$(offered_versions "$suite" 2> "$BUILD/.apt-said"); then
+            step note "$suite could not be read; looking for another base in the archive"
+            continue
+        fi
         if grep -qxF "$version" <<< "$offered"; then
             return 0
         fi
@@ -64,9 +67,9 @@ download() {
         check_locked_hashes
         return 0
     fi
+    need_disk 300
     choose_version
     step fetch "$package $version, with apt's own verification"
-    need_disk 100
     mkdir -p "$dl/partial"
     (
         cd "$dl/partial"
