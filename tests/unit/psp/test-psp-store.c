@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -254,6 +255,55 @@ static void test_full(Place *place, gconstpointer data)
 
 /* --- Where --------------------------------------------------------------- */
 
+/* A process that may write @limit bytes of a file saves @blob. */
+static int save_within(const char *dir, GBytes *blob, size_t limit,
+                       bool killed)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        g_autoptr(PspStore) store = psp_store_open(dir, NULL);
+        struct rlimit r = { limit, limit };
+
+        signal(SIGXFSZ, killed ? SIG_DFL : SIG_IGN);
+        setrlimit(RLIMIT_FSIZE, &r);
+        _exit(!psp_store_save(store, blob, NULL));
+    }
+    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+    return status;
+}
+
+/* A crash, or a full disk, after any number of bytes: old or new */
+static void test_any_write(Place *place, gconstpointer data)
+{
+    g_autoptr(PspStore) store = open_ok(place->dir);
+    g_autoptr(GBytes) old = some_blob();
+    g_autoptr(GBytes) new = NULL;
+    g_autoptr(Chip) chip = chip_new("store");
+    size_t len;
+    GError *error = NULL;
+
+    chip_init(chip, 0);
+    chip_ok(psp_exec(chip->psp, PSP_CMD_PDH_GEN, NULL, 0));
+    new = g_bytes_ref(chip->nv);
+    len = g_bytes_get_size(new);
+    g_assert_true(psp_store_save(store, old, &error));
+    for (size_t n = 0; n < len; n += 331) {
+        g_autoptr(GBytes) now = NULL;
+
+        g_assert_true(WIFSIGNALED(save_within(place->dir, new, n, true)));
+        g_assert_cmpint(save_within(place->dir, new, n, false), !=, 0);
+        now = psp_store_load(store, &error);
+        g_assert_no_error(error);
+        g_assert_true(g_bytes_equal(now, old));
+    }
+    g_bytes_unref(old);
+    g_assert_cmpint(save_within(place->dir, new, len, true), ==, 0);
+    old = psp_store_load(store, &error);
+    g_assert_true(g_bytes_equal(old, new));
+}
+
 static void test_erase(Place *place, gconstpointer data)
 {
     g_autoptr(PspStore) store = open_ok(place->dir);
@@ -496,6 +546,7 @@ int main(int argc, char **argv)
     add("not-a-directory", test_not_a_directory);
     add("left-over", test_left_over);
     add("full", test_full);
+    add("any-write", test_any_write);
     add("erase", test_erase);
     g_test_add_func("/psp/store/default-dir", test_default_dir);
     add("processes", test_processes);
