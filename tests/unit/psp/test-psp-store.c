@@ -264,8 +264,9 @@ static int save_within(const char *dir, GBytes *blob, size_t limit,
 
     if (pid == 0) {
         g_autoptr(PspStore) store = psp_store_open(dir, NULL);
-        struct rlimit r = { limit, limit };
+        struct rlimit r = { limit, limit }, no_core = { 0, 0 };
 
+        setrlimit(RLIMIT_CORE, &no_core);
         signal(SIGXFSZ, killed ? SIG_DFL : SIG_IGN);
         setrlimit(RLIMIT_FSIZE, &r);
         _exit(!psp_store_save(store, blob, NULL));
