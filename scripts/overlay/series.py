@@ -21,7 +21,6 @@ file you edited is refused.
   $BUILD/pristine/     the base's own copy of each file a patch has touched
   $BUILD/applied/      what the series last made of those files
 """
-import difflib
 import os
 import re
 import shutil
@@ -64,7 +63,7 @@ def write(path, data):
     os.rename(path + ".new", path)
 
 
-def series():
+def series(check=True):
     """Patch names in order, checked against the folder."""
     names = []
     with open(os.path.join(PATCHES, "series"), encoding="utf-8") as file:
@@ -73,7 +72,7 @@ def series():
             if name:
                 names.append(name)
     for name in names:
-        if not os.path.exists(os.path.join(PATCHES, name)):
+        if check and not os.path.exists(os.path.join(PATCHES, name)):
             die(f"patches/series names {name}, which does not exist; "
                 "add the file or take the line out.")
     return names
@@ -247,28 +246,18 @@ def write_if_new(path, data):
 
 
 def unified(path, before, after):
-    """A diff without time stamps, three lines of context."""
-    def lines(data):
-        return (data or b"").decode("utf-8", "surrogateescape").splitlines(True)
-    out = []
-    for line in difflib.unified_diff(lines(before), lines(after),
-                                     "a/" + path, "b/" + path):
-        out.append(line if line.endswith("\n")
-                   else line + "\n\\ No newline at end of file\n")
-    return "".join(out)
-
-
-def with_functions(diff, before):
-    """Name the function after each @@, as diff -p does."""
-    source = (before or b"").decode("utf-8", "surrogateescape").splitlines()
-
-    def name(match):
-        start = int(match.group(1))
-        for line in reversed(source[:start]):
-            if re.match(r"[A-Za-z_$]", line) and not line.endswith(":"):
-                return match.group(0) + " " + line[:60].rstrip()
-        return match.group(0)
-    return re.sub(r"^@@ -(\d+).*@@$", name, diff, flags=re.M)
+    """git's diff without index lines; two lines of context churn less."""
+    with tempfile.TemporaryDirectory() as top:
+        for side, data in (("a", before), ("b", after)):
+            write(os.path.join(top, side, path), data or b"")
+        done = subprocess.run(
+            ["git", "diff", "--no-index", "--no-color", "--no-ext-diff",
+             "--no-prefix", "--diff-algorithm=myers", "-U2",
+             "a/" + path, "b/" + path], cwd=top, capture_output=True,
+            env=dict(os.environ, GIT_CONFIG_GLOBAL="/dev/null"), check=False)
+    text = done.stdout.decode("utf-8", "surrogateescape")
+    start = text.find("--- a/")
+    return text[start:] if start >= 0 else ""
 
 
 def save_patch(name, header, diffs):
@@ -347,7 +336,7 @@ def rewrite(fold_into=None):
     header = None
     if fold_into and fold_into not in names:
         add_to_series(fold_into)
-        names = series_unchecked()
+        names = series(check=False)
         header = new_header(fold_into)
     files = list(dict.fromkeys(
         all_files([n for n in names if n != fold_into or header is None])
@@ -363,8 +352,7 @@ def rewrite(fold_into=None):
                     scratch.put(path, merge3(
                         scratch.get(path), last_applied(path),
                         read(os.path.join(TREE, path)), name, path))
-            diffs = [with_functions(unified(path, before[path],
-                                            scratch.get(path)), before[path])
+            diffs = [unified(path, before[path], scratch.get(path))
                      for path in files if before[path] != scratch.get(path)]
             head = header if name == fold_into and header \
                 else split_patch(name)[0]
@@ -373,12 +361,6 @@ def rewrite(fold_into=None):
             write(os.path.join(APPLIED, path), read(os.path.join(TREE, path)))
     for name, head, diffs in result:
         save_patch(name, head, diffs)
-
-
-def series_unchecked():
-    with open(os.path.join(PATCHES, "series"), encoding="utf-8") as file:
-        return [line.split("#")[0].strip() for line in file
-                if line.split("#")[0].strip()]
 
 
 def main(command, *arguments):
