@@ -360,7 +360,8 @@ def rewrite(fold_into=None):
         for path in edited:
             write(os.path.join(APPLIED, path), read(os.path.join(TREE, path)))
     for name, head, diffs in result:
-        save_patch(name, head, diffs)
+        if fold_into in (None, name):
+            save_patch(name, head, diffs)
 
 
 def main(command, *arguments):
