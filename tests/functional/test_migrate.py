@@ -175,3 +175,19 @@ def two_processors(env):
         check(info['status'] == 'completed', f'it ended: {info}')
         target.wait_ticks(5)
     source.close()
+
+
+@test('migrate: six hops with two processors', sev=False, slow=True)
+def six_hops(env):
+    guest = env.boot('hop-0', smp=2)
+    for hop in range(1, 7):
+        here, there = ('a', 'b') if hop % 2 else ('b', 'a')
+        if env.lab.sev:
+            env.host(here).trust(env.host(there))
+        target = env.start(f'hop-{hop}', there, incoming='defer', smp=2)
+        info = guest.migrate(f'tcp:127.0.0.1:{target.listen(guest)}')
+        check(info['status'] == 'completed', f'hop {hop}: {info}')
+        target.wait_ticks(4)
+        guest.close()
+        guest = target
+    guest.close()
