@@ -76,7 +76,7 @@ bool sev_map_save_end(SevSource *s, QEMUFile *f, Error **errp)
 
 /* --- Target ---------------------------------------------------------------- */
 
-/* Runs must ascend inside [@from, @end), in whole pages. */
+/* Runs must ascend from the record's offset to @end, in whole pages. */
 static bool check_runs(const SevRecordState *r, const char *name, uint64_t end,
                        uint64_t *pages, Error **errp)
 {
@@ -103,7 +103,7 @@ bool sev_map_load_state(SevTarget *t, const SevRecord *rec, Error **errp)
 {
     const SevRecordState *r = &rec->u.state;
     SevTargetBlock *block = sev_pages_block(t, r->block, errp);
-    uint64_t at = r->offset, end;
+    uint64_t at = r->offset, end, pages = 0;
 
     if (!block) {
         return false;
@@ -118,9 +118,10 @@ bool sev_map_load_state(SevTarget *t, const SevRecord *rec, Error **errp)
         return false;
     }
     end = r->offset + r->length;
-    if (!check_runs(r, block->rb->idstr, end, &t->private_pages, errp)) {
+    if (!check_runs(r, block->rb->idstr, end, &pages, errp)) {
         return false;
     }
+    t->private_pages += pages;
     for (size_t i = 0; i < r->count; i++) {
         uint64_t offset, length;
 

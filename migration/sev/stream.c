@@ -158,10 +158,12 @@ bool sev_stream_load_bytes(SevTarget *t, const uint8_t *buf, size_t len,
     SevRecord rec;
     size_t payload;
 
-    if (!sev_record_decode_header(buf, &type, &payload, errp)) {
-        return false;
+    if (len >= SEV_RECORD_HEADER_LEN) {
+        if (!sev_record_decode_header(buf, &type, &payload, errp)) {
+            return false;
+        }
+        len = MIN(len, SEV_RECORD_HEADER_LEN + payload);
     }
-    len = MIN(len, SEV_RECORD_HEADER_LEN + payload);
     return sev_record_decode(&rec, buf, len, errp) &&
            stream_accept(t, &rec, errp);
 }
