@@ -1,0 +1,44 @@
+/*
+ * What the two halves of the cache share: tcg-cache.c moves pages in and out,
+ * tcg-writeback.c brings DRAM up to date.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TARGET_I386_SEV_TCG_CACHE_INT_H
+#define TARGET_I386_SEV_TCG_CACHE_INT_H
+
+#include "tcg-cache.h"
+
+/*
+ * Serialises every change of state and every move between cache and DRAM.
+ * Taken by vCPU and migration threads, with or without the BQL; TLB and TB
+ * locks nest inside.  The functions below want it held.
+ */
+extern QemuMutex sev_cache_lock;
+
+/* The guest's key, or NULL before ACTIVATE. */
+extern struct PspMemKey *sev_cache_vek;
+
+static inline ram_addr_t sev_cache_offset(size_t page)
+{
+    return (ram_addr_t)page << TARGET_PAGE_BITS;
+}
+
+/* Bits that say nothing about private or shared. */
+static inline void sev_cache_set_bits(SevPageMap *map, size_t page,
+                                      uint8_t clear, uint8_t set)
+{
+    qatomic_store_release(&map->state[page],
+                          (map->state[page] & ~clear) | set);
+}
+
+/* Encrypt a page that is leaving the cache, if DRAM lacks anything. */
+void sev_cache_flush_evicted(SevCacheBlock *b, size_t page, bool syncing);
+
+/* Encrypt every page of the block that is newer than DRAM; no vCPU runs. */
+void sev_cache_flush_stopped(SevCacheBlock *b);
+
+/* Follow dirty-log syncs. */
+void sev_cache_listen(void);
+
+#endif /* TARGET_I386_SEV_TCG_CACHE_INT_H */
