@@ -114,8 +114,9 @@ void sev_cache_writeback(SevPageMap *map, size_t page)
 
 /*
  * Take the pages of a range that are newer than DRAM, and with @settle those
- * that a store under way made so: @fn is called for each, its bit is cleared.  One pass over the TLBs; dirty bitmaps are cleared by
- * the word, so the range is made whole words.
+ * that a store under way made so: @fn is called for each, its bit is cleared.
+ * One pass over the TLBs; dirty bitmaps are cleared by the word, so the range
+ * is made whole words.
  */
 static void take_newer(SevCacheBlock *b, ram_addr_t start, ram_addr_t length,
                        bool settle, void (*fn)(SevCacheBlock *b, size_t page))
