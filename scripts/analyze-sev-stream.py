@@ -15,7 +15,6 @@ import json
 import mmap
 import struct
 import sys
-import zlib
 
 MAGIC = b'SEVR'
 VERSION = 1
@@ -158,8 +157,7 @@ class Analysis:
             if iv in self.ivs:
                 self.wrong.append(f'IV of page {offset:#x} was used before')
             self.ivs.add(iv)
-            if len(zlib.compress(data, 1)) < PAGE:
-                self.weak += 1
+            self.weak += len(set(data)) < 240       # ciphertext has all 256
             page = (values['block'], offset)
             self.again += page in self.sent
             self.sent.add(page)

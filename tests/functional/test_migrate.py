@@ -132,11 +132,14 @@ def migrate(env):
     stream = env.lab.large('migration.stream')
     with NetLab(env.lab.seed) as net, stream.open('wb') as record:
         source = env.boot('source', net=net, boot=boot)
+        owned = launched(source)
         with env.target(net=net, boot=boot) as target:
             proxy = Proxy(target.listen(source), record=record)
             info = source.migrate(proxy.uri)
             check(info['status'] == 'completed', f'it ended: {info}')
             ticks = target.wait_ticks(10)
+            check(launched(target) == owned,
+                  f'{owned} became {launched(target)}')
             source.close()
             peer = net.connections()
             check(len(peer) == 1 and peer[0]['open'] and not peer[0]['bad'],
@@ -149,6 +152,15 @@ def migrate(env):
             if env.lab.sev:
                 counted(info['sev'], analyze(stream))
             second_hop(env, target, net, boot)
+
+
+def launched(guest):
+    """What the owner may ask about the launch, wherever the guest runs."""
+    if not guest.sev:
+        return None
+    sev = guest.cmd('query-sev')
+    return (guest.cmd('query-sev-launch-measure')['data'],
+            *(sev[k] for k in ('policy', 'api-major', 'api-minor', 'build-id')))
 
 
 def counted(said, seen):

@@ -7,7 +7,7 @@ import compare
 import hunt
 from registry import expect_error, test
 from test_migrate import SENTENCES
-from verdict import check
+from verdict import Failed, check
 
 CLONES = 3
 
@@ -26,7 +26,11 @@ def three_clones(env):
     image = env.lab.large('template.image')
     origin = env.boot('template')
     with contextlib.closing(origin):
+        if env.lab.sev:
+            refused_running(origin, image)
         sealed_at = seal(env, origin, image)
+        origin.cmd('cont')              # a template leaves its origin alone
+        origin.wait_ticks(3)
     hits = hunt.count(image, env.lab.needle())
     check(bool(hits) != env.lab.sev, f'{hits} hits in the template')
     before = image.stat().st_mtime_ns
@@ -48,6 +52,16 @@ def three_clones(env):
         clone.close()
     if env.lab.sev:
         refused(env, image)
+
+
+def refused_running(guest, image):
+    guest.capability('sev-template')
+    try:
+        info = guest.migrate(f'file:{image}')
+    except Failed as error:
+        info = {'status': 'failed', 'error-desc': str(error)}
+    expect_error(info, r"A template is made of a stopped guest: 'stop' first")
+    guest.wait_ticks(2)
 
 
 def refused(env, image):
