@@ -10,18 +10,18 @@
 static void psp_lock(PspPlatform *psp, const PspCommandRow *row)
 {
     if (row->lock == PSP_LOCK_PLATFORM) {
-        g_rw_lock_writer_lock(&psp->lock);
+        psp_rw_write_lock(&psp->lock);
     } else {
-        g_rw_lock_reader_lock(&psp->lock);
+        psp_rw_read_lock(&psp->lock);
     }
 }
 
 static void psp_unlock(PspPlatform *psp, const PspCommandRow *row)
 {
     if (row->lock == PSP_LOCK_PLATFORM) {
-        g_rw_lock_writer_unlock(&psp->lock);
+        psp_rw_write_unlock(&psp->lock);
     } else {
-        g_rw_lock_reader_unlock(&psp->lock);
+        psp_rw_read_unlock(&psp->lock);
     }
 }
 
@@ -29,18 +29,18 @@ static void psp_unlock(PspPlatform *psp, const PspCommandRow *row)
 static void psp_lock_guest(PspGuest *guest, const PspCommandRow *row)
 {
     if (row->lock == PSP_LOCK_GUEST) {
-        g_rw_lock_writer_lock(&guest->lock);
+        psp_rw_write_lock(&guest->lock);
     } else {
-        g_rw_lock_reader_lock(&guest->lock);
+        psp_rw_read_lock(&guest->lock);
     }
 }
 
 static void psp_unlock_guest(PspGuest *guest, const PspCommandRow *row)
 {
     if (row->lock == PSP_LOCK_GUEST) {
-        g_rw_lock_writer_unlock(&guest->lock);
+        psp_rw_write_unlock(&guest->lock);
     } else {
-        g_rw_lock_reader_unlock(&guest->lock);
+        psp_rw_read_unlock(&guest->lock);
     }
 }
 

@@ -18,7 +18,7 @@ PspGuest *psp_guest_new(uint32_t policy, PspMemKey *vek, const PspRng *rng)
     guest = g_new0(PspGuest, 1);
     guest->policy = policy;
     guest->vek = vek;
-    g_rw_lock_init(&guest->lock);
+    psp_rw_init(&guest->lock);
     psp_sha256_init(&guest->launch);
     return guest;
 }
@@ -27,7 +27,7 @@ void psp_guest_free(PspGuest *guest)
 {
     if (guest) {
         psp_mem_key_unref(guest->vek);
-        g_rw_lock_clear(&guest->lock);
+        psp_rw_clear(&guest->lock);
         psp_wipe(guest, sizeof(*guest));
         g_free(guest);
     }

@@ -10,6 +10,7 @@
 #include "memory.h"
 #include "packet.h"
 #include "psp-abi.h"
+#include "rwlock.h"
 
 typedef struct PspGuest {
     /* Never change */
@@ -18,7 +19,7 @@ typedef struct PspGuest {
     PspMemKey *vek;
 
     /* Read by packet commands, written by those that change the state */
-    GRWLock lock;
+    PspRwLock lock;
     PspGuestState state;
     uint32_t asid;              /* 0: not active */
     PspTransport transport;     /* zeros outside a launch or transfer */

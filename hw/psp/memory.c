@@ -72,11 +72,11 @@ PspMemKey *psp_mem_key_get(PspPlatform *psp, uint32_t asid)
 {
     PspMemKey *key = NULL;
 
-    g_rw_lock_reader_lock(&psp->lock);
+    psp_rw_read_lock(&psp->lock);
     if (asid <= PSP_ASID_MAX && psp->asids[asid].key) {
         key = psp_mem_key_ref(psp->asids[asid].key);
     }
-    g_rw_lock_reader_unlock(&psp->lock);
+    psp_rw_read_unlock(&psp->lock);
     return key;
 }
 

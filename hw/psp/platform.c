@@ -56,7 +56,7 @@ PspPlatform *psp_platform_new(const PspHost *host, void *opaque,
     psp->roots = psp_roots_new();
     psp->guests = g_hash_table_new_full(NULL, NULL, NULL,
                                         (GDestroyNotify)psp_guest_free);
-    g_rw_lock_init(&psp->lock);
+    psp_rw_init(&psp->lock);
     return psp;
 }
 
@@ -66,7 +66,7 @@ void psp_platform_free(PspPlatform *psp)
         psp_platform_shutdown(psp);
         g_hash_table_unref(psp->guests);
         psp_roots_free(psp->roots);
-        g_rw_lock_clear(&psp->lock);
+        psp_rw_clear(&psp->lock);
         g_free(psp);
     }
 }
@@ -96,11 +96,11 @@ static void psp_platform_trust_self(PspPlatform *psp)
 
 void psp_platform_trust(PspPlatform *psp, PspRoots *roots)
 {
-    g_rw_lock_writer_lock(&psp->lock);
+    psp_rw_write_lock(&psp->lock);
     psp_roots_free(psp->roots);
     psp->roots = roots ? roots : psp_roots_new_empty();
     psp_platform_trust_self(psp);
-    g_rw_lock_writer_unlock(&psp->lock);
+    psp_rw_write_unlock(&psp->lock);
 }
 
 /* --- Identity ------------------------------------------------------------ */
@@ -245,7 +245,7 @@ bool psp_platform_amd_chain(PspPlatform *psp, GBytes **amd, GError **error)
     PspStatus status = PSP_SUCCESS;
 
     psp_set_last_error(NULL);
-    g_rw_lock_writer_lock(&psp->lock);
+    psp_rw_write_lock(&psp->lock);
     if (!psp->identity) {
         status = psp_platform_update(psp, NULL, NULL);
     }
@@ -261,6 +261,6 @@ bool psp_platform_amd_chain(PspPlatform *psp, GBytes **amd, GError **error)
     if (psp->state == PSP_PLATFORM_UNINIT) {
         g_clear_pointer(&psp->identity, psp_identity_free);
     }
-    g_rw_lock_writer_unlock(&psp->lock);
+    psp_rw_write_unlock(&psp->lock);
     return status == PSP_SUCCESS;
 }

@@ -11,6 +11,7 @@
 #include "identity.h"
 #include "memory.h"
 #include "psp.h"
+#include "rwlock.h"
 #include "util.h"
 
 #define PSP_GUESTS_MAX 1024
@@ -27,7 +28,7 @@ struct PspPlatform {
     PspRng rng;
 
     /* Read by every command, written by those with PSP_LOCK_PLATFORM */
-    GRWLock lock;
+    PspRwLock lock;
     PspPlatformState state;
     bool es;                    /* INIT allowed SEV-ES guests */
     PspIdentity *identity;      /* NULL in UNINIT */

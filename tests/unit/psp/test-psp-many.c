@@ -312,6 +312,69 @@ static void test_threads(void)
     transfer_end(&x);
 }
 
+/* Packets while the guest's state, and the platform's, change under them */
+typedef struct Race {
+    Chip *chip;
+    size_t index;
+    gint *stop;
+} Race;
+
+static gpointer race_main(gpointer opaque)
+{
+    Race *race = opaque;
+    unsigned sealed = 0;
+
+    while (!g_atomic_int_get(race->stop)) {
+        PspPacketCmd cmd = command(race->chip, race->index, 4096);
+        PspStatus status = psp_exec(race->chip->psp,
+                                    PSP_CMD_SEND_UPDATE_DATA, &cmd,
+                                    sizeof(cmd));
+
+        g_assert_true(status == PSP_SUCCESS ||
+                      status == PSP_INVALID_GUEST_STATE ||
+                      status == PSP_INACTIVE ||
+                      status == PSP_INVALID_GUEST ||
+                      status == PSP_INVALID_PLATFORM_STATE);
+        sealed += status == PSP_SUCCESS;
+    }
+    return GUINT_TO_POINTER(sealed);
+}
+
+static void test_race(void)
+{
+    g_autoptr(Chip) chip = chip_new("many-race");
+    GThread *threads[4];
+    Race races[4];
+    PspSession session;
+    gint stop = 0;
+    unsigned sealed = 0;
+
+    chip_init(chip, 0);
+    chip_export(chip);
+    chip_run(chip, 0, 1, 0x8000);
+    chip->many_threads = true;
+    for (size_t i = 0; i < 4; i++) {
+        races[i] = (Race) { chip, i, &stop };
+        threads[i] = g_thread_new("race", race_main, &races[i]);
+    }
+    for (int i = 0; i < 40; i++) {
+        chip_ok(chip_send_start(chip, chip, &session));
+        g_usleep(1000);
+        chip_ok(chip_simple(chip, PSP_CMD_DEACTIVATE));
+        chip_ok(psp_exec(chip->psp, PSP_CMD_DF_FLUSH, NULL, 0));
+        chip_ok(chip_activate(chip, 1));
+        chip_ok(chip_simple(chip, PSP_CMD_SEND_CANCEL));
+    }
+    chip_ok(psp_exec(chip->psp, PSP_CMD_SHUTDOWN, NULL, 0));
+    g_usleep(1000);
+    g_atomic_int_set(&stop, 1);
+    for (size_t i = 0; i < 4; i++) {
+        sealed += GPOINTER_TO_UINT(g_thread_join(threads[i]));
+    }
+    g_test_message("%u packets", sealed);
+    g_assert_cmpuint(sealed, >, 0);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -327,5 +390,6 @@ int main(int argc, char **argv)
     g_test_add_func("/psp/many/choice", test_choice);
     g_test_add_func("/psp/many/batch-guests", test_batch_guests);
     g_test_add_func("/psp/many/threads", test_threads);
+    g_test_add_func("/psp/many/race", test_race);
     return g_test_run();
 }
