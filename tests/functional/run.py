@@ -19,6 +19,7 @@ import test_boot                        # noqa: E402,F401
 import test_migrate                     # noqa: E402,F401
 import test_template                    # noqa: E402,F401
 import test_off                         # noqa: E402,F401
+from verdict import Failed              # noqa: E402
 
 
 def arguments():
@@ -55,6 +56,23 @@ def chosen(args):
                 yield entry
 
 
+def show(entry, env, verbose):
+    """Run one test and print its line; returns the verdict."""
+    began = time.monotonic()
+    verdict, reason = registry.run_one(entry, env)
+    seconds = time.monotonic() - began
+    shown = f'skip ({reason})' if verdict == 'skip' else verdict
+    print(f'{shown} {entry["name"]} ({seconds:.1f} s)', flush=True)
+    said, registry.SAID[:] = list(registry.SAID), []
+    for sentence in said if verbose else ():
+        print(f'    "{sentence}"', flush=True)
+    if verdict == 'not ok':
+        lines = reason.strip().splitlines() or ['no reason']
+        for line in lines[:1] + lines[1:][-1:]:
+            print(f'    {line}', flush=True)
+    return verdict
+
+
 def main():
     args = arguments()
     tests = list(chosen(args))
@@ -66,23 +84,16 @@ def main():
     folder = args.build.resolve() / 'functional'
     registry.clear(folder)
     counts = {'ok': 0, 'not ok': 0, 'skip': 0}
-    env = registry.Env(args, folder)
+    try:
+        env = registry.Env(args, folder)
+    except Failed as error:
+        sys.exit(f'error: {error}')
     try:
         for entry in tests:
-            began = time.monotonic()
-            verdict, reason = registry.run_one(entry, env)
-            counts[verdict] += 1
-            seconds = time.monotonic() - began
-            shown = f'skip ({reason})' if verdict == 'skip' else verdict
-            print(f'{shown} {entry["name"]} ({seconds:.1f} s)', flush=True)
-            while registry.SAID:
-                said = registry.SAID.pop(0)
-                if args.verbose:
-                    print(f'    "{said}"', flush=True)
-            if verdict == 'not ok':
-                lines = reason.strip().splitlines() or ['no reason']
-                for line in lines[:1] + lines[1:][-1:]:
-                    print(f'    {line}', flush=True)
+            counts[show(entry, env, args.verbose)] += 1
+    except KeyboardInterrupt as signalled:
+        counts['not ok'] += 1
+        print(f'not ok interrupted {signalled}'.rstrip())
     finally:
         env.close()
     if counts['not ok']:

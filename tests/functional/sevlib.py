@@ -39,7 +39,7 @@ class Lab:
         for needed in (self.binary, self.firmware, self.variables,
                        self.kernel / 'vmlinuz'):
             if not needed.exists():
-                raise Failed(f'{needed} is missing; run "make" first')
+                raise Failed(f'{needed} is missing; "make demo" makes it')
         python = str(self.build / 'qemu/python')
         if python not in sys.path:
             sys.path.insert(0, python)
