@@ -28,10 +28,11 @@ demo: build ## boot, measure, migrate and clone an encrypted guest
 	@tests/guest/build.sh
 	@$(OVERLAY)/as-root.sh $(PYTHON) scripts/demo/run.py --build "$(BUILD)"
 
-bench: build ## measure migration and clones against ordinary guests
-	@$(OVERLAY)/deps.sh test
-	@tests/guest/build.sh
-	@$(OVERLAY)/as-root.sh $(PYTHON) scripts/bench/run.py --build "$(BUILD)"
+bench: ## how fast packets are, beside OpenSSL and the bare primitives
+	@$(OVERLAY)/deps.sh build test
+	@$(OVERLAY)/lib-build.sh
+	@ninja -C "$(BUILD)/lib" scripts/bench/psp/bench-psp > /dev/null
+	@"$(BUILD)/lib/scripts/bench/psp/bench-psp"
 
 ## Build
 

@@ -148,14 +148,14 @@ unpack() {
 unpack_base() {
     local source key origin
     describe_base
-    if [ "$(cat "$BUILD/base/.overlay-base" 2>/dev/null)" = "$key" ]; then
+    if [ "$(cat "$BUILD/untouched/.overlay-base" 2>/dev/null)" = "$key" ]; then
         return 0
     fi
     need_disk 800
-    rm -rf "$BUILD/base" "$BUILD/base.tmp"
-    logged unpack copy_source "$BUILD/base.tmp" || die "cannot unpack $source."
-    echo "$key" > "$BUILD/base.tmp/.overlay-base"
-    mv "$BUILD/base.tmp" "$BUILD/base"
+    rm -rf "$BUILD/untouched" "$BUILD/untouched.tmp"
+    logged unpack copy_source "$BUILD/untouched.tmp" || die "cannot unpack $source."
+    echo "$key" > "$BUILD/untouched.tmp/.overlay-base"
+    mv "$BUILD/untouched.tmp" "$BUILD/untouched"
 }
 
 if [ -z "${QEMU_SOURCE:-}" ]; then

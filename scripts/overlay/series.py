@@ -17,7 +17,7 @@ the tree stay there until you fold them; only a patch that changes the very
 file you edited is refused.
 
   $BUILD/qemu          the tree
-  $BUILD/base          a second, untouched tree, unpacked when needed
+  $BUILD/untouched     a second tree, unpacked when it is needed
   $BUILD/pristine/     the base's own copy of each file a patch has touched
   $BUILD/applied/      what the series last made of those files
 """
@@ -130,7 +130,7 @@ def base_tree():
     fetch = os.path.join(ROOT, "scripts", "overlay", "fetch.sh")
     if subprocess.run([fetch, "--base"]).returncode:
         sys.exit(1)
-    return os.path.join(BUILD, "base")
+    return os.path.join(BUILD, "untouched")
 
 
 def edits():
