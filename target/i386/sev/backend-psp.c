@@ -14,6 +14,7 @@
 #include "backend-psp.h"
 #include "guest-page.h"
 #include "page-state.h"
+#include "hw/psp/psp-chain.h"
 #include "hw/psp/psp-store.h"
 #include "hw/psp/psp-memory.h"
 #include "psp-host.h"
@@ -141,6 +142,19 @@ static int attestation(SevPsp *sp, struct kvm_sev_attestation_report *p,
     return ret;
 }
 
+/* The chip's own checks know the roots that the operator trusts now. */
+static void trust_roots(SevPsp *sp)
+{
+    g_autoptr(PspRoots) roots = psp_roots_new();
+    g_autoptr(GError) err = NULL;
+
+    if (psp_roots_add_dir(roots, psp_store_roots_dir(sp->store), &err)) {
+        psp_platform_trust(sp->psp, g_steal_pointer(&roots));
+    } else {
+        warn_report("SEV: trusted roots: %s", err->message);
+    }
+}
+
 static int send_start(SevPsp *sp, struct kvm_sev_send_start *p, int *fw_error)
 {
     PspSendStart buf = {
@@ -161,6 +175,7 @@ static int send_start(SevPsp *sp, struct kvm_sev_send_start *p, int *fw_error)
         errno = EINVAL;
         return -EINVAL;
     }
+    trust_roots(sp);
     ret = run(sp, PSP_CMD_SEND_START, &buf, sizeof(buf), fw_error);
     p->policy = le32_to_cpu(buf.policy);
     p->session_len = le32_to_cpu(buf.session_len);

@@ -11,8 +11,9 @@
 
 /*
  * Serialises every change of state and every move between cache and DRAM.
- * Taken by vCPU and migration threads, with or without the BQL; TLB and TB
- * locks nest inside.  The functions below want it held.
+ * Taken by vCPU and migration threads, with or without the BQL; a vCPU may
+ * hold a TB page lock.  TLB locks nest inside, TB locks must not.  The
+ * functions below want it held.
  */
 extern QemuMutex sev_cache_lock;
 

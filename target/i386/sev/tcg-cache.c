@@ -47,15 +47,23 @@ void sev_cache_set_key(PspMemKey *key)
  */
 static void evict_locked(SevCacheBlock *b, size_t page)
 {
-    ram_addr_t addr = b->shadow_addr + sev_cache_offset(page);
     bool syncing = b->map->state[page] & SEV_PAGE_SYNCING;
 
-    sev_cache_set_bits(b->map, page,
-                   SEV_PAGE_CACHED | SEV_PAGE_UNSETTLED | SEV_PAGE_SYNCING, 0);
+    sev_cache_set_bits(b->map, page, SEV_PAGE_CACHED | SEV_PAGE_UNSETTLED |
+                                     SEV_PAGE_SYNCING, 0);
     tlb_invalidate_host_range_all((uintptr_t)b->plain + sev_cache_offset(page),
                                   TARGET_PAGE_SIZE);
     sev_cache_flush_evicted(b, page, syncing);
-    /* a page that is not cached has no translated code */
+}
+
+/*
+ * A page that left the cache has no translated code.  Without the lock: a vCPU
+ * that is translating holds a page's TB lock while it fills the next page.
+ */
+static void forget_code(SevCacheBlock *b, size_t page)
+{
+    ram_addr_t addr = b->shadow_addr + sev_cache_offset(page);
+
     tb_invalidate_phys_range(addr, addr + TARGET_PAGE_SIZE - 1);
 }
 
@@ -78,31 +86,46 @@ void sev_cache_fill(SevPageMap *map, size_t page)
     sev_page_state_set(map, page, SEV_PAGE_CACHED | SEV_PAGE_PRIVATE);
 }
 
-static void share_locked(SevPageMap *map, size_t page, uint8_t state)
+/* Returns whether the page was cached. */
+static bool share_locked(SevPageMap *map, size_t page, uint8_t state)
 {
-    if (map->state[page] & SEV_PAGE_CACHED) {
+    bool cached = map->state[page] & SEV_PAGE_CACHED;
+
+    if (cached) {
         evict_locked(map->cache, page);
     }
     sev_page_state_set(map, page, state);
+    return cached;
 }
 
 void sev_cache_share(SevPageMap *map, size_t page)
 {
-    QEMU_LOCK_GUARD(&sev_cache_lock);
-    share_locked(map, page, SEV_PAGE_MAPPED);
+    bool cached;
+
+    WITH_QEMU_LOCK_GUARD(&sev_cache_lock) {
+        cached = share_locked(map, page, SEV_PAGE_MAPPED);
+    }
+    if (cached) {
+        forget_code(map->cache, page);
+    }
 }
 
 void sev_cache_declare(SevPageMap *map, size_t page, bool is_private)
 {
-    uint8_t state;
+    bool cached = false;
 
-    QEMU_LOCK_GUARD(&sev_cache_lock);
-    state = map->state[page];
-    if (!is_private) {
-        share_locked(map, page, state & SEV_PAGE_MAPPED);
-    } else if (state & SEV_PAGE_MAPPED) {
-        /* Its content counts as ciphertext now; one never touched is none. */
-        sev_page_state_set(map, page, state | SEV_PAGE_PRIVATE);
+    WITH_QEMU_LOCK_GUARD(&sev_cache_lock) {
+        uint8_t state = map->state[page];
+
+        if (!is_private) {
+            cached = share_locked(map, page, state & SEV_PAGE_MAPPED);
+        } else if (state & SEV_PAGE_MAPPED) {
+            /* Its content counts as ciphertext now; if untouched, as none. */
+            sev_page_state_set(map, page, state | SEV_PAGE_PRIVATE);
+        }
+    }
+    if (cached) {
+        forget_code(map->cache, page);
     }
 }
 

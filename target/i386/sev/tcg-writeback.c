@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include "tcg-cache-int.h"
 #include "exec/address-spaces.h"
+#include "exec/cputlb.h"
 #include "exec/ram_addr.h"
 #include "hw/psp/psp-memory.h"
 #include "qemu/lockable.h"
@@ -202,11 +203,24 @@ static void sev_cache_log_sync(MemoryListener *l, MemoryRegionSection *s)
 
 static void sync_block(SevPageMap *map)
 {
-    for (size_t page = 0; map->cache && page < map->npages; page++) {
-        if (map->state[page] & SEV_PAGE_SYNCING) {
-            sev_cache_set_bits(map, page, SEV_PAGE_SYNCING, 0);
-            encrypt_page(map->cache, page);
+    SevCacheBlock *b = map->cache;
+    bool first = true;
+
+    for (size_t page = 0; b && page < map->npages; page++) {
+        if (!(map->state[page] & SEV_PAGE_SYNCING)) {
+            continue;
         }
+        if (first) {
+            /*
+             * A vCPU that was between setting the bit and lifting its TLB
+             * entry's write trap has lifted it by now: set the traps again.
+             */
+            tlb_reset_dirty_range_all(b->shadow_addr,
+                                      sev_cache_offset(map->npages));
+            first = false;
+        }
+        sev_cache_set_bits(map, page, SEV_PAGE_SYNCING, 0);
+        encrypt_page(b, page);
     }
 }
 
