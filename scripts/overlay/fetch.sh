@@ -137,6 +137,8 @@ unpack() {
            die "$source holds QEMU $found but this overlay needs series $series; give one with 'make QEMU_SOURCE=DIR|TARBALL ...'." ;;
     esac
     [ "$origin" != "given source" ] || origin="given source $found"
+    find "$TREE.tmp" -type f -printf '%P\n' > "$BUILD/.files"
+    mv "$BUILD/.files" "$TREE.tmp/.overlay-files"
     printf '%s\n%s\n' "$key" "$origin" > "$TREE.tmp/.overlay-base"
     rm -rf "$BUILD/pristine" "$BUILD/applied"
     if [ -e "$TREE" ]; then mv "$TREE" "$TREE.old"; fi

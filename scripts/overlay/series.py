@@ -143,10 +143,12 @@ def edits():
         ["find", TREE, "-type", "f", "-newer",
          os.path.join(TREE, ".overlay-base"), "-not", "-name", "*.pyc",
          "-printf", "%P\\n"], capture_output=True, text=True)
-    for path in newer.stdout.split("\n"):
-        if path and path not in known and pristine(path) is not None \
-                and pristine(path) != read(os.path.join(TREE, path)):
-            found.add(path)
+    touched = set(newer.stdout.split("\n")) - known
+    if touched - {""}:
+        listed = read(os.path.join(TREE, ".overlay-files")) or b""
+        for path in touched & set(listed.decode().split("\n")) - {""}:
+            if pristine(path) != read(os.path.join(TREE, path)):
+                found.add(path)
     return sorted(found)
 
 
