@@ -79,6 +79,17 @@ check-functional: build ## real guests: boot, migrate, clone, tamper
 	@tests/guest/build.sh
 	@$(OVERLAY)/as-root.sh $(OVERLAY)/check.py functional
 
+coverage: ## lines of hw/psp that its tests run; fails below 95 %
+	@$(OVERLAY)/deps.sh build test
+	@$(OVERLAY)/lib-build.sh
+	@MESON="$(BUILD)/lib/meson" tests/unit/psp/coverage.sh "$(BUILD)/coverage"
+
+FUZZ ?= 600
+fuzz: ## libFuzzer on the chip, FUZZ=600 seconds for each of three targets (needs clang)
+	@$(OVERLAY)/deps.sh build test
+	@$(OVERLAY)/lib-build.sh
+	@MESON="$(BUILD)/lib/meson" tests/fuzz/psp/run.sh "$(BUILD)/fuzz" $(FUZZ)
+
 lint: ## the house rules that a machine can check
 	@scripts/lint/lint.py
 
@@ -108,6 +119,6 @@ distclean: ## remove the build directory and the choices of ./configure
 	rm -rf "$(BUILD)" config.mk
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench deps fetch patch build install check check-lib \
+.PHONY: help demo bench deps fetch patch build install check check-lib coverage fuzz \
     check-unit check-qtest check-functional lint lint-hook refresh diff \
     export hooks-report clean distclean

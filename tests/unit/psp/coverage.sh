@@ -10,11 +10,11 @@ root=$(cd "$(dirname "$0")/../../.." && pwd)
 build=${1:-$root/build/psp-coverage}
 minimum=${2:-95}
 
-[ -d "$build" ] || meson setup "$build" "$root" -Db_coverage=true \
+[ -d "$build" ] || "${MESON:-meson}" setup "$build" "$root" -Db_coverage=true \
     --buildtype=debug > /dev/null
 ninja -C "$build" > /dev/null
 find "$build" -name '*.gcda' -delete
-meson test -C "$build" -t 4 --no-rebuild > "$build/test.log" || {
+"${MESON:-meson}" test -C "$build" -t 4 --no-rebuild > "$build/test.log" || {
     cat "$build/test.log"
     exit 1
 }
