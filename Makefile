@@ -54,7 +54,8 @@ build: patch ## everything up to a working qemu-system-x86_64
 	@$(OVERLAY)/build.sh
 	@echo "  ready      $(BUILD)/obj/qemu-system-x86_64"
 
-install: build ## install it below DESTDIR and PREFIX
+install: build ## install QEMU and sev-psp below DESTDIR and PREFIX
+	@$(OVERLAY)/lib-build.sh
 	@$(OVERLAY)/install.sh
 
 ## Test
