@@ -14,7 +14,7 @@ build="build-essential ninja-build flex bison pkg-config python3-venv dpkg-dev
 run="seabios qemu-system-data ipxe-qemu ovmf"
 # The guests' kernel is fetched and unpacked by the demo, never installed.
 # shellcheck disable=SC2034
-test="iproute2 valgrind git shellcheck genisoimage"
+test="iproute2 valgrind git shellcheck genisoimage python3-cryptography"
 
 if ! command -v dpkg-query > /dev/null; then
     step deps "no dpkg here: install what QEMU and $ROOT/scripts/overlay/deps.sh name yourself"
