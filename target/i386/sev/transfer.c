@@ -58,6 +58,32 @@ static bool finish(int cmd, const char *name, SevState from, SevState next,
     return true;
 }
 
+/* KVM has one struct under two names for the two directions. */
+typedef struct kvm_sev_send_update_data SevUpdateData;
+QEMU_BUILD_BUG_ON(sizeof(SevUpdateData) !=
+                  sizeof(struct kvm_sev_receive_update_data));
+
+/* The command for @page and @packet; false when there is no such page. */
+static bool update_data(SevUpdateData *update, const SevPage *page,
+                        const SevPacket *packet, Error **errp)
+{
+    uint8_t *bytes = sev_page_bytes(page);
+
+    *update = (SevUpdateData) {
+        .hdr_uaddr = (uintptr_t)packet->hdr,
+        .hdr_len = sizeof(packet->hdr),
+        .guest_uaddr = (uintptr_t)bytes,
+        .guest_len = TARGET_PAGE_SIZE,
+        .trans_uaddr = (uintptr_t)packet->data,
+        .trans_len = sizeof(packet->data),
+    };
+    if (!bytes) {
+        error_setg(errp, "SEV: block '%s' has no page at offset 0x"
+                   RAM_ADDR_FMT, page->rb->idstr, page->offset);
+    }
+    return bytes;
+}
+
 /* --- Source -------------------------------------------------------------- */
 
 bool sev_send_start(const SevPlatformCerts *target, uint8_t *session,
@@ -90,20 +116,10 @@ bool sev_send_start(const SevPlatformCerts *target, uint8_t *session,
 SevPageResult sev_send_page(const SevPage *page, SevPacket *packet,
                             Error **errp)
 {
-    uint8_t *bytes = sev_page_bytes(page);
-    struct kvm_sev_send_update_data update = {
-        .hdr_uaddr = (uintptr_t)packet->hdr,
-        .hdr_len = sizeof(packet->hdr),
-        .guest_uaddr = (uintptr_t)bytes,
-        .guest_len = TARGET_PAGE_SIZE,
-        .trans_uaddr = (uintptr_t)packet->data,
-        .trans_len = sizeof(packet->data),
-    };
+    SevUpdateData update;
     int fw_error = 0, ret;
 
-    if (!bytes) {
-        error_setg(errp, "SEV: block '%s' has no page at offset 0x"
-                   RAM_ADDR_FMT, page->rb->idstr, page->offset);
+    if (!update_data(&update, page, packet, errp)) {
         return SEV_PAGE_FAILED;
     }
     if (!sev_page_is_private(page->rb, page->offset)) {
@@ -168,20 +184,10 @@ bool sev_receive_start(const SevGuestIdentity *id,
 bool sev_receive_page(const SevPage *page, const SevPacket *packet,
                       Error **errp)
 {
-    uint8_t *bytes = sev_page_bytes(page);
-    struct kvm_sev_receive_update_data update = {
-        .hdr_uaddr = (uintptr_t)packet->hdr,
-        .hdr_len = sizeof(packet->hdr),
-        .guest_uaddr = (uintptr_t)bytes,
-        .guest_len = TARGET_PAGE_SIZE,
-        .trans_uaddr = (uintptr_t)packet->data,
-        .trans_len = sizeof(packet->data),
-    };
+    SevUpdateData update;
     int fw_error = 0, ret;
 
-    if (!bytes) {
-        error_setg(errp, "SEV: block '%s' has no page at offset 0x"
-                   RAM_ADDR_FMT, page->rb->idstr, page->offset);
+    if (!update_data(&update, page, packet, errp)) {
         return false;
     }
     ret = sev_guest_cmd(KVM_SEV_RECEIVE_UPDATE_DATA, &update, &fw_error);
