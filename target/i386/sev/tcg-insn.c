@@ -68,24 +68,28 @@ static int64_t map_gpa_range(hwaddr gpa, uint64_t npages, uint64_t attrs)
     }
     trace_sev_map_gpa_range(gpa, npages, attrs & MAP_GPA_RANGE_ENCRYPTED);
 
-    RCU_READ_LOCK_GUARD();
+    /* From one piece of RAM to the next, however far: holes cost nothing. */
     while (gpa < end) {
-        hwaddr xlat, len = end - gpa;
-        MemoryRegion *mr = address_space_translate(&address_space_memory, gpa,
-                                                   &xlat, &len, false,
-                                                   MEMTXATTRS_UNSPECIFIED);
-        SevPageMap *map = memory_region_is_ram(mr) ?
-                          sev_page_map(mr->ram_block) : NULL;
+        MemoryRegionSection s = memory_region_find(get_system_memory(), gpa,
+                                                   end - gpa);
+        SevPageMap *map;
+        hwaddr size;
 
-        if (len < TARGET_PAGE_SIZE) {
-            len = TARGET_PAGE_SIZE;
+        if (!s.mr) {
+            break;
         }
-        for (hwaddr off = 0; map && map->cache && off < len;
+        size = int128_get64(s.size);
+        map = memory_region_is_ram(s.mr) ? sev_page_map(s.mr->ram_block)
+                                         : NULL;
+        for (hwaddr off = 0; map && map->cache && off < size;
              off += TARGET_PAGE_SIZE) {
-            sev_cache_declare(map, (xlat + off) >> TARGET_PAGE_BITS,
+            sev_cache_declare(map,
+                              (s.offset_within_region + off)
+                              >> TARGET_PAGE_BITS,
                               attrs & MAP_GPA_RANGE_ENCRYPTED);
         }
-        gpa += len & TARGET_PAGE_MASK;
+        gpa = s.offset_within_address_space + size;
+        memory_region_unref(s.mr);
     }
     return 0;
 }
