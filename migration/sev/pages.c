@@ -167,6 +167,7 @@ static bool save_batch(SevSource *s, QEMUFile *f, Error **errp)
     stat64_add(&mig_stats.normal_pages, made);
 
     if (made) {
+        sev_stream_put_fault(f, SEV_RECORD_PAGES);
         len = sev_pages_end(s->buf, number, made);
         ram_transferred_add(len);
         /* Not copied: written out before the buffer is used again. */

@@ -12,6 +12,7 @@
 #include "migration/qemu-file.h"
 #include "record.h"
 #include "return-path.h"
+#include "target/i386/sev/fault.h"
 #include "trace.h"
 
 /* The first use of a platform makes its keys, which can take a while. */
@@ -75,6 +76,10 @@ bool sev_return_path_wait(MigrationState *ms, SevPlatformCerts *certs,
     bool answered;
 
     bql_unlock();
+    if (sev_fault(SEV_FAULT_CERTS_WAIT, errp)) {
+        bql_lock();
+        return false;
+    }
     WITH_QEMU_LOCK_GUARD(&question.lock) {
         while (!question.certs.pdh && !question_over(ms, deadline, errp)) {
             qemu_cond_timedwait(&question.answered, &question.lock,
@@ -116,7 +121,8 @@ static void message_certs(QEMUFile *rp, uint16_t len, Error **errp)
     const SevRecordCerts *r;
     SevRecord rec;
 
-    if (!body || !sev_record_decode(&rec, body, len, errp)) {
+    if (!body || sev_fault(SEV_FAULT_CERTS_READ, errp) ||
+        !sev_record_decode(&rec, body, len, errp)) {
         return;
     }
     if (rec.type != SEV_RECORD_CERTS) {
@@ -146,7 +152,7 @@ static void message_refusal(MigrationState *ms, QEMUFile *rp, uint16_t len,
     g_autofree char *text = NULL;
     Error *err = NULL;
 
-    if (!body) {
+    if (!body || sev_fault(SEV_FAULT_REFUSAL_READ, errp)) {
         return;
     }
     text = g_utf8_make_valid((const char *)body, len);
@@ -198,7 +204,8 @@ bool sev_return_path_message(MigrationState *ms, QEMUFile *rp, uint16_t type,
         message_refusal(ms, rp, len, errp);
         return true;
     case SEV_RP_SHUT:
-        return message_shut(rp, len, errp);
+        return sev_fault(SEV_FAULT_ACK_READ, errp) ||
+               message_shut(rp, len, errp);
     default:
         return false;
     }
@@ -262,6 +269,7 @@ void coroutine_fn sev_return_path_refuse(const char *text)
 
     trace_sev_return_path_refusal(text);
     if (len && mis->from_src_file &&
+        !sev_fault(SEV_FAULT_REFUSAL_SEND, NULL) &&
         sev_return_path_send(SEV_RP_REFUSAL, text, len, NULL)) {
         linger(qemu_file_get_ioc(mis->from_src_file));
     }

@@ -7,6 +7,7 @@
 #include "migration/qemu-file.h"
 #include "return-path.h"
 #include "session.h"
+#include "target/i386/sev/fault.h"
 #include "trace.h"
 
 static SevSpan span(const void *data, size_t len)
@@ -72,6 +73,9 @@ bool sev_session_load_hello(SevTarget *t, const SevRecord *rec, Error **errp)
     SevRecord answer = { .type = SEV_RECORD_CERTS };
 
     if (!sev_platform_certs(&own, errp)) {
+        return false;
+    }
+    if (sev_fault(SEV_FAULT_CERTS_SEND, errp)) {
         return false;
     }
     if (own.pdh_len > SEV_RECORD_PDH_MAX ||

@@ -27,6 +27,7 @@
 #include "migration/register.h"
 #include "system/runstate.h"
 #include "compat.h"
+#include "device-fault.h"
 #include "map.h"
 #include "pages.h"
 #include "return-path.h"
@@ -35,6 +36,7 @@
 #include "stream.h"
 #include "template.h"
 #include "trace.h"
+#include "target/i386/sev/fault.h"
 
 bool sev_migration_on;
 
@@ -47,7 +49,8 @@ bool sev_migration_on;
 static struct {
     SevSource *source;
     bool is_template;           /* fixed in save_prepare */
-    bool started;               /* between SEND_START and FINISH or CANCEL */
+    bool started;               /* between SEND_START and FINISH or CANCEL;
+                                   without a source: CANCEL failed */
     bool gone;                  /* SEND_FINISH was called */
     SevTarget *target;
 } sev;
@@ -56,11 +59,19 @@ static struct {
 
 static int sev_save_prepare(void *opaque, Error **errp)
 {
-    if (sev.source || sev.started) {
+    if (sev_fault(SEV_FAULT_SAVE_PREPARE, errp)) {
+        return -EIO;
+    }
+    if (sev.source) {
         error_setg(errp, "The last migration of this SEV guest is not cleaned "
                    "up yet; try again");
         return -EBUSY;
     }
+    /* SEND_CANCEL failed then. */
+    if (sev.started && !sev_send_cancel(errp)) {
+        return -EIO;
+    }
+    sev.started = false;
     if (sev.gone) {
         error_setg(errp, "This SEV guest was migrated away: its key is gone");
         return -EPERM;
@@ -78,6 +89,7 @@ static bool setup_target(MigrationState *ms, QEMUFile *f,
 {
     if (ms->rp_state.rp_thread_created) {
         return sev_session_ask(ms, f, target, errp) &&
+               !sev_fault(SEV_FAULT_CERTS_CHECK, errp) &&
                sev_certs_trusted(target, errp);
     }
     return sev_platform_certs(target, errp);
@@ -164,7 +176,8 @@ static int sev_save_complete(QEMUFile *f, void *opaque)
 {
     Error *err = NULL;
 
-    if (!sev_pages_save(sev.source, f, true, &err) ||
+    if (sev_fault(SEV_FAULT_SAVE_COMPLETE, &err) ||
+        !sev_pages_save(sev.source, f, true, &err) ||
         !sev_map_save_end(sev.source, f, &err)) {
         return save_failed(err);
     }
@@ -189,14 +202,15 @@ static void sev_migration_end(bool success)
     if (!sev.started) {
         return;
     }
-    sev.started = false;
     if (success && !sev.is_template) {
         trace_sev_migration_end("finish");
         sev.gone = true;
+        sev.started = false;
         sev_send_finish(&err);
     } else {
         trace_sev_migration_end("cancel");
-        sev_send_cancel(&err);
+        /* The guest runs on all the same; the next migration tries again. */
+        sev.started = !sev_send_cancel(&err);
     }
     if (err) {
         error_report_err(err);
@@ -298,6 +312,9 @@ static int sev_load_setup(QEMUFile *f, void *opaque, Error **errp)
         return -EPERM;
     }
     g_clear_pointer(&sev.target, sev_target_free);
+    if (sev_fault(SEV_FAULT_LOAD_SETUP, errp)) {
+        return -EIO;
+    }
     sev.target = sev_target_new();
     return 0;
 }
@@ -378,7 +395,8 @@ bool sev_migration_init(Error **errp)
         error_setg(errp, "The SEV migration section cannot be registered");
         return false;
     }
-    if (!sev_template_init(&sev.target, errp)) {
+    if (!sev_template_init(&sev.target, errp) ||
+        !sev_device_fault_init(errp)) {
         return false;
     }
     sev_migration_on = true;

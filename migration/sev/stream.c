@@ -9,13 +9,40 @@
 #include "pages.h"
 #include "session.h"
 #include "stream.h"
+#include "target/i386/sev/fault.h"
 #include "template.h"
 #include "trace.h"
+
+/* What can be made to fail when a record is written, and when one is read. */
+static const struct {
+    SevFaultPoint put, get;
+} record_fault[SEV_RECORD__MAX] = {
+    [SEV_RECORD_HELLO] = { SEV_FAULT_HELLO_WRITE, SEV_FAULT_HELLO_READ },
+    [SEV_RECORD_MANIFEST] = {
+        SEV_FAULT_MANIFEST_WRITE, SEV_FAULT_MANIFEST_READ,
+    },
+    [SEV_RECORD_SESSION] = { SEV_FAULT_SESSION_WRITE, SEV_FAULT_SESSION_READ },
+    [SEV_RECORD_BLOCK] = { SEV_FAULT_BLOCK_WRITE, SEV_FAULT_BLOCK_READ },
+    [SEV_RECORD_PAGES] = { SEV_FAULT_PAGES_WRITE, SEV_FAULT_PAGES_READ },
+    [SEV_RECORD_STATE] = { SEV_FAULT_STATE_WRITE, SEV_FAULT_STATE_READ },
+    [SEV_RECORD_BREAK] = { SEV_FAULT_BREAK_WRITE, SEV_FAULT_BREAK_READ },
+    [SEV_RECORD_END] = { SEV_FAULT_END_WRITE, SEV_FAULT_END_READ },
+};
+
+void sev_stream_put_fault(QEMUFile *f, SevRecordType type)
+{
+    Error *err = NULL;
+
+    if (record_fault[type].put && sev_fault(record_fault[type].put, &err)) {
+        qemu_file_set_error_obj(f, -EIO, err);
+    }
+}
 
 void sev_stream_put(QEMUFile *f, const SevRecord *rec)
 {
     g_autoptr(GByteArray) out = g_byte_array_new();
 
+    sev_stream_put_fault(f, rec->type);
     sev_record_encode(rec, out);
     trace_sev_stream_put(sev_record_name(rec->type), out->len);
     qemu_put_buffer(f, out->data, out->len);
@@ -129,6 +156,10 @@ static bool stream_accept(SevTarget *t, const SevRecord *rec, Error **errp)
         error_setg(errp, "SEV stream: a %s record is out of place in "
                    "state '%s'", sev_record_name(rec->type),
                    state_name[t->state]);
+        return false;
+    }
+    if (record_fault[rec->type].get &&
+        sev_fault(record_fault[rec->type].get, errp)) {
         return false;
     }
     if (!order[rec->type].load(t, rec, errp)) {

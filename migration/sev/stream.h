@@ -42,6 +42,9 @@ void sev_target_free(SevTarget *t);
  */
 void sev_stream_put(QEMUFile *f, const SevRecord *rec);
 
+/* For who writes a record without the above: its fault point, if armed. */
+void sev_stream_put_fault(QEMUFile *f, SevRecordType type);
+
 /* Read the records of one section, up to BREAK or END. */
 bool sev_stream_load(SevTarget *t, QEMUFile *f, Error **errp);
 

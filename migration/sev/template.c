@@ -13,6 +13,7 @@
 #include "pages.h"
 #include "session.h"
 #include "template.h"
+#include "target/i386/sev/fault.h"
 #include "trace.h"
 
 bool sev_template_wanted(void)
@@ -142,7 +143,8 @@ static int manifest_pre_save(void *opaque)
     g_autoptr(GByteArray) out = g_byte_array_new();
     Error *err = NULL;
 
-    if (!encode_manifest(out, &err)) {
+    if (sev_fault(SEV_FAULT_MANIFEST_WRITE, &err) ||
+        !encode_manifest(out, &err)) {
         migrate_set_error(migrate_get_current(), err);
         error_free(err);
         return -EINVAL;

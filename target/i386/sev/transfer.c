@@ -8,6 +8,7 @@
 #include <linux/psp-sev.h>
 #include "cpu.h"
 #include "backend.h"
+#include "fault.h"
 #include "guest-page.h"
 #include "sev-guest.h"
 #include "trace.h"
@@ -29,6 +30,14 @@ static bool fw_failed(Error **errp, const char *cmd, int ret, int fw_error)
     return false;
 }
 
+/* The seam, and the points where tests let the firmware refuse. */
+static int guest_cmd(SevFaultPoint point, int cmd, void *data, int *fw_error)
+{
+    int ret = sev_fault_command(point, fw_error);
+
+    return ret ? ret : sev_guest_cmd(cmd, data, fw_error);
+}
+
 static bool in_state(SevState state, const char *cmd, Error **errp)
 {
     SevState now = sev_guest_state();
@@ -42,15 +51,15 @@ static bool in_state(SevState state, const char *cmd, Error **errp)
 }
 
 /* A command without arguments that moves the guest to @next. */
-static bool finish(int cmd, const char *name, SevState from, SevState next,
-                   Error **errp)
+static bool finish(SevFaultPoint point, int cmd, const char *name,
+                   SevState from, SevState next, Error **errp)
 {
     int fw_error = 0, ret;
 
     if (!in_state(from, name, errp)) {
         return false;
     }
-    ret = sev_guest_cmd(cmd, NULL, &fw_error);
+    ret = guest_cmd(point, cmd, NULL, &fw_error);
     if (ret) {
         return fw_failed(errp, name, ret, fw_error);
     }
@@ -104,7 +113,8 @@ bool sev_send_start(const SevPlatformCerts *target, uint8_t *session,
     if (!in_state(SEV_STATE_RUNNING, "SEND_START", errp)) {
         return false;
     }
-    ret = sev_guest_cmd(KVM_SEV_SEND_START, &start, &fw_error);
+    ret = guest_cmd(SEV_FAULT_SEND_START, KVM_SEV_SEND_START, &start,
+                    &fw_error);
     if (ret) {
         return fw_failed(errp, "SEND_START", ret, fw_error);
     }
@@ -125,7 +135,8 @@ SevPageResult sev_send_page(const SevPage *page, SevPacket *packet,
     if (!sev_page_is_private(page->rb, page->offset)) {
         return SEV_PAGE_SHARED;
     }
-    ret = sev_guest_cmd(KVM_SEV_SEND_UPDATE_DATA, &update, &fw_error);
+    ret = guest_cmd(SEV_FAULT_SEND_UPDATE_DATA, KVM_SEV_SEND_UPDATE_DATA,
+                    &update, &fw_error);
     if (ret) {
         fw_failed(errp, "SEND_UPDATE_DATA", ret, fw_error);
         return SEV_PAGE_FAILED;
@@ -142,14 +153,14 @@ SevPageResult sev_send_page(const SevPage *page, SevPacket *packet,
 
 bool sev_send_finish(Error **errp)
 {
-    return finish(KVM_SEV_SEND_FINISH, "SEND_FINISH", SEV_STATE_SEND_UPDATE,
-                  SEV_STATE_UNINIT, errp);
+    return finish(SEV_FAULT_SEND_FINISH, KVM_SEV_SEND_FINISH, "SEND_FINISH",
+                  SEV_STATE_SEND_UPDATE, SEV_STATE_UNINIT, errp);
 }
 
 bool sev_send_cancel(Error **errp)
 {
-    return finish(KVM_SEV_SEND_CANCEL, "SEND_CANCEL", SEV_STATE_SEND_UPDATE,
-                  SEV_STATE_RUNNING, errp);
+    return finish(SEV_FAULT_SEND_CANCEL, KVM_SEV_SEND_CANCEL, "SEND_CANCEL",
+                  SEV_STATE_SEND_UPDATE, SEV_STATE_RUNNING, errp);
 }
 
 /* --- Target -------------------------------------------------------------- */
@@ -171,7 +182,8 @@ bool sev_receive_start(const SevGuestIdentity *id,
     if (!in_state(SEV_STATE_UNINIT, "RECEIVE_START", errp)) {
         return false;
     }
-    ret = sev_guest_cmd(KVM_SEV_RECEIVE_START, &start, &fw_error);
+    ret = guest_cmd(SEV_FAULT_RECEIVE_START, KVM_SEV_RECEIVE_START, &start,
+                    &fw_error);
     if (ret) {
         return fw_failed(errp, "RECEIVE_START", ret, fw_error);
     }
@@ -190,7 +202,8 @@ bool sev_receive_page(const SevPage *page, const SevPacket *packet,
     if (!update_data(&update, page, packet, errp)) {
         return false;
     }
-    ret = sev_guest_cmd(KVM_SEV_RECEIVE_UPDATE_DATA, &update, &fw_error);
+    ret = guest_cmd(SEV_FAULT_RECEIVE_UPDATE_DATA, KVM_SEV_RECEIVE_UPDATE_DATA,
+                    &update, &fw_error);
     if (ret && fw_error == SEV_RET_BAD_MEASUREMENT) {
         error_setg(errp, "SEV: the packet for block '%s' offset 0x"
                    RAM_ADDR_FMT " fails its MAC: it was changed on the way, "
@@ -203,6 +216,7 @@ bool sev_receive_page(const SevPage *page, const SevPacket *packet,
 
 bool sev_receive_finish(Error **errp)
 {
-    return finish(KVM_SEV_RECEIVE_FINISH, "RECEIVE_FINISH",
-                  SEV_STATE_RECEIVE_UPDATE, SEV_STATE_RUNNING, errp);
+    return finish(SEV_FAULT_RECEIVE_FINISH, KVM_SEV_RECEIVE_FINISH,
+                  "RECEIVE_FINISH", SEV_STATE_RECEIVE_UPDATE,
+                  SEV_STATE_RUNNING, errp);
 }

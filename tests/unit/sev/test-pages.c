@@ -68,6 +68,12 @@ int qemu_file_get_error(QEMUFile *f)
     return f->broken ? -EIO : 0;
 }
 
+void qemu_file_set_error_obj(QEMUFile *f, int ret, Error *err)
+{
+    f->broken = true;
+    error_free(err);
+}
+
 int qemu_file_get_error_obj(QEMUFile *f, Error **errp)
 {
     error_setg(errp, "end of file");

@@ -38,6 +38,11 @@ void qemu_put_buffer(QEMUFile *f, const uint8_t *buf, size_t size)
     g_byte_array_append(f->out, buf, size);
 }
 
+void qemu_file_set_error_obj(QEMUFile *f, int ret, Error *err)
+{
+    error_free(err);
+}
+
 int qemu_file_get_error_obj(QEMUFile *f, Error **errp)
 {
     error_setg(errp, "end of file");
