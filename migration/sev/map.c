@@ -143,6 +143,7 @@ bool sev_map_load_state(SevTarget *t, const SevRecord *rec, Error **errp)
 bool sev_map_load_end(SevTarget *t, const SevRecord *rec, Error **errp)
 {
     const SevRecordEnd *r = &rec->u.end;
+    uint64_t packets = stat64_get(&t->packets);
 
     for (guint i = 0; i < t->blocks->len; i++) {
         SevTargetBlock *block = &g_array_index(t->blocks, SevTargetBlock, i);
@@ -155,11 +156,10 @@ bool sev_map_load_end(SevTarget *t, const SevRecord *rec, Error **errp)
             return false;
         }
     }
-    if (r->packets != t->packets || r->private_pages != t->private_pages) {
+    if (r->packets != packets || r->private_pages != t->private_pages) {
         error_setg(errp, "SEV stream: END counts %" PRIu64 " packets and %"
                    PRIu64 " private pages, %" PRIu64 " and %" PRIu64 " came",
-                   r->packets, r->private_pages, t->packets,
-                   t->private_pages);
+                   r->packets, r->private_pages, packets, t->private_pages);
         return false;
     }
     return sev_receive_finish(errp);

@@ -24,8 +24,6 @@
 QEMU_BUILD_BUG_ON(SEV_RECORD_PACKET_HDR != SEV_PACKET_HDR_LEN);
 QEMU_BUILD_BUG_ON(SEV_RECORD_PACKET_DATA != SEV_PACKET_DATA_LEN);
 QEMU_BUILD_BUG_ON(SEV_RECORD_SESSION_LEN != SEV_SESSION_LEN);
-/* Packets are made in the record and opened from it. */
-QEMU_BUILD_BUG_ON(sizeof(SevPacket) != SEV_RECORD_PAGE_LEN - 8);
 
 SevPageStats sev_page_stats;
 
@@ -85,19 +83,13 @@ bool sev_pages_save_blocks(SevSource *s, QEMUFile *f, Error **errp)
     return true;
 }
 
-/* Most lookups ask for the block of the lookup before. */
-static bool block_number(SevSource *s, RAMBlock *rb, uint64_t *number,
+static bool block_number(const SevSource *s, RAMBlock *rb, guint *number,
                          Error **errp)
 {
-    if (s->last_block >= s->blocks->len ||
-        g_ptr_array_index(s->blocks, s->last_block) != rb) {
-        if (!g_ptr_array_find(s->blocks, rb, &s->last_block)) {
-            error_setg(errp, "RAM block %s appeared during migration",
-                       rb->idstr);
-            return false;
-        }
+    if (!g_ptr_array_find(s->blocks, rb, number)) {
+        error_setg(errp, "RAM block %s appeared during migration", rb->idstr);
+        return false;
     }
-    *number = s->last_block;
     return true;
 }
 
@@ -126,49 +118,87 @@ uint64_t sev_pages_pending(const SevSource *s)
     return (uint64_t)(s->count - s->head) * SEV_RECORD_PAGE_LEN;
 }
 
+/*
+ * Number the packets that are worth sending, without gaps.  Returns how many.
+ */
+static size_t seal_compact(uint8_t *buf, const SevPageJob *jobs, size_t n,
+                           ram_addr_t *offsets)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (jobs[i].is_shared) {
+            continue;
+        }
+        if (kept != i) {
+            memcpy(sev_pages_packet(buf, kept), jobs[i].hdr,
+                   SEV_RECORD_PACKET_HDR + SEV_RECORD_PACKET_DATA);
+        }
+        offsets[kept] = jobs[i].page.offset;
+        sev_pages_set_offset(buf, kept, offsets[kept]);
+        kept++;
+    }
+    return kept;
+}
+
+bool sev_pages_seal(const SevSource *s, uint8_t *buf, RAMBlock *rb,
+                    ram_addr_t *offsets, size_t *n, size_t *len, Error **errp)
+{
+    SevPageJob jobs[SEV_RECORD_PAGES_MAX];
+    int64_t start = get_clock(), now;
+    size_t taken = *n, count = 0;
+    guint number;
+
+    if (!block_number(s, rb, &number, errp)) {
+        return false;
+    }
+    for (size_t i = 0; i < taken; i++) {
+        if (sev_page_is_private(rb, offsets[i])) {
+            uint8_t *packet = sev_pages_packet(buf, count);
+
+            jobs[count++] = (SevPageJob) {
+                .page = { rb, offsets[i] },
+                .hdr = packet,
+                .data = packet + SEV_RECORD_PACKET_HDR,
+            };
+        }
+    }
+    if (!sev_send_pages(jobs, count, errp)) {
+        return false;
+    }
+    *n = seal_compact(buf, jobs, count, offsets);
+    *len = *n ? sev_pages_end(buf, number, *n) : 0;
+    now = get_clock();
+    trace_sev_pages_save(rb->idstr, *n ? offsets[0] : 0, *n, taken - *n);
+
+    stat64_add(&sev_page_stats.packets, *n);
+    stat64_add(&sev_page_stats.bytes,
+               *n * (SEV_RECORD_PACKET_HDR + SEV_RECORD_PACKET_DATA));
+    stat64_add(&sev_page_stats.skipped, taken - *n);
+    stat64_add(&sev_page_stats.firmware_ns, now - start);
+    stat64_max(&sev_page_stats.last_ns, now);
+    stat64_add(&mig_stats.normal_pages, *n);
+    return true;
+}
+
 /* The next pages that share a block, as one record. */
 static bool save_batch(SevSource *s, QEMUFile *f, Error **errp)
 {
-    ERRP_GUARD();
     const SevPage *first = &s->queue[s->head];
-    int64_t start = get_clock(), now;
-    size_t taken = 0, made = 0, len;
-    uint64_t number;
+    ram_addr_t offsets[SEV_RECORD_PAGES_MAX];
+    size_t n = 0, len;
 
-    if (!block_number(s, first->rb, &number, errp)) {
+    while (n < SEV_RECORD_PAGES_MAX && s->head + n < s->count &&
+           first[n].rb == first->rb) {
+        offsets[n] = first[n].offset;
+        n++;
+    }
+    s->head += n;
+    if (!sev_pages_seal(s, s->buf, first->rb, offsets, &n, &len, errp)) {
         return false;
     }
-    while (made < SEV_RECORD_PAGES_MAX && s->head + taken < s->count &&
-           first[taken].rb == first->rb) {
-        const SevPage *page = &first[taken++];
-        SevPacket *packet = (SevPacket *)sev_pages_packet(s->buf, made);
-
-        switch (sev_send_page(page, packet, errp)) {
-        case SEV_PAGE_SENT:
-            sev_pages_set_offset(s->buf, made++, page->offset);
-            break;
-        case SEV_PAGE_SHARED:
-            break;
-        case SEV_PAGE_FAILED:
-            error_prepend(errp, "Page 0x" RAM_ADDR_FMT " of RAM block %s: ",
-                          page->offset, page->rb->idstr);
-            return false;
-        }
-    }
-    now = get_clock();
-    trace_sev_pages_save(first->rb->idstr, first->offset, made, taken - made);
-    s->head += taken;
-
-    stat64_add(&sev_page_stats.packets, made);
-    stat64_add(&sev_page_stats.bytes, made * sizeof(SevPacket));
-    stat64_add(&sev_page_stats.skipped, taken - made);
-    stat64_add(&sev_page_stats.firmware_ns, now - start);
-    stat64_set(&sev_page_stats.last_ns, now);
-    stat64_add(&mig_stats.normal_pages, made);
-
-    if (made) {
+    if (len) {
         sev_stream_put_fault(f, SEV_RECORD_PAGES);
-        len = sev_pages_end(s->buf, number, made);
         ram_transferred_add(len);
         /* Not copied: written out before the buffer is used again. */
         qemu_put_buffer_async(f, s->buf, len, false);
@@ -268,17 +298,18 @@ bool sev_pages_blocks_complete(SevTarget *t, Error **errp)
 
 bool sev_pages_load(SevTarget *t, const SevRecord *rec, Error **errp)
 {
-    ERRP_GUARD();
     const SevRecordPages *r = &rec->u.pages;
     SevTargetBlock *block = sev_pages_block(t, r->block, errp);
-    uint64_t offset;
+    SevPageJob jobs[SEV_RECORD_PAGES_MAX];
 
     if (!block) {
         return false;
     }
     /* All of them before any of them. */
     for (size_t i = 0; i < r->count; i++) {
-        sev_record_page(r, i, &offset);
+        uint64_t offset;
+        const uint8_t *packet = sev_record_page(r, i, &offset);
+
         if (!QEMU_IS_ALIGNED(offset, PAGE_LEN) ||
             offset >= block->rb->used_length) {
             error_setg(errp, "SEV stream: a packet for 0x%" PRIx64 " of RAM "
@@ -287,18 +318,16 @@ bool sev_pages_load(SevTarget *t, const SevRecord *rec, Error **errp)
                        block->rb->used_length);
             return false;
         }
+        jobs[i] = (SevPageJob) {
+            .page = { block->rb, offset },
+            .hdr = (uint8_t *)packet,
+            .data = (uint8_t *)packet + SEV_RECORD_PACKET_HDR,
+        };
     }
-    for (size_t i = 0; i < r->count; i++) {
-        const uint8_t *packet = sev_record_page(r, i, &offset);
-        SevPage page = { .rb = block->rb, .offset = offset };
-
-        if (!sev_receive_page(&page, (const SevPacket *)packet, errp)) {
-            error_prepend(errp, "Page 0x%" PRIx64 " of RAM block %s: ",
-                          offset, block->rb->idstr);
-            return false;
-        }
+    if (!sev_receive_pages(jobs, r->count, errp)) {
+        return false;
     }
-    t->packets += r->count;
+    stat64_add(&t->packets, r->count);
     trace_sev_pages_load(block->rb->idstr, r->count);
     return true;
 }

@@ -15,7 +15,10 @@
 #include "stream.h"
 #include "target/i386/sev/transfer.h"
 
-/* Written by the migration thread, read by anyone; zeroed by a new source. */
+/*
+ * Written by the migration thread and the channel threads, read by anyone;
+ * zeroed by a new source.
+ */
 typedef struct SevPageStats {
     Stat64 packets;
     Stat64 bytes;               /* of packets: header and data */
@@ -29,11 +32,10 @@ extern SevPageStats sev_page_stats;
 
 /*
  * The source's half of one migration.  Migration thread only, from save_setup
- * until that thread has ended.
+ * until that thread has ended; channel threads read @blocks.
  */
 typedef struct SevSource {
     GPtrArray *blocks;          /* of RAMBlock *, by number in the stream */
-    guint last_block;           /* where the last lookup ended */
     SevPage *queue;             /* [head, count) of room */
     size_t head, count, room;
     uint8_t *buf;               /* SEV_RECORD_MAX: the PAGES record at hand */
@@ -56,6 +58,15 @@ uint64_t sev_pages_pending(const SevSource *s);     /* bytes on the stream */
  */
 bool sev_pages_save(SevSource *s, QEMUFile *f, bool all, Error **errp);
 
+/*
+ * Seal *@n pages of @rb, at most SEV_RECORD_PAGES_MAX, into a PAGES record of
+ * *@len bytes in @buf, which has room for SEV_RECORD_MAX.  Pages that are not
+ * private (any more) are taken out of @offsets, *@n are left; if none is,
+ * *@len is 0.  Any thread while @s lives.
+ */
+bool sev_pages_seal(const SevSource *s, uint8_t *buf, RAMBlock *rb,
+                    ram_addr_t *offsets, size_t *n, size_t *len, Error **errp);
+
 /* --- The target: handlers of stream.c's table ---------------------------- */
 
 typedef struct SevTargetBlock {
@@ -69,6 +80,7 @@ SevTargetBlock *sev_pages_block(SevTarget *t, uint64_t number, Error **errp);
 
 bool sev_pages_load_block(SevTarget *t, const SevRecord *rec, Error **errp);
 bool sev_pages_blocks_complete(SevTarget *t, Error **errp);
+/* Any thread, once the blocks are complete. */
 bool sev_pages_load(SevTarget *t, const SevRecord *rec, Error **errp);
 
 #endif /* MIGRATION_SEV_PAGES_H */

@@ -7,6 +7,7 @@
 #define MIGRATION_SEV_STREAM_H
 
 #include "migration/qemu-file-types.h"
+#include "qemu/stats64.h"
 #include "record.h"
 
 /* What a target has heard so far. */
@@ -29,7 +30,7 @@ typedef struct SevTarget {
     uint64_t seen[SEV_RECORD__MAX];
     /* pages.c: blocks in the order of their BLOCK records, and counts. */
     GArray *blocks;
-    uint64_t packets;
+    Stat64 packets;             /* channel threads count here, too */
     uint64_t private_pages;
 } SevTarget;
 

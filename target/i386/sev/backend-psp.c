@@ -182,23 +182,12 @@ static int send_start(SevPsp *sp, struct kvm_sev_send_start *p, int *fw_error)
     return ret;
 }
 
-/*
- * LAUNCH_SECRET, SEND_UPDATE_DATA, RECEIVE_UPDATE_DATA: one packet for one
- * range of guest memory within a page (a secret: within its area).
- */
-static int packet(SevPsp *sp, PspCommand cmd,
-                  struct kvm_sev_send_update_data *p, int *fw_error)
+/* The command buffer for @p, with windows @n and @n + 1. */
+static int packet_cmd(SevPsp *sp, PspCommand cmd, unsigned int n,
+                      const struct kvm_sev_send_update_data *p,
+                      PspPacketCmd *buf)
 {
-    PspPacketCmd buf = {
-        .handle = cpu_to_le32(sp->handle),
-        .hdr_paddr = psp_window(0, p->hdr_uaddr, p->hdr_len),
-        .hdr_len = cpu_to_le32(p->hdr_len),
-        .guest_len = cpu_to_le32(p->guest_len),
-        .trans_paddr = psp_window(1, p->trans_uaddr, p->trans_len),
-        .trans_len = cpu_to_le32(p->trans_len),
-    };
     uint64_t paddr;
-    int ret;
 
     if (!sev_guest_paddr(p->guest_uaddr, p->guest_len, &paddr)) {
         errno = EFAULT;
@@ -209,14 +198,87 @@ static int packet(SevPsp *sp, PspCommand cmd,
         errno = EINVAL;
         return -EINVAL;
     }
-    buf.guest_paddr = cpu_to_le64(paddr);
-    ret = run(sp, cmd, &buf, sizeof(buf), fw_error);
-    p->hdr_len = le32_to_cpu(buf.hdr_len);
-    p->trans_len = le32_to_cpu(buf.trans_len);
-    if (!ret && cmd != PSP_CMD_SEND_UPDATE_DATA) {
-        sev_guest_page_mark_private(paddr, p->guest_len);
+    *buf = (PspPacketCmd) {
+        .handle = cpu_to_le32(sp->handle),
+        .hdr_paddr = psp_window(n, p->hdr_uaddr, p->hdr_len),
+        .hdr_len = cpu_to_le32(p->hdr_len),
+        .guest_paddr = cpu_to_le64(paddr),
+        .guest_len = cpu_to_le32(p->guest_len),
+        .trans_paddr = psp_window(n + 1, p->trans_uaddr, p->trans_len),
+        .trans_len = cpu_to_le32(p->trans_len),
+    };
+    return 0;
+}
+
+/* Packets that fit the windows; *@done of them are right. */
+static int packet_batch(SevPsp *sp, PspCommand cmd,
+                        struct kvm_sev_send_update_data *p, size_t n,
+                        size_t *done, int *fw_error)
+{
+    PspPacketCmd bufs[PSP_WINDOWS / 2];
+    PspStatus status;
+    int bad = 0, ret;
+
+    for (size_t i = 0; i < n; i++) {
+        bad = packet_cmd(sp, cmd, 2 * i, &p[i], &bufs[i]);
+        if (bad) {
+            n = i;
+        }
+    }
+    status = psp_exec_batch(sp->psp, cmd, bufs, sizeof(bufs[0]), n, done);
+    /* One that failed may have said which lengths it wants. */
+    for (size_t i = 0; i < MIN(*done + 1, n); i++) {
+        p[i].hdr_len = le32_to_cpu(bufs[i].hdr_len);
+        p[i].trans_len = le32_to_cpu(bufs[i].trans_len);
+    }
+    for (size_t i = 0; i < *done && cmd != PSP_CMD_SEND_UPDATE_DATA; i++) {
+        sev_guest_page_mark_private(le64_to_cpu(bufs[i].guest_paddr),
+                                    p[i].guest_len);
+    }
+    ret = kernel_status(cmd, status, fw_error);
+    if (!ret && bad) {
+        errno = -bad;
+        return bad;
     }
     return ret;
+}
+
+/*
+ * LAUNCH_SECRET, SEND_UPDATE_DATA, RECEIVE_UPDATE_DATA: each packet is for one
+ * range of guest memory within a page (a secret: within its area).
+ */
+static int packets(SevPsp *sp, PspCommand cmd,
+                   struct kvm_sev_send_update_data *p, size_t n, size_t *done,
+                   int *fw_error)
+{
+    int ret = 0;
+
+    for (*done = 0; *done < n && !ret;) {
+        size_t ok;
+
+        ret = packet_batch(sp, cmd, p + *done, MIN(n - *done, PSP_WINDOWS / 2),
+                           &ok, fw_error);
+        *done += ok;
+    }
+    return ret;
+}
+
+static int packet(SevPsp *sp, PspCommand cmd,
+                  struct kvm_sev_send_update_data *p, int *fw_error)
+{
+    size_t done;
+
+    return packets(sp, cmd, p, 1, &done, fw_error);
+}
+
+int sev_psp_guest_packets(SevPsp *sp, int cmd,
+                          struct kvm_sev_send_update_data *p, size_t n,
+                          size_t *done, int *fw_error)
+{
+    *fw_error = 0;
+    return packets(sp, cmd == KVM_SEV_SEND_UPDATE_DATA ?
+                   PSP_CMD_SEND_UPDATE_DATA : PSP_CMD_RECEIVE_UPDATE_DATA,
+                   p, n, done, fw_error);
 }
 
 static int guest_status(SevPsp *sp, struct kvm_sev_guest_status *p,

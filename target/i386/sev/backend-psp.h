@@ -9,12 +9,16 @@
 #include "qapi/error.h"
 
 typedef struct SevPsp SevPsp;
+struct kvm_sev_send_update_data;
 
 /* A chip with the identity in @dir; creates one there at first use. */
 SevPsp *sev_psp_new(const char *dir, Error **errp);
 
-/* As sev_backend_guest_cmd() and sev_backend_platform_cmd(). */
+/* As the functions sev_backend_...() of backend.h. */
 int sev_psp_guest_cmd(SevPsp *sp, int cmd, void *data, int *fw_error);
+int sev_psp_guest_packets(SevPsp *sp, int cmd,
+                          struct kvm_sev_send_update_data *packets, size_t n,
+                          size_t *done, int *fw_error);
 int sev_psp_platform_cmd(SevPsp *sp, int cmd, void *data, int *fw_error);
 
 bool sev_psp_amd_chain(SevPsp *sp, uint8_t **amd, size_t *len, Error **errp);

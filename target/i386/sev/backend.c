@@ -73,6 +73,12 @@ int sev_backend_platform_cmd(int cmd, void *data, int *fw_error)
                                 fw_error ? fw_error : &unused);
 }
 
+int sev_backend_guest_packets(int cmd, struct kvm_sev_send_update_data *packets,
+                              size_t n, size_t *done, int *fw_error)
+{
+    return sev_psp_guest_packets(software, cmd, packets, n, done, fw_error);
+}
+
 bool sev_backend_amd_chain(uint8_t **amd, size_t *len, Error **errp)
 {
     *amd = NULL;

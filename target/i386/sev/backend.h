@@ -42,6 +42,15 @@ int sev_backend_guest_cmd(int cmd, void *data, int *fw_error);
 int sev_backend_platform_cmd(int cmd, void *data, int *fw_error);
 
 /*
+ * The same for @n packets of SEND_UPDATE_DATA or RECEIVE_UPDATE_DATA (the two
+ * have one struct), as fast as the backend can.  Stops at the first failure;
+ * *@done have succeeded, in order.  Any thread.
+ */
+struct kvm_sev_send_update_data;
+int sev_backend_guest_packets(int cmd, struct kvm_sev_send_update_data *packets,
+                              size_t n, size_t *done, int *fw_error);
+
+/*
  * ASK and ARK of this platform.  Real ones come from AMD's web service, not
  * from the chip; the software platform knows its own.  Empty (length 0) on
  * the kernel's backend.  Caller frees *@amd.
@@ -51,6 +60,8 @@ bool sev_backend_amd_chain(uint8_t **amd, size_t *len, Error **errp);
 /* The commands of the guest's own context, through the seam (sev-guest). */
 int sev_guest_cmd(int cmd, void *data, int *fw_error);
 int sev_platform_cmd(int cmd, void *data, int *fw_error);
+int sev_guest_packets(int cmd, struct kvm_sev_send_update_data *packets,
+                      size_t n, size_t *done, int *fw_error);
 const char *sev_fw_error_str(int fw_error);
 
 #endif /* TARGET_I386_SEV_BACKEND_H */

@@ -72,25 +72,92 @@ typedef struct kvm_sev_send_update_data SevUpdateData;
 QEMU_BUILD_BUG_ON(sizeof(SevUpdateData) !=
                   sizeof(struct kvm_sev_receive_update_data));
 
-/* The command for @page and @packet; false when there is no such page. */
-static bool update_data(SevUpdateData *update, const SevPage *page,
-                        const SevPacket *packet, Error **errp)
+/* Pages per command; the software backend works on so many side by side. */
+#define UPDATE_BATCH 32
+
+/* The command for @job; false when there is no such page. */
+static bool update_data(SevUpdateData *update, const SevPageJob *job,
+                        Error **errp)
 {
-    uint8_t *bytes = sev_page_bytes(page);
+    uint8_t *bytes = sev_page_bytes(&job->page);
 
     *update = (SevUpdateData) {
-        .hdr_uaddr = (uintptr_t)packet->hdr,
-        .hdr_len = sizeof(packet->hdr),
+        .hdr_uaddr = (uintptr_t)job->hdr,
+        .hdr_len = SEV_PACKET_HDR_LEN,
         .guest_uaddr = (uintptr_t)bytes,
         .guest_len = TARGET_PAGE_SIZE,
-        .trans_uaddr = (uintptr_t)packet->data,
-        .trans_len = sizeof(packet->data),
+        .trans_uaddr = (uintptr_t)job->data,
+        .trans_len = SEV_PACKET_DATA_LEN,
     };
     if (!bytes) {
         error_setg(errp, "SEV: block '%s' has no page at offset 0x"
-                   RAM_ADDR_FMT, page->rb->idstr, page->offset);
+                   RAM_ADDR_FMT, job->page.rb->idstr, job->page.offset);
     }
     return bytes;
+}
+
+/* What differs between the two directions. */
+typedef struct Update {
+    int cmd;
+    const char *name;
+    SevFaultPoint fault;
+} Update;
+
+static const Update send_update = {
+    KVM_SEV_SEND_UPDATE_DATA, "SEND_UPDATE_DATA", SEV_FAULT_SEND_UPDATE_DATA,
+};
+static const Update receive_update = {
+    KVM_SEV_RECEIVE_UPDATE_DATA, "RECEIVE_UPDATE_DATA",
+    SEV_FAULT_RECEIVE_UPDATE_DATA,
+};
+
+static bool update_failed(Error **errp, const Update *u,
+                          const SevPage *page, int ret, int fw_error)
+{
+    ERRP_GUARD();
+
+    if (u->cmd == KVM_SEV_RECEIVE_UPDATE_DATA &&
+        fw_error == SEV_RET_BAD_MEASUREMENT) {
+        error_setg(errp, "SEV: the packet fails its MAC: it was changed on "
+                   "the way, or belongs to another session");
+    } else {
+        fw_failed(errp, u->name, ret, fw_error);
+    }
+    error_prepend(errp, "Page 0x" RAM_ADDR_FMT " of RAM block %s: ",
+                  page->offset, page->rb->idstr);
+    return false;
+}
+
+/* At most UPDATE_BATCH pages. */
+static bool update_batch(const Update *u, const SevPageJob *jobs, size_t n,
+                         Error **errp)
+{
+    SevUpdateData updates[UPDATE_BATCH];
+    int fw_error = 0, ret;
+    size_t done;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!update_data(&updates[i], &jobs[i], errp)) {
+            return false;
+        }
+        ret = sev_fault_command(u->fault, &fw_error);
+        if (ret) {
+            return update_failed(errp, u, &jobs[i].page, ret, fw_error);
+        }
+    }
+    ret = sev_guest_packets(u->cmd, updates, n, &done, &fw_error);
+    return !ret || update_failed(errp, u, &jobs[done].page, ret, fw_error);
+}
+
+static bool update_pages(const Update *u, const SevPageJob *jobs, size_t n,
+                         Error **errp)
+{
+    for (size_t i = 0; i < n; i += UPDATE_BATCH) {
+        if (!update_batch(u, jobs + i, MIN(n - i, UPDATE_BATCH), errp)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* --- Source -------------------------------------------------------------- */
@@ -123,32 +190,20 @@ bool sev_send_start(const SevPlatformCerts *target, uint8_t *session,
     return true;
 }
 
-SevPageResult sev_send_page(const SevPage *page, SevPacket *packet,
-                            Error **errp)
+bool sev_send_pages(SevPageJob *jobs, size_t n, Error **errp)
 {
-    SevUpdateData update;
-    int fw_error = 0, ret;
-
-    if (!update_data(&update, page, packet, errp)) {
-        return SEV_PAGE_FAILED;
-    }
-    if (!sev_page_is_private(page->rb, page->offset)) {
-        return SEV_PAGE_SHARED;
-    }
-    ret = guest_cmd(SEV_FAULT_SEND_UPDATE_DATA, KVM_SEV_SEND_UPDATE_DATA,
-                    &update, &fw_error);
-    if (ret) {
-        fw_failed(errp, "SEND_UPDATE_DATA", ret, fw_error);
-        return SEV_PAGE_FAILED;
+    if (!update_pages(&send_update, jobs, n, errp)) {
+        return false;
     }
     /*
-     * It may have changed sides under the command.  Then the packet is worth
-     * nothing, and the page is dirty and will be sent as what it is now.
+     * Some may have changed sides under the command.  Then the packet is
+     * worth nothing, and the page is dirty and will be sent as what it is now.
      */
-    if (!sev_page_is_private(page->rb, page->offset)) {
-        return SEV_PAGE_SHARED;
+    for (size_t i = 0; i < n; i++) {
+        jobs[i].is_shared = !sev_page_is_private(jobs[i].page.rb,
+                                                 jobs[i].page.offset);
     }
-    return SEV_PAGE_SENT;
+    return true;
 }
 
 bool sev_send_finish(Error **errp)
@@ -193,25 +248,9 @@ bool sev_receive_start(const SevGuestIdentity *id,
     return true;
 }
 
-bool sev_receive_page(const SevPage *page, const SevPacket *packet,
-                      Error **errp)
+bool sev_receive_pages(const SevPageJob *jobs, size_t n, Error **errp)
 {
-    SevUpdateData update;
-    int fw_error = 0, ret;
-
-    if (!update_data(&update, page, packet, errp)) {
-        return false;
-    }
-    ret = guest_cmd(SEV_FAULT_RECEIVE_UPDATE_DATA, KVM_SEV_RECEIVE_UPDATE_DATA,
-                    &update, &fw_error);
-    if (ret && fw_error == SEV_RET_BAD_MEASUREMENT) {
-        error_setg(errp, "SEV: the packet for block '%s' offset 0x"
-                   RAM_ADDR_FMT " fails its MAC: it was changed on the way, "
-                   "or belongs to another session", page->rb->idstr,
-                   page->offset);
-        return false;
-    }
-    return !ret || fw_failed(errp, "RECEIVE_UPDATE_DATA", ret, fw_error);
+    return update_pages(&receive_update, jobs, n, errp);
 }
 
 bool sev_receive_finish(Error **errp)

@@ -24,11 +24,6 @@ typedef struct SevPage {
     ram_addr_t offset;
 } SevPage;
 
-typedef struct SevPacket {
-    uint8_t hdr[SEV_PACKET_HDR_LEN];
-    uint8_t data[SEV_PACKET_DATA_LEN];
-} SevPacket;
-
 /* A platform's public identity; every blob in firmware format. */
 typedef struct SevPlatformCerts {
     uint8_t *pdh;   size_t pdh_len;     /* PDH */
@@ -88,18 +83,20 @@ bool sev_certs_trusted(const SevPlatformCerts *target, Error **errp);
 bool sev_send_start(const SevPlatformCerts *target, uint8_t *session,
                     Error **errp);
 
-typedef enum SevPageResult {
-    SEV_PAGE_FAILED = -1,       /* errp is set */
-    SEV_PAGE_SHARED,            /* not private (any more): no packet made */
-    SEV_PAGE_SENT,
-} SevPageResult;
+/* A page and where its packet is or goes; the caller owns the bytes. */
+typedef struct SevPageJob {
+    SevPage page;
+    uint8_t *hdr;               /* SEV_PACKET_HDR_LEN */
+    uint8_t *data;              /* SEV_PACKET_DATA_LEN */
+    bool is_shared;             /* out, when sending: the packet is void */
+} SevPageJob;
 
 /*
- * SEND_UPDATE_DATA for one page.  Any thread, after sev_send_start().  The
- * check that the page is private and the command are one step.
+ * SEND_UPDATE_DATA for @n pages, as many at a time as the backend can.  Any
+ * thread, after sev_send_start().  Whether a page is private is looked at
+ * after the command: one that is not any more has no packet.
  */
-SevPageResult sev_send_page(const SevPage *page, SevPacket *packet,
-                            Error **errp);
+bool sev_send_pages(SevPageJob *jobs, size_t n, Error **errp);
 bool sev_send_finish(Error **errp);     /* SEND_FINISH: never runs again */
 bool sev_send_cancel(Error **errp);     /* SEND_CANCEL: runs on */
 
@@ -113,9 +110,11 @@ bool sev_receive_start(const SevGuestIdentity *id,
                        const uint8_t *pdh, size_t pdh_len,
                        const uint8_t *session, size_t session_len,
                        Error **errp);
-/* RECEIVE_UPDATE_DATA; on failure the page is as it was. Any thread. */
-bool sev_receive_page(const SevPage *page, const SevPacket *packet,
-                      Error **errp);
+/*
+ * RECEIVE_UPDATE_DATA for @n pages, as many at a time as the backend can.  It
+ * stops at the first failure, and that page is as it was.  Any thread.
+ */
+bool sev_receive_pages(const SevPageJob *jobs, size_t n, Error **errp);
 bool sev_receive_finish(Error **errp);
 
 /* --- Which pages are private (page-state.h has the rest) --------------- */

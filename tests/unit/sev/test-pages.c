@@ -130,7 +130,7 @@ typedef struct Side {
 
 static RAMBlock blocks[3];      /* 0: big, 1: small, 2: not migrated */
 static Side source, target;
-static unsigned finished, received, sent_until_failure;
+static unsigned finished, received, sent_until_failure, flip_while_sealing;
 
 static int index_of(RAMBlock *rb)
 {
@@ -156,7 +156,7 @@ static void setup(size_t pages)
             s->is_private[i] = bitmap_new(MOST);
         }
     }
-    finished = received = sent_until_failure = 0;
+    finished = received = sent_until_failure = flip_while_sealing = 0;
     rate_exceeded = false;
 }
 
@@ -165,31 +165,36 @@ bool sev_page_is_private(RAMBlock *rb, ram_addr_t offset)
     return test_bit(offset / PAGE, source.is_private[index_of(rb)]);
 }
 
-SevPageResult sev_send_page(const SevPage *page, SevPacket *packet,
-                            Error **errp)
+bool sev_send_pages(SevPageJob *jobs, size_t n, Error **errp)
 {
-    size_t n = page->offset / PAGE;
+    for (SevPageJob *job = jobs; job < jobs + n; job++) {
+        int i = index_of(job->page.rb);
+        size_t page = job->page.offset / PAGE;
 
-    if (sent_until_failure && !--sent_until_failure) {
-        error_setg(errp, "hardware error");
-        return SEV_PAGE_FAILED;
+        if (sent_until_failure && !--sent_until_failure) {
+            error_setg(errp, "hardware error at 0x" RAM_ADDR_FMT,
+                       job->page.offset);
+            return false;
+        }
+        memset(job->hdr, ~i, SEV_PACKET_HDR_LEN);
+        memset(job->data, ~source.content[i][page], SEV_PACKET_DATA_LEN);
+        if (flip_while_sealing && !(page % flip_while_sealing)) {
+            clear_bit(page, source.is_private[i]);
+        }
+        job->is_shared = !sev_page_is_private(job->page.rb, job->page.offset);
     }
-    if (!sev_page_is_private(page->rb, page->offset)) {
-        return SEV_PAGE_SHARED;
-    }
-    memset(packet->hdr, 0, sizeof(packet->hdr));
-    memset(packet->data, ~source.content[index_of(page->rb)][n],
-           sizeof(packet->data));
-    return SEV_PAGE_SENT;
+    return true;
 }
 
-bool sev_receive_page(const SevPage *page, const SevPacket *packet,
-                      Error **errp)
+bool sev_receive_pages(const SevPageJob *jobs, size_t n, Error **errp)
 {
-    size_t n = page->offset / PAGE;
+    for (const SevPageJob *job = jobs; job < jobs + n; job++) {
+        int i = index_of(job->page.rb);
 
-    target.content[index_of(page->rb)][n] = ~packet->data[PAGE - 1];
-    received++;
+        g_assert_cmphex(job->hdr[SEV_PACKET_HDR_LEN - 1], ==, (uint8_t)~i);
+        target.content[i][job->page.offset / PAGE] = ~job->data[PAGE - 1];
+        received++;
+    }
     return true;
 }
 
@@ -368,6 +373,30 @@ static void test_skipped(void)
     assert_same();
 }
 
+/* Pages become shared under the command: their packets leave no gap. */
+static void test_flipped(void)
+{
+    for (unsigned every = 1; every < 5; every++) {
+        g_autoptr(GByteArray) out = g_byte_array_new();
+        QEMUFile f = { .out = out };
+        SevSource *s;
+        SevTarget *t;
+
+        setup(100);
+        bitmap_fill(source.is_private[0], 100);
+        s = sev_source_new();
+        t = open_target(s, &f);
+        for (size_t n = 0; n < 100; n++) {
+            source.content[0][n] = n + 1;
+            sev_pages_queue(s, &blocks[0], n * PAGE);
+        }
+        flip_while_sealing = every;
+        finish(s, t, &f);
+        g_assert_cmpuint(received, ==, 100 - DIV_ROUND_UP(100, every));
+        assert_same();
+    }
+}
+
 /* Nothing is sent while the rate limit is used up; nothing is lost either. */
 static void test_rate(void)
 {
@@ -407,7 +436,7 @@ static void test_send_fails(void)
     sent_until_failure = 70;
     g_assert_false(sev_pages_save(s, &f, true, &err));
     g_assert_cmpstr(error_get_pretty(err), ==,
-                    "Page 0x45000 of RAM block big: hardware error");
+                    "hardware error at 0x45000");
     error_free(err);
     sev_source_free(s);
     sev_target_free(t);
@@ -486,6 +515,8 @@ static void feed_page(Hostile *h, uint64_t block, uint64_t offset,
                      .pages = { entries, 2 * SEV_RECORD_PAGE_LEN } },
     };
 
+    memset(entries + 8, ~(int)block, SEV_PACKET_HDR_LEN);
+    memset(entries + SEV_RECORD_PAGE_LEN + 8, ~(int)block, SEV_PACKET_HDR_LEN);
     stq_be_p(entries + SEV_RECORD_PAGE_LEN, offset);    /* first: 0, good */
     feed(h, &rec, words);
 }
@@ -607,6 +638,7 @@ int main(int argc, char **argv)
     g_test_add_func("/sev/pages/random", test_random);
     g_test_add_func("/sev/pages/many-runs", test_many_runs);
     g_test_add_func("/sev/pages/skipped", test_skipped);
+    g_test_add_func("/sev/pages/flipped", test_flipped);
     g_test_add_func("/sev/pages/rate", test_rate);
     g_test_add_func("/sev/pages/send-fails", test_send_fails);
     g_test_add_func("/sev/pages/unknown-block", test_unknown_block);
