@@ -8,11 +8,12 @@ they read there.
 import logging
 import os
 import re
-import shutil
 import socket
 import threading
 import time
 
+from shape import Shape
+from shell import Shell
 from verdict import (BOOT_LIMIT, MIGRATE_LIMIT, TICK_LIMIT, Failed, check,
                      wait_until)
 
@@ -46,8 +47,9 @@ class Guest:
 
     def __init__(self, lab, name, host=None, sev=None, policy=0x1, mem=256,
                  smp=1, net=None, boot=None, session=None, ram_file=True,
-                 incoming=False, extra=()):
+                 incoming=False, extra=(), shape=Shape(), shell=False):
         self.lab, self.name, self.host = lab, name, host
+        self.shape = shape
         self.sev = lab.sev if sev is None else sev
         self.screen = lab.folder / f'{name}.serial'
         self.screen.write_bytes(b'')
@@ -56,6 +58,7 @@ class Guest:
         self.started = None
         self.came_from = None           # the Guest whose screen goes on here
         self.vm = machine(lab, name, host)
+        self.shell = Shell(self) if shell else None
         self.vm.add_args(*self._machine_args(policy, mem, smp, session),
                          *self._boot_args(boot or {}),
                          *self._net_args(net), *extra)
@@ -63,33 +66,29 @@ class Guest:
             self.vm.add_args('-incoming', incoming)
 
     def _machine_args(self, policy, mem, smp, session):
-        ram = (f'memory-backend-file,id=ram,size={mem}M,share=on,'
-               f'mem-path={self.ram}' if self.ram else
-               f'memory-backend-ram,id=ram,size={mem}M')
-        machine = 'q35,memory-backend=ram'
-        args = ['-nodefaults', '-no-user-config', '-accel', 'tcg',
-                '-cpu', 'EPYC-v4', '-m', f'{mem}M', '-smp', str(smp),
-                '-object', ram]
+        args, machine = self.shape.machine_args(mem, smp, self.ram)
         if self.sev:
             owner = ''.join(f',{k}={v}' for k, v in (session or {}).items())
             args += ['-object', 'sev-guest,id=sev0,cbitpos=51,'
-                     f'reduced-phys-bits=1,policy={policy:#x}{owner}']
+                     f'reduced-phys-bits=1,policy={policy:#x}{owner}'
+                     + self.shape.sev]
             machine += ',confidential-guest-support=sev0'
-        return args + ['-machine', machine]
+        return ['-nodefaults', '-no-user-config', *args, '-machine', machine]
 
     def _boot_args(self, settings):
         # A bounce buffer of 8 MiB; left alone Linux takes 64 for SEV.
         words = {'console': 'ttyS0', 'swiotlb': 4096,
                  'seed': f'{self.lab.seed:x}', **settings}
-        # Code in the first flash is measured and encrypted; variables are not.
-        shutil.copy(self.lab.variables, self.variables)
-        return ['-drive', 'if=pflash,unit=0,format=raw,readonly=on,'
-                f'file={self.lab.firmware}',
-                '-drive', f'if=pflash,unit=1,format=raw,file={self.variables}',
+        serial = ['-serial', f'file:{self.screen}']
+        initrd = 'initrd.img'
+        if self.shell:
+            serial += self.shell.args
+            words['shell'] = 'ttyS1'
+            initrd = 'tools.img'
+        return [*self.shape.firmware_args(self.lab, self.variables), *serial,
                 '-kernel', str(self.lab.kernel / 'vmlinuz'),
-                '-initrd', str(self.lab.kernel / 'initrd.img'),
+                '-initrd', str(self.lab.kernel / initrd),
                 '-append', ' '.join(f'{k}={v}' for k, v in words.items()),
-                '-serial', f'file:{self.screen}',
                 '-device', 'virtio-rng-pci']
 
     def _net_args(self, net):
@@ -120,6 +119,8 @@ class Guest:
         if self._tap is not None:
             os.close(self._tap)
             self._tap = None
+        if self.shell:
+            self.shell.close()
         self.vm.shutdown(hard=True)
         for large in filter(None, (self.ram, self.variables)):
             large.unlink(missing_ok=True)
@@ -141,6 +142,17 @@ class Guest:
             raise Failed(f'{self.name}: QEMU ended, code '
                          f'{self.vm.exitcode()}: {said[0]}')
         return True
+
+    def wait_off(self, limit=BOOT_LIMIT):
+        """Wait until the guest has powered itself off and QEMU ended well."""
+        wait_until(f'end of {self.name}', limit,
+                   lambda: not self.vm.is_running())
+        check(self.vm.exitcode() == 0, f'{self.name}: QEMU ended, code '
+              f'{self.vm.exitcode()}')
+
+    def wait_event(self, name, limit=TICK_LIMIT):
+        check(self.vm.event_wait(name, timeout=limit),
+              f'{self.name}: no event {name} within {limit} seconds')
 
     def cpu_seconds(self):
         """Processor time of the process so far."""

@@ -3,7 +3,8 @@
  * the time, a counter, and one TCP connection that must outlive any move.
  *
  * Settings come from the kernel command line, which Linux hands to init as
- * environment: seed=HEX mib=N tick=MS peer=ADDRESS:PORT reboot_at=TICKS.
+ * environment: seed=HEX mib=N tick=MS peer=ADDRESS:PORT reboot_at=TICKS
+ * poweroff_at=TICKS.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -214,6 +215,7 @@ int main(void)
     size_t n = setting("mib", 10, 16) * (1 << 20) / PAGE;
     uint64_t period = setting("tick", 10, 200);
     uint64_t reboot_at = setting("reboot_at", 10, 0);
+    uint64_t poweroff_at = setting("poweroff_at", 10, 0);
     uint64_t *cold = pages(n), *hot = pages(HOT_PAGES);
     Peer peer = { .fd = -1, .seed = seed };
     bool sum_ok = true, hot_ok = true;
@@ -236,9 +238,9 @@ int main(void)
                (unsigned long long)tick, (unsigned long long)now_ms(),
                sum_ok ? "ok" : "BAD", hot_ok ? "ok" : "BAD",
                peer.fd < 0 ? (long long)peer.fd : (long long)peer.echoed);
-        if (tick == reboot_at) {
+        if (tick == reboot_at || tick == poweroff_at) {
             sync();
-            reboot(RB_AUTOBOOT);
+            reboot(tick == reboot_at ? RB_AUTOBOOT : RB_POWER_OFF);
         }
         usleep(period * 1000);
     }

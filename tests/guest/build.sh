@@ -2,29 +2,40 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Make the test guest: Debian's own cloud kernel and an initramfs around it.
 #
-# usage: build.sh [SUITE]       (default bookworm: Linux 6.1; trixie: 6.12)
+# usage: build.sh [SUITE [FLAVOUR]]     (default bookworm: Linux 6.1; trixie:
+#        6.12. FLAVOUR: cloud, the default, or generic, which has more drivers)
 #
-# Leaves $BUILD/guest/SUITE/{vmlinuz,initrd.img,version}. Nothing is installed.
+# Leaves $BUILD/guest/SUITE/{vmlinuz,initrd.img,tools.img,version}: tools.img is
+# initrd.img with more drivers and tools.c. Nothing is installed.
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/overlay/lib.sh"
 
 suite=${1:-bookworm}
+flavour=${2:-cloud}
 here=$ROOT/tests/guest
 out=$BUILD/guest/$suite
+linux="linux-image-$flavour-amd64"
+if [ "$flavour" = generic ]; then
+    out=$out-generic
+    linux="linux-image-amd64"
+fi
 apt=$ROOT/scripts/overlay/apt.sh
 
 # The drivers that the guest's devices need; what they depend on follows.
 drivers=(virtio_pci virtio_net virtio_rng virtio_blk)
+# For the tests of devices.
+more=(virtio_scsi sd_mod virtio_console virtiofs 9p 9pnet_virtio
+      vmw_vsock_virtio_transport efivarfs qemu_fw_cfg)
 
 # The metapackage names the kernel of the day.
 kernel_package() {
-    "$apt" "$suite" show linux-image-cloud-amd64 |
+    "$apt" "$suite" show "$linux" |
         sed -n 's/^Depends: *\(linux-image-[^ ,]*\).*/\1/p' | head -1
 }
 
 fetch() {
     local package deb
     package=$(kernel_package)
-    [ -n "$package" ] || die "Debian's archive has no linux-image-cloud-amd64 in '$suite'; run the command again, or name another suite."
+    [ -n "$package" ] || die "Debian's archive has no $linux in '$suite'; run the command again, or name another suite."
     rm -rf "$out.new"
     mkdir -p "$out.new/debs" || disk_full
     step guest "$package and busybox-static"
@@ -45,19 +56,43 @@ flock 8
 
 busybox=$(find "$out/root" -name busybox -type f -path '*/bin/*')
 modules=$(find "$out/root" -path '*/lib/modules/*' -prune -print)
-if [ "$here/agent.c" -nt "$out/agent" ]; then
-    logged guest-agent gcc -std=gnu11 -O2 -Wall -Wextra -static \
-        -o "$out/agent.new" "$here/agent.c" ||
-        die "the guest's agent does not compile; see $LOGS/guest-agent.log."
-    mv "$out/agent.new" "$out/agent"
-fi
-for input in "$out/agent" "$here/init" "$here/initramfs.py" "$here/build.sh"; do
-    if [ "$input" -nt "$out/initrd.img" ]; then
-        "$PYTHON" "$here/initramfs.py" "$out/initrd.img" "$busybox" \
-            "$out/agent" "$here/init" "$modules" "${drivers[@]}"
-        break
-    fi
-done
+
+# compile NAME SOURCE...: a static program for the guest
+compile() {
+    local name=$1 source
+    shift
+    for source in "$@"; do
+        if [ "$here/$source" -nt "$out/$name" ]; then
+            (cd "$here" && logged "guest-$name" gcc -std=gnu11 -O2 -Wall -Wextra \
+                -static -s -o "$out/$name.new" "$@") ||
+                die "the guest's $name does not compile; see $LOGS/guest-$name.log."
+            mv "$out/$name.new" "$out/$name"
+            return
+        fi
+    done
+}
+
+# pack IMAGE PROGRAM... -- MODULE...: an initramfs, if anything is newer than it
+pack() {
+    local image=$out/$1 programs=() input
+    shift
+    while [ "$1" != -- ]; do
+        programs+=("$out/$1")
+        shift
+    done
+    for input in "${programs[@]}" "$here"/{init,initramfs.py,build.sh}; do
+        if [ "$input" -nt "$image" ]; then
+            "$PYTHON" "$here/initramfs.py" "$image" "$modules" "$here/init" \
+                "$busybox" "${programs[@]}" "$@"
+            return
+        fi
+    done
+}
+
+compile agent agent.c
+compile tools tools.c pages.c stress.c
+pack initrd.img agent -- "${drivers[@]}"
+pack tools.img agent tools -- "${drivers[@]}" "${more[@]}"
 ln -f "$out"/root/boot/vmlinuz-* "$out/vmlinuz"
 basename "$modules" > "$out/version"
 step guest "Linux $(cat "$out/version"), $out"

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-# Pack the test guest's initramfs: busybox, drivers, the agent; no root needed.
+# Pack the test guest's initramfs: programs and drivers; no root needed.
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Usage: initramfs.py OUTPUT BUSYBOX AGENT INIT MODULE-TREE MODULE..."""
+"""Usage: initramfs.py OUTPUT MODULE-TREE INIT BUSYBOX PROGRAM... -- MODULE..."""
 
 import gzip
 import lzma
@@ -68,15 +68,17 @@ def load_order(wanted, paths):
     return order
 
 
-def main(output, busybox, agent, init, tree, *wanted):
+def main(output, tree, init, busybox, *rest):
+    split = rest.index('--')
     paths = module_paths(tree)
-    order = load_order(wanted, paths)
+    order = load_order(rest[split + 1:], paths)
     entries = [(d, 0o040755) for d in
-               ('bin', 'dev', 'proc', 'sys', 'modules')]
+               ('bin', 'dev', 'proc', 'sys', 'modules', 'mnt', 'tmp')]
     entries.append(('dev/console', 0o020600, b'', (5, 1)))
     entries.append(('bin/busybox', 0o100755, read(busybox)))
-    entries.append(('agent', 0o100755, read(agent)))
     entries.append(('init', 0o100755, read(init)))
+    for program in rest[:split]:
+        entries.append((os.path.basename(program), 0o100755, read(program)))
     for name in order:
         entries.append((f'modules/{name}.ko', 0o100644,
                         module_image(paths[name])))
@@ -90,6 +92,6 @@ def main(output, busybox, agent, init, tree, *wanted):
 
 
 if __name__ == '__main__':
-    if len(sys.argv) < 7:
+    if len(sys.argv) < 6:
         sys.exit(__doc__)
     main(*sys.argv[1:])

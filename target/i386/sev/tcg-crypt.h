@@ -36,6 +36,12 @@ void sev_tcg_set_page(CPUState *cs, vaddr addr, hwaddr paddr, bool is_private,
 /* Third address space and CPU features of a vCPU of an SEV guest. */
 void sev_tcg_cpu_realize(CPUState *cs);
 
+/*
+ * Whether -cpu host is accepted, as a name for "max": those who run SEV guests
+ * (Kata) say "host" and nothing else.  Warns once.
+ */
+bool sev_tcg_cpu_host(void);
+
 /* Change what CPUID leaf @index reports, if SEV has a say in it. */
 void sev_tcg_cpuid(uint32_t index, uint32_t *eax, uint32_t *ebx,
                    uint32_t *ecx, uint32_t *edx);
@@ -60,6 +66,11 @@ static inline void sev_tcg_set_page(CPUState *cs, vaddr addr, hwaddr paddr,
 
 static inline void sev_tcg_cpu_realize(CPUState *cs)
 {
+}
+
+static inline bool sev_tcg_cpu_host(void)
+{
+    return false;
 }
 
 static inline void sev_tcg_cpuid(uint32_t index, uint32_t *eax, uint32_t *ebx,

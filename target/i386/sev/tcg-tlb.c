@@ -127,3 +127,13 @@ void sev_tcg_cpu_realize(CPUState *cs)
     cs->num_ases = X86ASIdx_SEV + 1;
     cpu_address_space_init(cs, X86ASIdx_SEV, "cpu-sev", sev_cache_root());
 }
+
+bool sev_tcg_cpu_host(void)
+{
+    if (!sev_tcg_active()) {
+        return false;
+    }
+    warn_report_once("CPU model 'host' is 'max' for an SEV guest under TCG: "
+                     "all that TCG emulates, nothing of this host's CPU");
+    return true;
+}

@@ -1,0 +1,28 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Fetch the firmware that Debian 12 does not have: OVMF.fd without the bug that
+# docs/sev-clone.md tells of, and the AmdSev build with its table of hashes.
+#
+# Leaves $BUILD/guest/firmware/*.fd. Nothing is installed.
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/overlay/lib.sh"
+
+out=$BUILD/guest/firmware
+
+# fetch SUITE PACKAGE FILE
+fetch() {
+    local work
+    [ ! -f "$out/$3" ] || return 0
+    work=$(mktemp -d "$out/.fetch.XXXXXX")
+    if (cd "$work" && logged "firmware-$2" "$ROOT/scripts/overlay/apt.sh" "$1" \
+            download "$2" && dpkg-deb -x ./*.deb root); then
+        mv "$(find "$work/root" -name "$3" -type f)" "$out/$3"
+        step firmware "$3 of $2 ($1)"
+    else
+        step firmware "no $2 from '$1' (see $LOGS/firmware-$2.log)"
+    fi
+    rm -rf "$work"
+}
+
+mkdir -p "$out" || disk_full
+fetch trixie ovmf OVMF.fd
+fetch forky ovmf-amdsev OVMF.amdsev.fd
