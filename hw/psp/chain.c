@@ -54,6 +54,53 @@ static bool psp_chain_open_amd(const PspChain *chain, PspChainCerts *certs,
     return true;
 }
 
+static bool psp_piece(size_t len, size_t want, const char *what,
+                      GError **error)
+{
+    if (len != want) {
+        g_set_error(error, PSP_ERROR, PSP_ERROR_CERT, "%zu bytes, %s %zu",
+                    len, what, want);
+    }
+    return len == want;
+}
+
+static bool psp_piece_cert(const void *bytes, PspKeyUsage usage,
+                           const char *name, GError **error)
+{
+    PspCert cert;
+
+    memcpy(&cert, bytes, sizeof(cert));
+    if (!psp_cert_valid(&cert, usage)) {
+        g_set_error(error, PSP_ERROR, PSP_ERROR_CERT,
+                    "where the %s should be is no %s certificate", name, name);
+        return false;
+    }
+    return true;
+}
+
+bool psp_chain_formed(const PspChain *chain, GError **error)
+{
+    const uint8_t *plat = chain->plat;
+    PspChainCerts certs;
+
+    if (chain->pdh &&
+        (!psp_piece(chain->pdh_len, PSP_CERT_LEN, "a PDH certificate has",
+                    error) ||
+         !psp_piece_cert(chain->pdh, PSP_USAGE_PDH, "PDH", error))) {
+        return false;
+    }
+    if (plat &&
+        (!psp_piece(chain->plat_len, PSP_CHAIN_LEN,
+                    "PEK, OCA and CEK together have", error) ||
+         !psp_piece_cert(plat, PSP_USAGE_PEK, "PEK", error) ||
+         !psp_piece_cert(plat + PSP_CERT_LEN, PSP_USAGE_OCA, "OCA", error) ||
+         !psp_piece_cert(plat + 2 * PSP_CERT_LEN, PSP_USAGE_CEK, "CEK",
+                         error))) {
+        return false;
+    }
+    return !chain->amd || psp_chain_open_amd(chain, &certs, error);
+}
+
 /* A link is good when it is signed, and by nobody we did not check. */
 static bool psp_link_pdh(const PspChainCerts *c)
 {

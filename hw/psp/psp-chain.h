@@ -50,6 +50,13 @@ bool psp_chain_verify(const PspChain *chain, const PspRoots *roots,
  */
 void psp_platform_trust(PspPlatform *psp, PspRoots *roots);
 
+/*
+ * Is each piece that @chain has (the others are NULL) well formed: lengths,
+ * kinds of certificates, keys?  No signature is checked.  The error names the
+ * piece, and the length it should have.
+ */
+bool psp_chain_formed(const PspChain *chain, GError **error);
+
 /* Do both platforms have the same owner (OCA public key)? */
 bool psp_chain_same_owner(const PspChain *a, const PspChain *b);
 /* The API version the platform's PEK carries. */

@@ -12,13 +12,17 @@
 #include "system/runstate.h"
 #include "target/i386/sev/transfer.h"
 #include "compat.h"
+#include "sev.h"
 #include "template.h"
 #include "trace.h"
 
-static const struct {
+typedef struct Refused {
     MigrationCapability cap;
     const char *why;
-} refused[] = {
+    bool template_may;          /* known only when the migration starts */
+} Refused;
+
+static const Refused refused[] = {
     { MIGRATION_CAPABILITY_POSTCOPY_RAM,
       "the firmware cannot receive a page into a running guest" },
     { MIGRATION_CAPABILITY_X_COLO,
@@ -32,7 +36,8 @@ static const struct {
     { MIGRATION_CAPABILITY_MAPPED_RAM,
       "its fixed offsets have no room for packet headers" },
     { MIGRATION_CAPABILITY_X_IGNORE_SHARED,
-      "memory that stays behind is encrypted with a key that stays behind" },
+      "memory that stays behind is encrypted with a key that stays behind",
+      .template_may = true },
 };
 
 static bool template_check(Error **errp)
@@ -49,6 +54,24 @@ static bool template_check(Error **errp)
     return true;
 }
 
+static void refuse(const Refused *r, Error **errp)
+{
+    error_setg(errp, "An SEV guest cannot be migrated with capability '%s': "
+               "%s", MigrationCapability_str(r->cap), r->why);
+}
+
+bool sev_caps_check(const bool *caps, Error **errp)
+{
+    for (size_t i = 0; sev_migration_on && i < ARRAY_SIZE(refused); i++) {
+        if (caps[refused[i].cap] && !refused[i].template_may) {
+            refuse(&refused[i], errp);
+            trace_sev_migration_refused("capability", refused[i].why);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool sev_compat_check(Error **errp)
 {
     ERRP_GUARD();
@@ -56,9 +79,7 @@ bool sev_compat_check(Error **errp)
 
     for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
         if (s->capabilities[refused[i].cap]) {
-            error_setg(errp, "An SEV guest cannot be migrated with capability "
-                       "'%s': %s", MigrationCapability_str(refused[i].cap),
-                       refused[i].why);
+            refuse(&refused[i], errp);
             goto no;
         }
     }

@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "migration/qemu-file.h"
+#include "params.h"
 #include "return-path.h"
 #include "session.h"
 #include "target/i386/sev/fault.h"
@@ -55,8 +56,8 @@ static bool put_hello(QEMUFile *f, Error **errp)
     return ret >= 0;
 }
 
-bool sev_session_ask(MigrationState *ms, QEMUFile *f, SevPlatformCerts *certs,
-                     Error **errp)
+static bool session_ask(MigrationState *ms, QEMUFile *f,
+                        SevPlatformCerts *certs, Error **errp)
 {
     bool answered;
 
@@ -64,6 +65,84 @@ bool sev_session_ask(MigrationState *ms, QEMUFile *f, SevPlatformCerts *certs,
     answered = put_hello(f, errp) && sev_return_path_wait(ms, certs, errp);
     sev_return_path_expect(false);
     return answered;
+}
+
+/* --- Who receives ------------------------------------------------------------ */
+
+bool sev_session_named_target(SevPlatformCerts *target, Error **errp)
+{
+    ERRP_GUARD();
+    const SevPlatformCerts *named;
+
+    if (!sev_params_certs(&named, errp)) {
+        return !*errp && sev_platform_certs(target, errp);
+    }
+    *target = (SevPlatformCerts) {
+        .pdh = g_memdup2(named->pdh, named->pdh_len),
+        .pdh_len = named->pdh_len,
+        .plat = g_memdup2(named->plat, named->plat_len),
+        .plat_len = named->plat_len,
+        .amd = g_memdup2(named->amd, named->amd_len),
+        .amd_len = named->amd_len,
+    };
+    return true;
+}
+
+/* Who answers must be who was named, if anybody was. */
+static bool answer_is_named(const char *answered, Error **errp)
+{
+    ERRP_GUARD();
+    const SevPlatformCerts *named;
+    g_autofree char *fingerprint = NULL;
+
+    if (!sev_params_certs(&named, errp)) {
+        return !*errp;
+    }
+    fingerprint = sev_certs_fingerprint(named, errp);
+    if (fingerprint && !g_str_equal(fingerprint, answered)) {
+        error_setg(errp, "SEV: the target is platform %s, migration parameter "
+                   "'sev-pdh' names %s", answered, fingerprint);
+        return false;
+    }
+    return fingerprint;
+}
+
+/* The guest is on this platform already: to stay needs no permission. */
+static bool is_own(const char *fingerprint, Error **errp)
+{
+    g_auto(SevPlatformCerts) own = { 0 };
+    g_autofree char *here = NULL;
+
+    if (!sev_platform_certs(&own, errp)) {
+        return false;
+    }
+    here = sev_certs_fingerprint(&own, errp);
+    return here && g_str_equal(here, fingerprint);
+}
+
+bool sev_session_find_target(MigrationState *ms, QEMUFile *f,
+                             SevPlatformCerts *target, Error **errp)
+{
+    ERRP_GUARD();
+    bool asked = ms->rp_state.rp_thread_created;
+    g_autofree char *fingerprint = NULL;
+    bool own;
+
+    if (!(asked ? session_ask(ms, f, target, errp)
+                : sev_session_named_target(target, errp))) {
+        return false;
+    }
+    fingerprint = sev_certs_fingerprint(target, errp);
+    if (!fingerprint || (asked && !answer_is_named(fingerprint, errp))) {
+        return false;
+    }
+    own = is_own(fingerprint, errp);
+    trace_sev_session_target(fingerprint, asked, own);
+    if (*errp || sev_fault(SEV_FAULT_CERTS_CHECK, errp)) {
+        return false;
+    }
+    return own || (sev_certs_trusted(target, errp) &&
+                   sev_params_allowed(fingerprint, errp));
 }
 
 bool sev_session_load_hello(SevTarget *t, const SevRecord *rec, Error **errp)
@@ -149,9 +228,12 @@ bool sev_session_is_here(SevSpan target, Error **errp)
     }
     if (!sev_span_is(target, here)) {
         error_setg(errp, "The SEV stream is sealed to the platform %.*s, this "
-                   "one is %s: migrate over a socket, where certificates are "
-                   "exchanged, or load it on the host it was made for",
-                   (int)target.len, target.data, here);
+                   "one is %s: load it there, or make it again with this "
+                   "platform's certificates (query-sev-platform-certs here) "
+                   "in the source's migration parameters sev-pdh, "
+                   "sev-plat-cert and sev-amd-cert; over a socket they are "
+                   "exchanged without that", (int)target.len, target.data,
+                   here);
         return false;
     }
     return true;
@@ -191,8 +273,9 @@ bool sev_session_load_session(SevTarget *t, const SevRecord *rec, Error **errp)
         id.measurement = g_strndup((const char *)r->measurement.data,
                                    r->measurement.len);
     }
-    if (!sev_receive_start(&id, r->pdh.data, r->pdh.len, r->session.data,
-                           r->session.len, errp)) {
+    if (!sev_guest_accepts(&id, errp) ||
+        !sev_receive_start(&id, r->pdh.data, r->pdh.len,
+                           r->session.data, r->session.len, errp)) {
         return false;
     }
     trace_sev_session_opened(fingerprint, id.policy);

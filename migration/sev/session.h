@@ -13,11 +13,16 @@
 /* --- Source ---------------------------------------------------------------- */
 
 /*
- * Send HELLO and wait for the target's certificates.  Migration thread, BQL
- * held; it is released while waiting.
+ * Whom to seal for, and that this platform may receive the guest: the target
+ * that answers our HELLO, if it can; the one the migration parameters name;
+ * else this platform itself.  Migration thread, BQL held; it is released while
+ * waiting for the answer.
  */
-bool sev_session_ask(MigrationState *ms, QEMUFile *f, SevPlatformCerts *certs,
-                     Error **errp);
+bool sev_session_find_target(MigrationState *ms, QEMUFile *f,
+                             SevPlatformCerts *target, Error **errp);
+
+/* The same for a stream on which nobody can answer; not checked. */
+bool sev_session_named_target(SevPlatformCerts *target, Error **errp);
 
 /* SEND_START for @target, and the SESSION record. */
 bool sev_session_seal(QEMUFile *f, const SevPlatformCerts *target,

@@ -27,6 +27,7 @@
 #include "migration/register.h"
 #include "system/runstate.h"
 #include "compat.h"
+#include "config.h"
 #include "device-fault.h"
 #include "map.h"
 #include "pages.h"
@@ -83,18 +84,6 @@ static int sev_save_prepare(void *opaque, Error **errp)
     return 0;
 }
 
-/* Find out whom to seal for; a way back tells. */
-static bool setup_target(MigrationState *ms, QEMUFile *f,
-                         SevPlatformCerts *target, Error **errp)
-{
-    if (ms->rp_state.rp_thread_created) {
-        return sev_session_ask(ms, f, target, errp) &&
-               !sev_fault(SEV_FAULT_CERTS_CHECK, errp) &&
-               sev_certs_trusted(target, errp);
-    }
-    return sev_platform_certs(target, errp);
-}
-
 static bool setup_channel(MigrationState *ms, QEMUFile *f, Error **errp)
 {
     if (!migration_thread_is_self()) {
@@ -129,7 +118,7 @@ static int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
         goto fail;
     }
     sev.source = sev_source_new();
-    if (!setup_target(ms, f, &target, errp) ||
+    if (!sev_session_find_target(ms, f, &target, errp) ||
         !sev_session_seal(f, &target, errp)) {
         goto fail;
     }
@@ -395,7 +384,7 @@ bool sev_migration_init(Error **errp)
         error_setg(errp, "The SEV migration section cannot be registered");
         return false;
     }
-    if (!sev_template_init(&sev.target, errp) ||
+    if (!sev_template_init(&sev.target, errp) || !sev_config_init(errp) ||
         !sev_device_fault_init(errp)) {
         return false;
     }

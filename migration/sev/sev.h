@@ -14,6 +14,7 @@
 #include "qapi/qapi-types-migration.h"
 
 typedef struct MigrationState MigrationState;
+typedef struct Monitor Monitor;
 
 /* True from sev_migration_init() on, for ever.  Written before any reader. */
 extern bool sev_migration_on;
@@ -67,5 +68,19 @@ bool sev_load_end(int ret, Error **errp);
 
 /* Add what query-migrate says about SEV.  BQL held. */
 void sev_migration_populate_info(MigrationInfo *info);
+
+/* --- options.c and HMP: parameters and capabilities; BQL held -------------- */
+
+/* Can an SEV guest, if this is one, have these capabilities? */
+bool sev_caps_check(const bool *caps, Error **errp);
+
+/* Validate what is given of @p and take it over; all of it, or nothing. */
+bool sev_params_set(const SevMigrationParameters *p, Error **errp);
+void sev_params_query(SevMigrationParameters *p);
+
+/* @value of HMP's @param into @p; certificates are names of files there. */
+void sev_params_from_hmp(MigrateSetParameters *p, MigrationParameter param,
+                         const char *value, Error **errp);
+void sev_params_print(Monitor *mon);
 
 #endif /* MIGRATION_SEV_SEV_H */

@@ -4,6 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qapi/qapi-commands-sev-overlay.h"
 #include "sev.h"
 
 bool sev_migration_on;
@@ -41,4 +43,41 @@ bool sev_load_end(int ret, Error **errp)
 
 void sev_migration_populate_info(MigrationInfo *info)
 {
+}
+
+bool sev_caps_check(const bool *caps, Error **errp)
+{
+    return true;
+}
+
+bool sev_params_set(const SevMigrationParameters *p, Error **errp)
+{
+    if (p->sev_pdh || p->sev_plat_cert || p->sev_amd_cert ||
+        p->has_sev_allowed_platforms) {
+        error_setg(errp, "This QEMU has no SEV: migration parameters sev-* "
+                   "mean nothing");
+        return false;
+    }
+    return true;
+}
+
+void sev_params_query(SevMigrationParameters *p)
+{
+}
+
+void sev_params_from_hmp(MigrateSetParameters *p, MigrationParameter param,
+                         const char *value, Error **errp)
+{
+    error_setg(errp, "This QEMU has no SEV: '%s' means nothing",
+               MigrationParameter_str(param));
+}
+
+void sev_params_print(Monitor *mon)
+{
+}
+
+SevPlatformCertificates *qmp_query_sev_platform_certs(Error **errp)
+{
+    error_setg(errp, "This QEMU has no SEV");
+    return NULL;
 }

@@ -44,7 +44,6 @@ static void layout(uint64_t *blocks, uint64_t *bytes)
     }
 }
 
-/* A template is sealed to this platform, so far. */
 static bool encode_manifest(GByteArray *out, Error **errp)
 {
     g_auto(SevPlatformCerts) target = { 0 };
@@ -53,7 +52,7 @@ static bool encode_manifest(GByteArray *out, Error **errp)
     SevRecord rec = { .type = SEV_RECORD_MANIFEST };
     SevRecordManifest *r = &rec.u.manifest;
 
-    if (!sev_platform_certs(&target, errp)) {
+    if (!sev_session_named_target(&target, errp)) {
         return false;
     }
     fingerprint = sev_certs_fingerprint(&target, errp);

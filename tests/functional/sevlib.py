@@ -88,19 +88,26 @@ class Host:
     def __init__(self, lab, name):
         self.lab, self.name = lab, name
         self.folder = lab.folder / f'psp-{name}'
-        self._capabilities = None
+        self._answers = None
 
-    def capabilities(self):
-        """query-sev-capabilities; the first use of an identity makes it."""
-        if self._capabilities is None:
+    def _ask(self, command):
+        """The first use of an identity makes it."""
+        if self._answers is None:
             vm = guest.machine(self.lab, f'identity-{self.name}', self)
             vm.add_args('-machine', 'none', '-accel', 'tcg')
             guest.launch(vm)
             try:
-                self._capabilities = vm.cmd('query-sev-capabilities')
+                self._answers = {c: vm.cmd(c) for c in (
+                    'query-sev-capabilities', 'query-sev-platform-certs')}
             finally:
                 vm.shutdown(hard=True)
-        return self._capabilities
+        return self._answers[command]
+
+    def capabilities(self):
+        return self._ask('query-sev-capabilities')
+
+    def platform_certs(self):
+        return self._ask('query-sev-platform-certs')
 
     def pdh(self):
         return base64.b64decode(self.capabilities()['pdh'])

@@ -5,11 +5,12 @@
  */
 #include "qemu/osdep.h"
 #include <linux/psp-sev.h>
+#include "qemu/error-report.h"
 #include "cpu.h"
 #include "target/i386/sev.h"
 #include "backend.h"
 #include "hw/psp/psp-chain.h"
-#include "transfer.h"
+#include "sev-guest.h"
 #include "trace.h"
 
 void sev_platform_certs_clear(SevPlatformCerts *certs)
@@ -20,12 +21,22 @@ void sev_platform_certs_clear(SevPlatformCerts *certs)
     certs->pdh_len = certs->plat_len = certs->amd_len = 0;
 }
 
+/* Without a guest nobody has opened the platform yet. */
+static bool platform_open(Error **errp)
+{
+    return sev_backend_is_software() || !sev_capabilities_software() ||
+           sev_backend_open_software(NULL, errp);
+}
+
 bool sev_platform_certs(SevPlatformCerts *certs, Error **errp)
 {
     struct sev_user_data_pdh_cert_export export = {};
     int fw_error = 0;
 
     sev_platform_certs_clear(certs);
+    if (!platform_open(errp)) {
+        return false;
+    }
     if (!sev_platform_cmd(SEV_PDH_CERT_EXPORT, &export, &fw_error) ||
         fw_error != SEV_RET_INVALID_LEN) {
         error_setg(errp, "SEV: cannot learn the length of the platform's "
@@ -44,6 +55,23 @@ bool sev_platform_certs(SevPlatformCerts *certs, Error **errp)
         return false;
     }
     return sev_backend_amd_chain(&certs->amd, &certs->amd_len, errp);
+}
+
+bool sev_certs_check(SevCertPart part, const uint8_t *data, size_t len,
+                     Error **errp)
+{
+    PspChain chain = {
+        .pdh = part == SEV_CERT_PDH ? data : NULL, .pdh_len = len,
+        .plat = part == SEV_CERT_PLAT ? data : NULL, .plat_len = len,
+        .amd = part == SEV_CERT_AMD ? data : NULL, .amd_len = len,
+    };
+    g_autoptr(GError) err = NULL;
+
+    if (!psp_chain_formed(&chain, &err)) {
+        error_setg(errp, "%s", err->message);
+        return false;
+    }
+    return true;
 }
 
 char *sev_certs_fingerprint(const SevPlatformCerts *certs, Error **errp)
@@ -133,6 +161,13 @@ static bool chain_fits_policy(const PspChain *chain, Error **errp)
 bool sev_certs_trusted(const SevPlatformCerts *target, Error **errp)
 {
     PspChain chain = certs_chain(target);
+    g_auto(SevGuestIdentity) id = {};
 
+    sev_guest_identity(&id);
+    if (!(id.policy & SEV_POLICY_SEV)) {
+        warn_report_once("The policy 0x%x of this SEV guest lacks bit 5 (SEV):"
+                         " the secure processor would seal it to anybody, only"
+                         " QEMU checks the target's certificates", id.policy);
+    }
     return chain_trusted(&chain, errp) && chain_fits_policy(&chain, errp);
 }

@@ -45,6 +45,8 @@ typedef struct SevGuestIdentity {
     uint8_t api_major;
     uint8_t api_minor;
     uint8_t build_id;
+    uint32_t cbitpos;
+    uint32_t reduced_phys_bits;
     char *measurement;
 } SevGuestIdentity;
 
@@ -63,8 +65,25 @@ void sev_guest_identity(SevGuestIdentity *id);
  */
 bool sev_guest_can_send(Error **errp);
 
+/*
+ * May this target, as it was started, hold the guest that @id describes?  A
+ * policy left at its default takes any that has no debugging.
+ */
+bool sev_guest_accepts(const SevGuestIdentity *id, Error **errp);
+
 /* The certificates of the platform that this process runs on. */
 bool sev_platform_certs(SevPlatformCerts *certs, Error **errp);
+
+/* A part of a platform's certificates, as an operator may hand it over. */
+typedef enum SevCertPart {
+    SEV_CERT_PDH,
+    SEV_CERT_PLAT,
+    SEV_CERT_AMD,
+} SevCertPart;
+
+/* Has @data the length and the structure of @part?  No signature is checked. */
+bool sev_certs_check(SevCertPart part, const uint8_t *data, size_t len,
+                     Error **errp);
 
 /* Fingerprint of a PDH: 64 hex digits; caller frees. */
 char *sev_certs_fingerprint(const SevPlatformCerts *certs, Error **errp);

@@ -1,0 +1,258 @@
+/*
+ * Migration parameters of an SEV guest: whom it may be sealed to.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/base64.h"
+#include "monitor/monitor.h"
+#include "qapi/qapi-commands-sev-overlay.h"
+#include "params.h"
+#include "record.h"
+#include "sev.h"
+
+/* One bound for a file and a list; far above what fits on any stream. */
+#define FILE_MAX        (4 * SEV_RECORD_AMD_MAX)
+#define PLATFORMS_MAX   4096
+
+static struct {
+    SevPlatformCerts certs;
+    GPtrArray *allowed;         /* of fingerprints; NULL: every platform */
+} params;
+
+/* --- Values from outside ---------------------------------------------------- */
+
+typedef struct NewCert {
+    const char *field;
+    SevCertPart part;
+    const char *text;           /* NULL: leave as it is; "": clear */
+    uint8_t **slot;             /* in params.certs */
+    size_t *slot_len;
+    uint8_t *data;
+    size_t len;
+} NewCert;
+
+static bool cert_decode(NewCert *new, Error **errp)
+{
+    ERRP_GUARD();
+
+    if (!new->text || !*new->text) {
+        return true;
+    }
+    new->data = qbase64_decode(new->text, -1, &new->len, errp);
+    if (new->data && sev_certs_check(new->part, new->data, new->len, errp)) {
+        return true;
+    }
+    error_prepend(errp, "Migration parameter '%s': ", new->field);
+    return false;
+}
+
+static void cert_apply(NewCert *new)
+{
+    if (new->text) {
+        g_free(*new->slot);
+        *new->slot = g_steal_pointer(&new->data);
+        *new->slot_len = new->len;
+    }
+}
+
+static bool platforms_decode(const strList *list, GPtrArray **allowed,
+                             Error **errp)
+{
+    g_autoptr(GPtrArray) out = g_ptr_array_new_with_free_func(g_free);
+
+    for (; list; list = list->next) {
+        size_t len = strspn(list->value, "0123456789abcdefABCDEF");
+
+        if (len != SEV_RECORD_FINGERPRINT_LEN || list->value[len]) {
+            error_setg(errp, "Migration parameter 'sev-allowed-platforms': "
+                       "'%.80s' is not a fingerprint of %d hex digits",
+                       list->value, SEV_RECORD_FINGERPRINT_LEN);
+            return false;
+        }
+        if (out->len == PLATFORMS_MAX) {
+            error_setg(errp, "Migration parameter 'sev-allowed-platforms': "
+                       "more than %d platforms", PLATFORMS_MAX);
+            return false;
+        }
+        g_ptr_array_add(out, g_ascii_strdown(list->value, -1));
+    }
+    *allowed = out->len ? g_steal_pointer(&out) : NULL;
+    return true;
+}
+
+bool sev_params_set(const SevMigrationParameters *p, Error **errp)
+{
+    SevPlatformCerts *certs = &params.certs;
+    NewCert new[] = {
+        { "sev-pdh", SEV_CERT_PDH, p->sev_pdh, &certs->pdh, &certs->pdh_len },
+        { "sev-plat-cert", SEV_CERT_PLAT, p->sev_plat_cert, &certs->plat,
+          &certs->plat_len },
+        { "sev-amd-cert", SEV_CERT_AMD, p->sev_amd_cert, &certs->amd,
+          &certs->amd_len },
+    };
+    g_autoptr(GPtrArray) allowed = NULL;
+    bool good = true;
+
+    for (size_t i = 0; good && i < ARRAY_SIZE(new); i++) {
+        good = cert_decode(&new[i], errp);
+    }
+    good = good && platforms_decode(p->sev_allowed_platforms, &allowed, errp);
+    for (size_t i = 0; i < ARRAY_SIZE(new); i++) {
+        if (good) {
+            cert_apply(&new[i]);
+        }
+        g_free(new[i].data);
+    }
+    if (good && p->has_sev_allowed_platforms) {
+        g_clear_pointer(&params.allowed, g_ptr_array_unref);
+        params.allowed = g_steal_pointer(&allowed);
+    }
+    return good;
+}
+
+void sev_params_query(SevMigrationParameters *p)
+{
+    const SevPlatformCerts *c = &params.certs;
+    strList **tail = &p->sev_allowed_platforms;
+
+    p->sev_pdh = c->pdh ? g_base64_encode(c->pdh, c->pdh_len) : NULL;
+    p->sev_plat_cert = c->plat ? g_base64_encode(c->plat, c->plat_len) : NULL;
+    p->sev_amd_cert = c->amd ? g_base64_encode(c->amd, c->amd_len) : NULL;
+    p->has_sev_allowed_platforms = params.allowed;
+    for (guint i = 0; params.allowed && i < params.allowed->len; i++) {
+        QAPI_LIST_APPEND(tail, g_strdup(params.allowed->pdata[i]));
+    }
+}
+
+/* --- Who receives ------------------------------------------------------------ */
+
+bool sev_params_certs(const SevPlatformCerts **certs, Error **errp)
+{
+    const SevPlatformCerts *c = &params.certs;
+
+    if (!c->pdh && !c->plat && !c->amd) {
+        return false;
+    }
+    if (!c->pdh || !c->plat || !c->amd) {
+        error_setg(errp, "Migration parameter '%s' is not set: the target's "
+                   "certificates are sev-pdh, sev-plat-cert and sev-amd-cert, "
+                   "all three; query-sev-platform-certs on the target tells "
+                   "them", !c->pdh ? "sev-pdh" :
+                   !c->plat ? "sev-plat-cert" : "sev-amd-cert");
+        return false;
+    }
+    *certs = c;
+    return true;
+}
+
+bool sev_params_allowed(const char *fingerprint, Error **errp)
+{
+    for (guint i = 0; params.allowed && i < params.allowed->len; i++) {
+        if (g_str_equal(params.allowed->pdata[i], fingerprint)) {
+            return true;
+        }
+    }
+    if (params.allowed) {
+        error_setg(errp, "SEV: the target platform %s is not among the %u of "
+                   "migration parameter 'sev-allowed-platforms'", fingerprint,
+                   params.allowed->len);
+    }
+    return !params.allowed;
+}
+
+/* --- Monitors ----------------------------------------------------------------- */
+
+/* A line of HMP cannot hold a certificate, so there it is the name of a file. */
+static char *file_text(const char *param, const char *path, Error **errp)
+{
+    g_autoptr(GError) gerr = NULL;
+    g_autofree char *text = NULL;
+    struct stat st;
+    gsize len;
+
+    if (!*path) {
+        return g_strdup("");
+    }
+    if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > FILE_MAX) {
+        error_setg(errp, "%s: '%s' is no file of base64 text, at most %d bytes",
+                   param, path, FILE_MAX);
+        return NULL;
+    }
+    if (!g_file_get_contents(path, &text, &len, &gerr)) {
+        error_setg(errp, "%s: %s", param, gerr->message);
+        return NULL;
+    }
+    return g_strdup(g_strstrip(text));
+}
+
+void sev_params_from_hmp(MigrateSetParameters *p, MigrationParameter param,
+                         const char *value, Error **errp)
+{
+    const char *name = MigrationParameter_str(param);
+    g_auto(GStrv) words = NULL;
+
+    switch (param) {
+    case MIGRATION_PARAMETER_SEV_PDH:
+        p->sev_pdh = file_text(name, value, errp);
+        break;
+    case MIGRATION_PARAMETER_SEV_PLAT_CERT:
+        p->sev_plat_cert = file_text(name, value, errp);
+        break;
+    case MIGRATION_PARAMETER_SEV_AMD_CERT:
+        p->sev_amd_cert = file_text(name, value, errp);
+        break;
+    case MIGRATION_PARAMETER_SEV_ALLOWED_PLATFORMS:
+        words = g_strsplit(value, ",", PLATFORMS_MAX + 1);
+        p->has_sev_allowed_platforms = true;
+        for (guint i = g_strv_length(words); i > 0; i--) {
+            QAPI_LIST_PREPEND(p->sev_allowed_platforms,
+                              g_steal_pointer(&words[i - 1]));
+        }
+        break;
+    default:
+        error_setg(errp, "Migration parameter '%s' cannot be set here", name);
+    }
+}
+
+void sev_params_print(Monitor *mon)
+{
+    g_autofree char *fingerprint = NULL;
+    const SevPlatformCerts *c = &params.certs;
+
+    if (c->pdh) {
+        fingerprint = sev_certs_fingerprint(c, NULL);
+        monitor_printf(mon, "sev-pdh: of platform %s\n", fingerprint);
+    }
+    if (c->plat) {
+        monitor_printf(mon, "sev-plat-cert: %zu bytes\n", c->plat_len);
+    }
+    if (c->amd) {
+        monitor_printf(mon, "sev-amd-cert: %zu bytes\n", c->amd_len);
+    }
+    for (guint i = 0; params.allowed && i < params.allowed->len; i++) {
+        monitor_printf(mon, "sev-allowed-platforms: %s\n",
+                       (char *)params.allowed->pdata[i]);
+    }
+}
+
+SevPlatformCertificates *qmp_query_sev_platform_certs(Error **errp)
+{
+    g_auto(SevPlatformCerts) own = { 0 };
+    g_autofree char *fingerprint = NULL;
+    SevPlatformCertificates *out;
+
+    if (!sev_platform_certs(&own, errp)) {
+        return NULL;
+    }
+    fingerprint = sev_certs_fingerprint(&own, errp);
+    if (!fingerprint) {
+        return NULL;
+    }
+    out = g_new0(SevPlatformCertificates, 1);
+    out->fingerprint = g_steal_pointer(&fingerprint);
+    out->sev_pdh = g_base64_encode(own.pdh, own.pdh_len);
+    out->sev_plat_cert = g_base64_encode(own.plat, own.plat_len);
+    out->sev_amd_cert = g_base64_encode(own.amd, own.amd_len);
+    return out;
+}

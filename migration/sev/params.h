@@ -1,0 +1,29 @@
+/*
+ * Migration parameters of an SEV guest: whom it may be sealed to.
+ *
+ * sev-pdh, sev-plat-cert and sev-amd-cert are the target's certificates, for
+ * streams on which it cannot answer; sev-allowed-platforms lists the platforms
+ * that may receive a guest.  Set by migrate-set-parameters, which applies all
+ * of its parameters or none.
+ *
+ * All calls: BQL held.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MIGRATION_SEV_PARAMS_H
+#define MIGRATION_SEV_PARAMS_H
+
+#include "qapi/qapi-types-migration.h"
+#include "target/i386/sev/transfer.h"
+
+/*
+ * The target's certificates as the operator gave them, borrowed until the next
+ * change of parameters.  False without an error: none were given.  False with
+ * one: some are missing.
+ */
+bool sev_params_certs(const SevPlatformCerts **certs, Error **errp);
+
+/* May the platform with this fingerprint receive a guest? */
+bool sev_params_allowed(const char *fingerprint, Error **errp);
+
+#endif /* MIGRATION_SEV_PARAMS_H */
