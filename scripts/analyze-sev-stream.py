@@ -11,6 +11,7 @@ docs/interop/sev-record.md; this reader shares no code with the writer.
 """
 
 import argparse
+import hashlib
 import json
 import mmap
 import struct
@@ -28,7 +29,8 @@ LAYOUT = {
     1: ('HELLO', [*NUMBERS, 'fingerprint:text']),
     2: ('CERTS', ['pdh:blob', 'plat:blob', 'amd:blob']),
     3: ('MANIFEST', ['layout', *NUMBERS, 'page-size', 'blocks', 'ram-bytes',
-                     'fingerprint:text', 'measurement:text', 'machine:text']),
+                     'fingerprint:text', 'measurement:text', 'machine:text',
+                     '?method', '?vcpus', '?cpu:text']),
     4: ('SESSION', ['policy', 'handle', *NUMBERS[1:], 'measurement:text',
                     'target:text', 'pdh:blob', 'session:blob']),
     5: ('BLOCK', ['number', 'length', 'name:text']),
@@ -36,7 +38,12 @@ LAYOUT = {
     7: ('STATE', ['block', 'offset', 'length', 'count']),
     8: ('BREAK', []),
     9: ('END', ['packets', 'private-pages']),
+    10: ('IMAGE', ['block', 'method', 'layout', 'pages', 'headers']),
+    11: ('HEADERS', ['block', 'offset', 'count']),
+    12: ('DIGEST', ['digest:blob']),
 }
+MAPPED, IN_PLACE = 2, 3
+IMAGE_ALIGN = 64 * 1024
 PAYLOAD_MAX = 16 + 64 * (8 + PACKET_HEADER.size + PAGE)
 
 # What may follow what; None is the beginning.
@@ -45,10 +52,13 @@ FOLLOWS = {
     'HELLO': ('SESSION', 'BREAK'),
     'MANIFEST': ('SESSION', 'BREAK'),
     'SESSION': ('BLOCK', 'BREAK'),
-    'BLOCK': ('BLOCK', 'BREAK', 'PAGES', 'STATE'),
-    'PAGES': ('PAGES', 'BREAK', 'STATE', 'END'),
-    'BREAK': ('SESSION', 'BLOCK', 'PAGES', 'BREAK', 'STATE', 'END'),
-    'STATE': ('STATE', 'END', 'BREAK'),
+    'BLOCK': ('BLOCK', 'IMAGE', 'BREAK', 'PAGES', 'STATE'),
+    'IMAGE': ('IMAGE', 'BREAK'),
+    'PAGES': ('PAGES', 'HEADERS', 'BREAK', 'STATE', 'END'),
+    'HEADERS': ('HEADERS', 'STATE'),
+    'BREAK': ('SESSION', 'BLOCK', 'PAGES', 'HEADERS', 'BREAK', 'STATE', 'END'),
+    'STATE': ('STATE', 'DIGEST', 'END', 'BREAK'),
+    'DIGEST': ('END',),
     'END': (),
 }
 
@@ -82,8 +92,12 @@ class Cursor:
         return self.blob() if kind == 'blob' else self.number()
 
 
-def records(view):
-    """(offset, type, payload) of every record; other bytes are QEMU's own."""
+def records(view, behind):
+    """(offset, type, payload) of every record; other bytes are QEMU's own.
+
+    @behind(end) is where to go on after the record that ends at @end: an image
+    of RAM is full of bytes that look like anything.
+    """
     at = view.find(MAGIC)
     while at >= 0:
         if len(view) - at < HEADER.size:
@@ -94,7 +108,7 @@ def records(view):
             if end > len(view):
                 raise Wrong(f'{LAYOUT[kind][0]} at {at} is cut short')
             yield at, kind, view[at + HEADER.size:end]
-            at = view.find(MAGIC, end)
+            at = view.find(MAGIC, behind(end))
         else:                           # four bytes of a page that look alike
             at = view.find(MAGIC, at + 1)
 
@@ -102,10 +116,12 @@ def records(view):
 class Analysis:
     """The rules of a stream, and what was seen."""
 
-    def __init__(self):
+    def __init__(self, view):
+        self.view, self.images, self.layout = view, {}, 'stream'
         self.last, self.blocks, self.ivs = None, {}, set()
         self.counts, self.wrong = {}, []
         self.packets = self.again = self.private = self.weak = 0
+        self.placed = 0                 # packets that lie outside the stream
         self.sent, self.end = set(), None
         self.runs = {}                  # block number: [(offset, length)]
         self.identity = {}
@@ -119,6 +135,10 @@ class Analysis:
         cursor, values = Cursor(payload), {}
         for field in fields:
             label, _, form = field.partition(':')
+            if label.startswith('?'):       # later than the first templates
+                if cursor.at == len(payload):
+                    break
+                label = label[1:]
             values[label] = cursor.field(form)
         handler = getattr(self, f'_{name.lower()}', None)
         if handler:
@@ -145,22 +165,69 @@ class Analysis:
         if block is None or offset % PAGE or offset + length > block['length']:
             raise Wrong(f'page {offset:#x} is not in block {number}')
 
+    def _image(self, values, _cursor):
+        self._inside(values['block'], 0, 0)
+        if values['layout'] == MAPPED:
+            length = self.blocks[values['block']]['length']
+            for start, size in ((values['pages'], length),
+                                (values['headers'],
+                                 length // PAGE * PACKET_HEADER.size)):
+                if start % PAGE or start + size > len(self.view):
+                    raise Wrong(f'{start:#x}+{size:#x} is not in the file')
+        self.layout = {MAPPED: 'mapped', IN_PLACE: 'in-place'}[values['layout']]
+        self.images[values['block']] = values
+
+    def behind(self, end):
+        """Where the stream goes on after a record that ended at @end."""
+        if self.last == 'BREAK' and self.layout == 'mapped':
+            last = max(image['pages'] + self.blocks[number]['length']
+                       for number, image in self.images.items())
+            return max(end, -(-last // IMAGE_ALIGN) * IMAGE_ALIGN)
+        return end
+
+    def _packet(self, page, header, data):
+        flags, iv, _mac = PACKET_HEADER.unpack(header)
+        if flags:
+            self.wrong.append(f'flags {flags:#x} of page {page}')
+        if iv in self.ivs:
+            self.wrong.append(f'IV of page {page} was used before')
+        self.ivs.add(iv)
+        if data:
+            self.weak += len(set(data)) < 240       # ciphertext has all 256
+        self.again += page in self.sent
+        self.sent.add(page)
+
+    def _headers(self, values, cursor):
+        for i in range(values['count']):
+            offset = values['offset'] + i * PAGE
+            self._inside(values['block'], offset, PAGE)
+            self._packet((values['block'], offset),
+                         cursor.take(PACKET_HEADER.size), None)
+            self.placed += 1
+
+    def _digest(self, values, _cursor):
+        digest = hashlib.sha256()
+        for number, image in sorted(self.images.items()):
+            for start, length in self.runs.get(number, ()):
+                for offset in range(start, start + length, PAGE):
+                    at = image['headers'] + \
+                        offset // PAGE * PACKET_HEADER.size
+                    header = self.view[at:at + PACKET_HEADER.size]
+                    digest.update(header)
+                    at = image['pages'] + offset
+                    self._packet((number, offset), header,
+                                 self.view[at:at + PAGE])
+                    self.placed += 1
+        if digest.digest() != values['digest']:
+            self.wrong.append('the headers do not have the digest that '
+                              'DIGEST says')
+
     def _pages(self, values, cursor):
         for _ in range(values['count']):
             offset = cursor.number()
             self._inside(values['block'], offset, PAGE)
-            flags, iv, _mac = PACKET_HEADER.unpack(
-                cursor.take(PACKET_HEADER.size))
-            data = cursor.take(PAGE)
-            if flags:
-                self.wrong.append(f'flags {flags:#x} of page {offset:#x}')
-            if iv in self.ivs:
-                self.wrong.append(f'IV of page {offset:#x} was used before')
-            self.ivs.add(iv)
-            self.weak += len(set(data)) < 240       # ciphertext has all 256
-            page = (values['block'], offset)
-            self.again += page in self.sent
-            self.sent.add(page)
+            self._packet((values['block'], offset),
+                         cursor.take(PACKET_HEADER.size), cursor.take(PAGE))
             self.packets += 1
 
     def _state(self, values, cursor):
@@ -193,9 +260,11 @@ class Analysis:
 
     def result(self, size):
         return dict(
-            bytes=size, records=self.counts, packets=self.packets,
+            bytes=size, layout=self.layout, records=self.counts,
+            packets=self.packets + self.placed,
             sent_again=self.again, private_pages=self.private,
-            packet_bytes=self.packets * (PAGE + PACKET_HEADER.size),
+            packet_bytes=(self.packets + self.placed) *
+            (PAGE + PACKET_HEADER.size),
             blocks={b['name']: b['length'] for b in self.blocks.values()},
             private_runs={self.blocks[n]['name']: runs
                           for n, runs in self.runs.items()},
@@ -215,11 +284,11 @@ def main():
     parser.add_argument('--json', action='store_true',
                         help='the totals only, as JSON')
     args = parser.parse_args()
-    analysis = Analysis()
     with open(args.stream, 'rb') as f, \
             mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        analysis = Analysis(view)
         try:
-            for at, kind, payload in records(view):
+            for at, kind, payload in records(view, analysis.behind):
                 name, values = analysis.record(at, kind, payload)
                 if not args.json:
                     print(f'{at:#012x} {name:9}{short(values)}')

@@ -7,6 +7,7 @@
 #include "qemu/rcu.h"
 #include "migration/qemu-file.h"
 #include "map.h"
+#include "template-image.h"
 #include "trace.h"
 
 #define PAGE_LEN SEV_RECORD_PACKET_DATA
@@ -67,8 +68,11 @@ bool sev_map_save_end(SevSource *s, QEMUFile *f, Error **errp)
         }
         put_state(&save, rb->used_length);
     }
+    if (s->image && !sev_image_save_end(s, f, errp)) {
+        return false;
+    }
     stat64_set(&sev_page_stats.private_pages, save.private_pages);
-    rec.u.end.packets = stat64_get(&sev_page_stats.packets);
+    rec.u.end.packets = stat64_get(&sev_page_stats.packets) - s->placed;
     rec.u.end.private_pages = save.private_pages;
     sev_stream_put(f, &rec);
     return true;
@@ -162,5 +166,5 @@ bool sev_map_load_end(SevTarget *t, const SevRecord *rec, Error **errp)
                    r->packets, r->private_pages, packets, t->private_pages);
         return false;
     }
-    return sev_receive_finish(errp);
+    return sev_image_load_end(t, errp) && sev_receive_finish(errp);
 }

@@ -12,6 +12,7 @@
 #include "migration/qemu-file.h"
 #include "migration/ram.h"
 #include "pages.h"
+#include "template-image.h"
 #include "trace.h"
 
 #define PAGE_LEN SEV_RECORD_PACKET_DATA
@@ -45,6 +46,7 @@ void sev_source_free(SevSource *s)
 {
     if (s) {
         g_ptr_array_unref(s->blocks);
+        sev_image_free(s->image);
         g_free(s->queue);
         g_free(s->buf);
         g_free(s);
@@ -83,8 +85,8 @@ bool sev_pages_save_blocks(SevSource *s, QEMUFile *f, Error **errp)
     return true;
 }
 
-static bool block_number(const SevSource *s, RAMBlock *rb, guint *number,
-                         Error **errp)
+bool sev_pages_block_number(const SevSource *s, RAMBlock *rb, guint *number,
+                            Error **errp)
 {
     if (!g_ptr_array_find(s->blocks, rb, number)) {
         error_setg(errp, "RAM block %s appeared during migration", rb->idstr);
@@ -149,7 +151,7 @@ bool sev_pages_seal(const SevSource *s, uint8_t *buf, RAMBlock *rb,
     size_t taken = *n, count = 0;
     guint number;
 
-    if (!block_number(s, rb, &number, errp)) {
+    if (!sev_pages_block_number(s, rb, &number, errp)) {
         return false;
     }
     for (size_t i = 0; i < taken; i++) {
@@ -196,6 +198,9 @@ static bool save_batch(SevSource *s, QEMUFile *f, Error **errp)
     s->head += n;
     if (!sev_pages_seal(s, s->buf, first->rb, offsets, &n, &len, errp)) {
         return false;
+    }
+    if (s->image) {
+        return sev_image_save_packets(s, first->rb, offsets, n, errp);
     }
     if (len) {
         sev_stream_put_fault(f, SEV_RECORD_PAGES);

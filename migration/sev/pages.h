@@ -39,6 +39,8 @@ typedef struct SevSource {
     SevPage *queue;             /* [head, count) of room */
     size_t head, count, room;
     uint8_t *buf;               /* SEV_RECORD_MAX: the PAGES record at hand */
+    struct SevImage *image;     /* template-image.h; NULL: PAGES records */
+    uint64_t placed;            /* packets that lie outside the stream */
 } SevSource;
 
 SevSource *sev_source_new(void);
@@ -46,6 +48,10 @@ void sev_source_free(SevSource *s);
 
 /* BLOCK records for every block that ram.c migrates, numbered from 0. */
 bool sev_pages_save_blocks(SevSource *s, QEMUFile *f, Error **errp);
+
+/* The number of @rb on the stream. */
+bool sev_pages_block_number(const SevSource *s, RAMBlock *rb, guint *number,
+                            Error **errp);
 
 /* Queue a page for the next sev_pages_save(). */
 void sev_pages_queue(SevSource *s, RAMBlock *rb, ram_addr_t offset);
@@ -72,6 +78,7 @@ bool sev_pages_seal(const SevSource *s, uint8_t *buf, RAMBlock *rb,
 typedef struct SevTargetBlock {
     RAMBlock *rb;
     uint64_t described;         /* STATE records have come this far */
+    struct SevTargetImage *image;       /* template-image.h; NULL: none */
 } SevTargetBlock;
 
 GArray *sev_pages_blocks_new(void);

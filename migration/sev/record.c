@@ -165,6 +165,25 @@ static void encode_manifest(const SevRecord *rec, GByteArray *out)
     put_blob(out, r->fingerprint);
     put_blob(out, r->measurement);
     put_blob(out, r->machine);
+    if (r->method) {
+        put_u64(out, r->method);
+        put_u64(out, r->vcpus);
+        put_blob(out, r->cpu);
+    }
+}
+
+/* What the first templates did not have. */
+static bool decode_manifest_rest(SevRecordManifest *r, Cursor *c, Error **errp)
+{
+    if (!cursor_u64(c, "method", &r->method, errp)) {
+        return false;
+    }
+    if (!r->method) {
+        error_setg(errp, "SEV stream: %s record: field method is 0", c->record);
+        return false;
+    }
+    return cursor_u64(c, "vcpus", &r->vcpus, errp) &&
+           cursor_text(c, "cpu", 1, SEV_RECORD_TEXT_MAX, &r->cpu, errp);
 }
 
 static bool decode_manifest(SevRecord *rec, Cursor *c, Error **errp)
@@ -184,7 +203,8 @@ static bool decode_manifest(SevRecord *rec, Cursor *c, Error **errp)
            cursor_text(c, "measurement", 0, SEV_RECORD_TEXT_MAX,
                        &r->measurement, errp) &&
            cursor_text(c, "machine", 1, SEV_RECORD_TEXT_MAX, &r->machine,
-                       errp);
+                       errp) &&
+           (!c->left || decode_manifest_rest(r, c, errp));
 }
 
 static void encode_session(const SevRecord *rec, GByteArray *out)
@@ -280,6 +300,60 @@ static bool decode_state(SevRecord *rec, Cursor *c, Error **errp)
                         SEV_RECORD_RUN_LEN, &r->runs, errp);
 }
 
+static void encode_image(const SevRecord *rec, GByteArray *out)
+{
+    const SevRecordImage *r = &rec->u.image;
+
+    put_u64(out, r->block);
+    put_u64(out, r->method);
+    put_u64(out, r->layout);
+    put_u64(out, r->pages);
+    put_u64(out, r->headers);
+}
+
+static bool decode_image(SevRecord *rec, Cursor *c, Error **errp)
+{
+    SevRecordImage *r = &rec->u.image;
+
+    return cursor_u64(c, "block", &r->block, errp) &&
+           cursor_u64(c, "method", &r->method, errp) &&
+           cursor_u64(c, "layout", &r->layout, errp) &&
+           cursor_u64(c, "pages", &r->pages, errp) &&
+           cursor_u64(c, "headers", &r->headers, errp);
+}
+
+static void encode_headers(const SevRecord *rec, GByteArray *out)
+{
+    const SevRecordHeaders *r = &rec->u.headers;
+
+    put_u64(out, r->block);
+    put_u64(out, r->offset);
+    put_u64(out, r->count);
+    g_byte_array_append(out, r->headers.data, r->headers.len);
+}
+
+static bool decode_headers(SevRecord *rec, Cursor *c, Error **errp)
+{
+    SevRecordHeaders *r = &rec->u.headers;
+
+    return cursor_u64(c, "block", &r->block, errp) &&
+           cursor_u64(c, "offset", &r->offset, errp) &&
+           cursor_u64(c, "count", &r->count, errp) &&
+           cursor_array(c, "headers", r->count, SEV_RECORD_HEADERS_MAX,
+                        SEV_RECORD_PACKET_HDR, &r->headers, errp);
+}
+
+static void encode_digest(const SevRecord *rec, GByteArray *out)
+{
+    put_blob(out, rec->u.digest.digest);
+}
+
+static bool decode_digest(SevRecord *rec, Cursor *c, Error **errp)
+{
+    return cursor_blob(c, "digest", SEV_RECORD_DIGEST_LEN,
+                       SEV_RECORD_DIGEST_LEN, &rec->u.digest.digest, errp);
+}
+
 static void encode_break(const SevRecord *rec, GByteArray *out)
 {
 }
@@ -327,7 +401,7 @@ static const SevRecordRow rows[SEV_RECORD__MAX] = {
     },
     [SEV_RECORD_MANIFEST] = {
         "MANIFEST", 64 + FINGERPRINT + BLOB(0) + BLOB(1),
-        64 + FINGERPRINT + TEXT_MAX + TEXT_MAX,
+        64 + FINGERPRINT + TEXT_MAX + TEXT_MAX + 16 + TEXT_MAX,
         encode_manifest, decode_manifest,
     },
     [SEV_RECORD_SESSION] = {
@@ -349,6 +423,16 @@ static const SevRecordRow rows[SEV_RECORD__MAX] = {
     },
     [SEV_RECORD_BREAK] = { "BREAK", 0, 0, encode_break, decode_break },
     [SEV_RECORD_END] = { "END", 16, 16, encode_end, decode_end },
+    [SEV_RECORD_IMAGE] = { "IMAGE", 40, 40, encode_image, decode_image },
+    [SEV_RECORD_HEADERS] = {
+        "HEADERS", 24,
+        24 + SEV_RECORD_HEADERS_MAX * SEV_RECORD_PACKET_HDR,
+        encode_headers, decode_headers,
+    },
+    [SEV_RECORD_DIGEST] = {
+        "DIGEST", BLOB(SEV_RECORD_DIGEST_LEN), BLOB(SEV_RECORD_DIGEST_LEN),
+        encode_digest, decode_digest,
+    },
 };
 
 /* The return path has 16 bits for a length. */
@@ -356,6 +440,8 @@ QEMU_BUILD_BUG_ON(SEV_RECORD_HEADER_LEN + BLOB(SEV_RECORD_PDH_MAX) +
                   BLOB(SEV_RECORD_PLAT_MAX) + BLOB(SEV_RECORD_AMD_MAX) >
                   UINT16_MAX);
 QEMU_BUILD_BUG_ON(32 + SEV_RECORD_RUNS_MAX * SEV_RECORD_RUN_LEN >
+                  SEV_RECORD_PAYLOAD_MAX);
+QEMU_BUILD_BUG_ON(24 + SEV_RECORD_HEADERS_MAX * SEV_RECORD_PACKET_HDR >
                   SEV_RECORD_PAYLOAD_MAX);
 
 const char *sev_record_name(SevRecordType type)
@@ -368,6 +454,11 @@ bool sev_span_is(SevSpan span, const char *text)
 {
     return span.len == strlen(text) &&
            !strncmp((const char *)span.data, text, span.len);
+}
+
+bool sev_span_is_bytes(SevSpan span, const void *bytes, size_t len)
+{
+    return span.len == len && !memcmp(span.data, bytes, len);
 }
 
 static void encode_header(uint8_t *buf, SevRecordType type, uint64_t len)

@@ -8,11 +8,14 @@
  *               <--------- return path ----------  CERTS   who I am
  *      SESSION  whose packets these are            -------->  RECEIVE_START
  *      BLOCK    number, name, length; one each     -------->
+ *      IMAGE    templates: where a block's pages lie  ----->
  *   section PART, as often as needed
  *      PAGES    up to 64 packets of one block      -------->  RECEIVE_UPDATE
  *   section END (guest stopped)
  *      PAGES    the rest                           -------->
+ *      HEADERS  templates in place: of packets in RAM  ---->
  *      STATE    which pages are private            -------->
+ *      DIGEST   templates: of headers beside the stream  -->
  *      END      how many there were                -------->  RECEIVE_FINISH
  *
  * A stream with no return path has no HELLO and no CERTS.  A template has a
@@ -48,10 +51,16 @@ enum {
     SEV_RECORD_RUN_LEN      = 16,       /* offset u64, length u64 */
     SEV_RECORD_SESSION_LEN  = 128,      /* SEND_START's session blob */
     SEV_RECORD_FINGERPRINT_LEN = 64,    /* hex digits */
+    SEV_RECORD_DIGEST_LEN   = 32,       /* SHA-256 */
+    SEV_RECORD_IMAGE_LEN    = SEV_RECORD_HEADER_LEN + 40,
+    /* An image begins at a multiple of this in its file, and the stream goes
+     * on at the next one behind its last page. */
+    SEV_RECORD_IMAGE_ALIGN  = 64 * 1024,
 
     /* Limits: a reader refuses more before it reads it. */
     SEV_RECORD_PAGES_MAX    = 64,
     SEV_RECORD_RUNS_MAX     = 4096,
+    SEV_RECORD_HEADERS_MAX  = 4096,
     SEV_RECORD_BLOCKS_MAX   = 4096,
     SEV_RECORD_PDH_MAX      = 4096,
     SEV_RECORD_PLAT_MAX     = 16384,
@@ -72,6 +81,9 @@ typedef enum SevRecordType {
     SEV_RECORD_STATE    = 7,
     SEV_RECORD_BREAK    = 8,
     SEV_RECORD_END      = 9,
+    SEV_RECORD_IMAGE    = 10,
+    SEV_RECORD_HEADERS  = 11,
+    SEV_RECORD_DIGEST   = 12,
     SEV_RECORD__MAX,
 } SevRecordType;
 
@@ -93,6 +105,13 @@ typedef struct SevRecordCerts {
 /* How the pages of a template are laid out. */
 enum {
     SEV_LAYOUT_STREAM = 1,              /* PAGES records follow */
+    SEV_LAYOUT_MAPPED = 2,              /* at fixed offsets of this file */
+    SEV_LAYOUT_IN_PLACE = 3,            /* in the files that back RAM */
+};
+
+/* How a private page of a template is sealed. */
+enum {
+    SEV_METHOD_PACKET = 1,              /* SEND_UPDATE_DATA */
 };
 
 typedef struct SevRecordManifest {
@@ -102,6 +121,10 @@ typedef struct SevRecordManifest {
     SevSpan fingerprint;                /* of the PDH it is sealed to */
     SevSpan measurement;                /* may be empty */
     SevSpan machine;
+    /* The first templates end here; then these are 0, 0 and empty. */
+    uint64_t method;                    /* SEV_METHOD_... */
+    uint64_t vcpus;
+    SevSpan cpu;                        /* type of the CPUs */
 } SevRecordManifest;
 
 typedef struct SevRecordSession {
@@ -118,10 +141,28 @@ typedef struct SevRecordBlock {
     SevSpan name;                       /* idstr */
 } SevRecordBlock;
 
+/* The block's pages are at their offset from @pages, headers likewise. */
+typedef struct SevRecordImage {
+    uint64_t block, method;
+    uint64_t layout;                    /* MAPPED or IN_PLACE */
+    uint64_t pages, headers;            /* offsets in the file; IN_PLACE: 0 */
+} SevRecordImage;
+
 typedef struct SevRecordPages {
     uint64_t block, count;
     SevSpan pages;                      /* count * SEV_RECORD_PAGE_LEN */
 } SevRecordPages;
+
+/* Of the packets that lie at @offset and after it in the block itself. */
+typedef struct SevRecordHeaders {
+    uint64_t block, offset, count;
+    SevSpan headers;                    /* count * SEV_RECORD_PACKET_HDR */
+} SevRecordHeaders;
+
+/* SHA-256 over the headers of all private pages of all MAPPED blocks. */
+typedef struct SevRecordDigest {
+    SevSpan digest;                     /* SEV_RECORD_DIGEST_LEN */
+} SevRecordDigest;
 
 /* In [offset, offset + length) of the block, the runs are private. */
 typedef struct SevRecordState {
@@ -145,6 +186,9 @@ typedef struct SevRecord {
         SevRecordPages pages;
         SevRecordState state;
         SevRecordEnd end;
+        SevRecordImage image;
+        SevRecordHeaders headers;
+        SevRecordDigest digest;
     } u;
 } SevRecord;
 
@@ -152,6 +196,8 @@ const char *sev_record_name(SevRecordType type);
 
 /* Is this text of a record equal to @text?  Not for secrets. */
 bool sev_span_is(SevSpan span, const char *text);
+
+bool sev_span_is_bytes(SevSpan span, const void *bytes, size_t len);
 
 /* Append the record to @out.  Its fields must be within the limits above. */
 void sev_record_encode(const SevRecord *rec, GByteArray *out);

@@ -35,6 +35,7 @@
 #include "session.h"
 #include "sev.h"
 #include "stream.h"
+#include "template-image.h"
 #include "template.h"
 #include "trace.h"
 #include "target/i386/sev/fault.h"
@@ -126,7 +127,11 @@ static int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
     if (!sev_pages_save_blocks(sev.source, f, errp)) {
         goto fail;
     }
-    sev_stream_put(f, &rec);
+    if (sev_template_layout() == SEV_LAYOUT_MAPPED) {
+        sev_image_save_begin(sev.source, f);
+    } else {
+        sev_stream_put(f, &rec);
+    }
     stat64_set(&sev_page_stats.start_ns, get_clock());
     return 0;
 
@@ -245,11 +250,14 @@ bool sev_migration_may_run(Error **errp)
 
 bool sev_migration_queue_page(RAMBlock *rb, ram_addr_t offset)
 {
-    if (!sev.source || !sev_page_is_private(rb, offset)) {
+    if (!sev.source) {
         return false;
     }
-    sev_pages_queue(sev.source, rb, offset);
-    return true;
+    if (sev_page_is_private(rb, offset)) {
+        sev_pages_queue(sev.source, rb, offset);
+        return true;
+    }
+    return sev.source->image && sev_image_save_shared(sev.source, rb, offset);
 }
 
 bool sev_migration_queue_full(void)

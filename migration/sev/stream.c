@@ -10,6 +10,7 @@
 #include "session.h"
 #include "stream.h"
 #include "target/i386/sev/fault.h"
+#include "template-image.h"
 #include "template.h"
 #include "trace.h"
 
@@ -120,6 +121,15 @@ static const struct {
     [SEV_RECORD_BLOCK] = {
         IN(BLOCKS), SEV_STREAM_BLOCKS, sev_pages_load_block,
     },
+    [SEV_RECORD_IMAGE] = {
+        IN(BLOCKS), SEV_STREAM_BLOCKS, sev_image_load,
+    },
+    [SEV_RECORD_HEADERS] = {
+        IN(PAGES), SEV_STREAM_PAGES, sev_image_load_headers,
+    },
+    [SEV_RECORD_DIGEST] = {
+        IN(MAP), SEV_STREAM_MAP, sev_image_load_digest,
+    },
     [SEV_RECORD_BREAK] = {
         IN(BLOCKS) | IN(PAGES), SEV_STREAM_PAGES, load_break,
     },
@@ -174,11 +184,16 @@ bool sev_stream_load(SevTarget *t, QEMUFile *f, Error **errp)
 {
     SevRecord rec;
 
+    t->file = f;
     do {
         if (!stream_get(t, f, &rec, errp) || !stream_accept(t, &rec, errp)) {
             return false;
         }
     } while (rec.type != SEV_RECORD_BREAK && rec.type != SEV_RECORD_END);
+    if (t->resume_at) {
+        qemu_set_offset(f, t->resume_at, SEEK_SET);
+        t->resume_at = 0;
+    }
     return true;
 }
 
@@ -211,6 +226,9 @@ SevTarget *sev_target_new(void)
 void sev_target_free(SevTarget *t)
 {
     if (t) {
+        for (guint i = 0; i < t->blocks->len; i++) {
+            sev_image_load_free(&g_array_index(t->blocks, SevTargetBlock, i));
+        }
         g_free(t->buf);
         g_array_unref(t->blocks);
         g_free(t);

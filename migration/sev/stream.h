@@ -32,6 +32,11 @@ typedef struct SevTarget {
     GArray *blocks;
     Stat64 packets;             /* channel threads count here, too */
     uint64_t private_pages;
+    /* template-image.c: the file at hand, and where the stream goes on in it
+     * after the next BREAK, or 0 */
+    QEMUFile *file;
+    uint64_t resume_at;
+    bool digest_seen;
 } SevTarget;
 
 SevTarget *sev_target_new(void);

@@ -6,8 +6,10 @@
 #include "qemu/osdep.h"
 #include "qemu/rcu.h"
 #include "hw/boards.h"
+#include "io/channel-file.h"
 #include "migration/migration.h"
 #include "migration/misc.h"
+#include "migration/qemu-file.h"
 #include "migration/ram.h"
 #include "migration/vmstate.h"
 #include "pages.h"
@@ -31,6 +33,21 @@ static SevSpan text_span(const char *s)
     return (SevSpan) { (const uint8_t *)s, s ? strlen(s) : 0 };
 }
 
+uint64_t sev_template_layout(void)
+{
+    QIOChannel *ioc = qemu_file_get_ioc(migrate_get_current()->to_dst_file);
+    struct stat st;
+
+    if (!sev_template_wanted()) {
+        return 0;
+    }
+    if (object_dynamic_cast(OBJECT(ioc), TYPE_QIO_CHANNEL_FILE) &&
+        !fstat(QIO_CHANNEL_FILE(ioc)->fd, &st) && S_ISREG(st.st_mode)) {
+        return SEV_LAYOUT_MAPPED;
+    }
+    return SEV_LAYOUT_STREAM;
+}
+
 /* What must agree before a page can be placed.  Lengths may grow at load. */
 static void layout(uint64_t *blocks, uint64_t *bytes)
 {
@@ -38,7 +55,7 @@ static void layout(uint64_t *blocks, uint64_t *bytes)
 
     *blocks = *bytes = 0;
     RCU_READ_LOCK_GUARD();
-    RAMBLOCK_FOREACH_NOT_IGNORED(rb) {
+    RAMBLOCK_FOREACH_MIGRATABLE(rb) {
         *blocks += 1;
         *bytes += rb->max_length;
     }
@@ -61,7 +78,7 @@ static bool encode_manifest(GByteArray *out, Error **errp)
     }
     sev_guest_identity(&id);
     *r = (SevRecordManifest) {
-        .layout = SEV_LAYOUT_STREAM,
+        .layout = sev_template_layout(),
         .policy = id.policy,
         .api_major = id.api_major,
         .api_minor = id.api_minor,
@@ -70,11 +87,15 @@ static bool encode_manifest(GByteArray *out, Error **errp)
         .fingerprint = text_span(fingerprint),
         .measurement = text_span(id.measurement),
         .machine = text_span(machine_name()),
+        .method = SEV_METHOD_PACKET,
+        .vcpus = current_machine->smp.cpus,
+        .cpu = text_span(current_machine->cpu_type),
     };
     layout(&r->blocks, &r->ram_bytes);
     if (r->measurement.len > SEV_RECORD_TEXT_MAX ||
-        r->machine.len > SEV_RECORD_TEXT_MAX) {
-        error_setg(errp, "This guest's measurement or machine type is too long "
+        r->machine.len > SEV_RECORD_TEXT_MAX ||
+        r->cpu.len > SEV_RECORD_TEXT_MAX) {
+        error_setg(errp, "This guest's measurement, machine or CPU is too long "
                    "for a template");
         return false;
     }
@@ -94,6 +115,17 @@ static bool fits(const char *field, uint64_t theirs, uint64_t ours,
     return false;
 }
 
+static bool fits_text(const char *field, SevSpan theirs, const char *ours,
+                      Error **errp)
+{
+    if (sev_span_is(theirs, ours)) {
+        return true;
+    }
+    error_setg(errp, "The template does not fit: field %s is %.*s, this guest "
+               "has %s", field, (int)theirs.len, theirs.data, ours);
+    return false;
+}
+
 bool sev_template_load_manifest(SevTarget *t, const SevRecord *rec,
                                 Error **errp)
 {
@@ -101,21 +133,23 @@ bool sev_template_load_manifest(SevTarget *t, const SevRecord *rec,
     uint64_t blocks, bytes;
 
     layout(&blocks, &bytes);
-    if (r->layout != SEV_LAYOUT_STREAM) {
+    if (r->layout < SEV_LAYOUT_STREAM || r->layout > SEV_LAYOUT_IN_PLACE) {
         error_setg(errp, "The template does not fit: field layout is %" PRIu64
-                   ", this QEMU reads %d", r->layout, SEV_LAYOUT_STREAM);
+                   ", this QEMU reads %d to %d", r->layout, SEV_LAYOUT_STREAM,
+                   SEV_LAYOUT_IN_PLACE);
         return false;
     }
-    if (!sev_span_is(r->machine, machine_name())) {
-        error_setg(errp, "The template does not fit: field machine is %.*s, "
-                   "this guest has %s", (int)r->machine.len, r->machine.data,
-                   machine_name());
-        return false;
-    }
-    if (!fits("page-size", r->page_size, SEV_RECORD_PACKET_DATA, errp) ||
+    if (!fits_text("machine", r->machine, machine_name(), errp) ||
+        !fits("page-size", r->page_size, SEV_RECORD_PACKET_DATA, errp) ||
         !fits("blocks", r->blocks, blocks, errp) ||
         !fits("ram-bytes", r->ram_bytes, bytes, errp) ||
         !sev_session_is_here(r->fingerprint, errp)) {
+        return false;
+    }
+    if (r->cpu.len &&               /* the first templates do not say */
+        (!fits("method", r->method, SEV_METHOD_PACKET, errp) ||
+         !fits("vcpus", r->vcpus, current_machine->smp.cpus, errp) ||
+         !fits_text("cpu", r->cpu, current_machine->cpu_type, errp))) {
         return false;
     }
     trace_sev_template_manifest(machine_name(), blocks, bytes);

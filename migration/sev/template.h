@@ -7,6 +7,10 @@
  * ordinary incoming migration from it; its memory key is fresh, because
  * RECEIVE_START makes one.
  *
+ * Three layouts: where the file is a regular one, the pages lie in it at fixed
+ * places (template-image.h); into a pipe they go as records of the stream; and
+ * with 'x-ignore-shared' they are sealed in the files that back RAM.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #ifndef MIGRATION_SEV_TEMPLATE_H
@@ -16,6 +20,12 @@
 
 /* Is capability 'sev-template' set?  BQL held, or migration thread. */
 bool sev_template_wanted(void);
+
+/*
+ * SEV_LAYOUT_... of the template that the migration at hand makes; 0 when it
+ * makes none.  Migration thread.
+ */
+uint64_t sev_template_layout(void);
 
 /*
  * Register the "sev-template" section, which is saved for templates only.

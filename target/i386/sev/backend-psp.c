@@ -17,6 +17,7 @@
 #include "hw/psp/psp-chain.h"
 #include "hw/psp/psp-store.h"
 #include "hw/psp/psp-memory.h"
+#include "hw/psp/psp-packet-key.h"
 #include "psp-host.h"
 #include "trace.h"
 
@@ -419,6 +420,11 @@ int sev_psp_platform_cmd(SevPsp *sp, int cmd, void *data, int *fw_error)
         errno = EINVAL;         /* QEMU manages guests, not the platform */
         return -1;
     }
+}
+
+struct PspPacketKey *sev_psp_packet_key(SevPsp *sp)
+{
+    return psp_packet_key_get(sp->psp, sp->handle);
 }
 
 /* --- Birth --------------------------------------------------------------- */

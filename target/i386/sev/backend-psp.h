@@ -21,6 +21,8 @@ int sev_psp_guest_packets(SevPsp *sp, int cmd,
                           size_t *done, int *fw_error);
 int sev_psp_platform_cmd(SevPsp *sp, int cmd, void *data, int *fw_error);
 
+struct PspPacketKey *sev_psp_packet_key(SevPsp *sp);
+
 bool sev_psp_amd_chain(SevPsp *sp, uint8_t **amd, size_t *len, Error **errp);
 
 #endif /* TARGET_I386_SEV_BACKEND_PSP_H */

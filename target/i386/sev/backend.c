@@ -85,3 +85,8 @@ bool sev_backend_amd_chain(uint8_t **amd, size_t *len, Error **errp)
     *len = 0;
     return !software || sev_psp_amd_chain(software, amd, len, errp);
 }
+
+struct PspPacketKey *sev_backend_packet_key(void)
+{
+    return software ? sev_psp_packet_key(software) : NULL;
+}

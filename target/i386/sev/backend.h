@@ -57,6 +57,13 @@ int sev_backend_guest_packets(int cmd, struct kvm_sev_send_update_data *packets,
  */
 bool sev_backend_amd_chain(uint8_t **amd, size_t *len, Error **errp);
 
+/*
+ * The keys of the transfer that the guest is being received by, to open its
+ * packets later; NULL when this backend cannot, as no hardware can.  The
+ * caller owns a reference.
+ */
+struct PspPacketKey *sev_backend_packet_key(void);
+
 /* The commands of the guest's own context, through the seam (sev-guest). */
 int sev_guest_cmd(int cmd, void *data, int *fw_error);
 int sev_platform_cmd(int cmd, void *data, int *fw_error);

@@ -7,6 +7,7 @@
 #include "guest-page.h"
 #include "page-state.h"
 #include "tcg-cache.h"
+#include "tcg-sealed.h"
 #include "exec/ram_addr.h"
 #include "hw/psp/psp-memory.h"
 
@@ -47,7 +48,8 @@ void *sev_guest_page_map(uint64_t paddr, size_t len)
         return NULL;
     }
     offset = paddr - map->rb->offset;
-    if (len > map->rb->used_length - offset) {
+    if (len > map->rb->used_length - offset ||
+        !sev_sealed_settle_range(map, offset, len)) {
         return NULL;
     }
     return map->rb->host + offset;

@@ -38,6 +38,11 @@ enum {
     SEV_PAGE_UNSETTLED = 1 << 3,
     /* TCG: DRAM is out of date until the dirty-log sync at hand ends. */
     SEV_PAGE_SYNCING = 1 << 4,
+    /*
+     * TCG: DRAM holds a transport packet, not memory under the guest's key
+     * (tcg-sealed.h).  With CACHED: the cache has what was in the packet.
+     */
+    SEV_PAGE_SEALED = 1 << 5,
 };
 
 /* The state of one RAM block. */
@@ -46,6 +51,7 @@ typedef struct SevPageMap {
     size_t npages;                      /* for max_length bytes */
     uint8_t *state;
     struct SevCacheBlock *cache;        /* NULL unless TCG */
+    struct SevSealedBlock *sealed;      /* NULL: no page is SEALED */
 } SevPageMap;
 
 /*

@@ -8,6 +8,7 @@
 #define TARGET_I386_SEV_TCG_CACHE_INT_H
 
 #include "tcg-cache.h"
+#include "tcg-sealed.h"
 
 /*
  * Serialises every change of state and every move between cache and DRAM.

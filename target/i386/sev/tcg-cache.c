@@ -67,14 +67,21 @@ static void forget_code(SevCacheBlock *b, size_t page)
     tb_invalidate_phys_range(addr, addr + TARGET_PAGE_SIZE - 1);
 }
 
-void sev_cache_fill(SevPageMap *map, size_t page)
+bool sev_cache_fill(SevPageMap *map, size_t page)
 {
     SevCacheBlock *b = map->cache;
     ram_addr_t offset = sev_cache_offset(page);
 
     QEMU_LOCK_GUARD(&sev_cache_lock);
     if (map->state[page] & SEV_PAGE_CACHED) {
-        return;
+        return true;
+    }
+    if (map->state[page] & SEV_PAGE_SEALED) {
+        if (!sev_sealed_open(map, page, b->plain + offset)) {
+            return false;
+        }
+        sev_cache_set_bits(map, page, 0, SEV_PAGE_CACHED);
+        return true;
     }
     if (map->state[page] & SEV_PAGE_MAPPED) {
         sev_cache_set_bits(map, page, SEV_PAGE_MAPPED, 0);
@@ -84,6 +91,7 @@ void sev_cache_fill(SevPageMap *map, size_t page)
     psp_mem_decrypt(sev_cache_vek, map->rb->offset + offset, b->dram + offset,
                     b->plain + offset, TARGET_PAGE_SIZE);
     sev_page_state_set(map, page, SEV_PAGE_CACHED | SEV_PAGE_PRIVATE);
+    return true;
 }
 
 /* Returns whether the page was cached. */
@@ -98,16 +106,20 @@ static bool share_locked(SevPageMap *map, size_t page, uint8_t state)
     return cached;
 }
 
-void sev_cache_share(SevPageMap *map, size_t page)
+bool sev_cache_share(SevPageMap *map, size_t page)
 {
-    bool cached;
+    bool cached = false, settled;
 
     WITH_QEMU_LOCK_GUARD(&sev_cache_lock) {
-        cached = share_locked(map, page, SEV_PAGE_MAPPED);
+        settled = sev_sealed_settle(map, page);
+        if (settled) {
+            cached = share_locked(map, page, SEV_PAGE_MAPPED);
+        }
     }
     if (cached) {
         forget_code(map->cache, page);
     }
+    return settled;
 }
 
 void sev_cache_declare(SevPageMap *map, size_t page, bool is_private)
@@ -118,7 +130,8 @@ void sev_cache_declare(SevPageMap *map, size_t page, bool is_private)
         uint8_t state = map->state[page];
 
         if (!is_private) {
-            cached = share_locked(map, page, state & SEV_PAGE_MAPPED);
+            cached = sev_sealed_settle(map, page) &&
+                     share_locked(map, page, state & SEV_PAGE_MAPPED);
         } else if (state & SEV_PAGE_MAPPED) {
             /* Its content counts as ciphertext now; if untouched, as none. */
             sev_page_state_set(map, page, state | SEV_PAGE_PRIVATE);
@@ -139,7 +152,8 @@ static void drop_block(SevPageMap *map)
     sev_cache_flush_stopped(b);
     for (size_t page = 0; page < map->npages; page++) {
         qatomic_store_release(&map->state[page],
-                              map->state[page] & SEV_PAGE_PRIVATE);
+                              map->state[page] &
+                              (SEV_PAGE_PRIVATE | SEV_PAGE_SEALED));
     }
     qemu_madvise(b->plain, sev_cache_offset(map->npages), QEMU_MADV_DONTNEED);
 }

@@ -39,10 +39,11 @@ void sev_cache_set_key(struct PspMemKey *key);
 
 /*
  * Bring a page into the cache (a private access), or push it out and map
- * DRAM (a shared access).  Any vCPU thread, no lock held.
+ * DRAM (a shared access).  Any vCPU thread, no lock held.  False: the page
+ * cannot be had, and the VM stops (tcg-sealed.h).
  */
-void sev_cache_fill(SevPageMap *map, size_t page);
-void sev_cache_share(SevPageMap *map, size_t page);
+bool sev_cache_fill(SevPageMap *map, size_t page);
+bool sev_cache_share(SevPageMap *map, size_t page);
 
 /* Write a page back if it is dirty; it stays cached. */
 void sev_cache_writeback(SevPageMap *map, size_t page);

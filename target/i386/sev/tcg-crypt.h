@@ -27,11 +27,12 @@ extern uint64_t sev_tcg_cbit;
 
 /*
  * After a successful walk: what tlb_set_page_with_attrs() would do, for a
- * page that the guest mapped private or shared.
+ * page that the guest mapped private or shared.  Does not return when the
+ * page cannot be had and the VM stops; @retaddr as for tlb_fill().
  */
 void sev_tcg_set_page(CPUState *cs, vaddr addr, hwaddr paddr, bool is_private,
                       int prot, MMUAccessType access, int mmu_idx,
-                      vaddr page_size);
+                      vaddr page_size, uintptr_t retaddr);
 
 /* Third address space and CPU features of a vCPU of an SEV guest. */
 void sev_tcg_cpu_realize(CPUState *cs);
@@ -60,7 +61,7 @@ void sev_tcg_vmmcall(CPUX86State *env);
 static inline void sev_tcg_set_page(CPUState *cs, vaddr addr, hwaddr paddr,
                                     bool is_private, int prot,
                                     MMUAccessType access, int mmu_idx,
-                                    vaddr page_size)
+                                    vaddr page_size, uintptr_t retaddr)
 {
 }
 

@@ -27,6 +27,7 @@ typedef struct SevFill {
     hwaddr paddr;
     MemTxAttrs attrs;
     int prot;
+    bool failed;                /* the VM stops */
 } SevFill;
 
 static void fill_private(SevFill *fill, MemoryRegion *mr, hwaddr xlat,
@@ -41,7 +42,7 @@ static void fill_private(SevFill *fill, MemoryRegion *mr, hwaddr xlat,
         fill->prot &= ~PAGE_WRITE;
     }
     if (!(sev_page_state(fill->map, fill->page) & SEV_PAGE_CACHED)) {
-        sev_cache_fill(fill->map, fill->page);
+        fill->failed = !sev_cache_fill(fill->map, fill->page);
     }
     fill->want = SEV_PAGE_CACHED;
     fill->paddr = fill->map->rb->offset + xlat;
@@ -55,7 +56,7 @@ static void fill_shared(SevFill *fill)
     fill->prot &= ~PAGE_EXEC;
     if ((state & (SEV_PAGE_CACHED | SEV_PAGE_MAPPED | SEV_PAGE_PRIVATE))
         != SEV_PAGE_MAPPED) {
-        sev_cache_share(fill->map, fill->page);
+        fill->failed = !sev_cache_share(fill->map, fill->page);
     }
     fill->want = SEV_PAGE_MAPPED;
 }
@@ -93,7 +94,7 @@ static void fill_page(CPUState *cs, SevFill *fill, bool is_private,
 
 void sev_tcg_set_page(CPUState *cs, vaddr addr, hwaddr paddr, bool is_private,
                       int prot, MMUAccessType access, int mmu_idx,
-                      vaddr page_size)
+                      vaddr page_size, uintptr_t retaddr)
 {
     SevFill fill;
 
@@ -104,6 +105,9 @@ void sev_tcg_set_page(CPUState *cs, vaddr addr, hwaddr paddr, bool is_private,
             .prot = prot,
         };
         fill_page(cs, &fill, is_private, access);
+        if (unlikely(fill.failed)) {
+            cpu_loop_exit_restore(cs, retaddr);
+        }
         tlb_set_page_with_attrs(cs, addr & TARGET_PAGE_MASK, fill.paddr,
                                 fill.attrs, fill.prot, mmu_idx, page_size);
         /* Another vCPU may have moved the page before the entry existed. */

@@ -19,6 +19,7 @@ static void encrypt_page(SevCacheBlock *b, size_t page)
     psp_mem_encrypt(sev_cache_vek, b->map->rb->offset + sev_cache_offset(page),
                     b->plain + sev_cache_offset(page),
                     b->dram + sev_cache_offset(page), TARGET_PAGE_SIZE);
+    sev_sealed_replaced(b->map, page);
 }
 
 static void encrypt_to_dram(SevCacheBlock *b, size_t page)

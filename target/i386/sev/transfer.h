@@ -136,6 +136,30 @@ bool sev_receive_start(const SevGuestIdentity *id,
 bool sev_receive_pages(const SevPageJob *jobs, size_t n, Error **errp);
 bool sev_receive_finish(Error **errp);
 
+/* --- Target, instead of sev_receive_page(): opened at first touch ------ */
+
+/*
+ * One block of RAM whose host memory is a private mapping of a template's
+ * image: packets where it is private, plain bytes where it is shared.  All of
+ * it stays as it is for as long as a page is sealed, hence for the VM's life.
+ */
+typedef struct SevSealedBlock {
+    RAMBlock *rb;
+    const uint8_t *headers;     /* SEV_PACKET_HDR_LEN for every page */
+    int fd;                     /* the image, and where the block starts */
+    off_t start;
+    char *name;                 /* of the template, for messages */
+} SevSealedBlock;
+
+/* Can this backend do that?  Hardware cannot. */
+bool sev_first_touch_possible(void);
+/* After sev_receive_start(), before sev_receive_finish().  Main thread. */
+bool sev_first_touch_begin(Error **errp);
+/* @sealed is kept. */
+void sev_first_touch_add(SevSealedBlock *sealed);
+/* The pages of the range, all private, are packets. */
+void sev_first_touch_mark(RAMBlock *rb, ram_addr_t offset, ram_addr_t length);
+
 /* --- Which pages are private (page-state.h has the rest) --------------- */
 
 /*

@@ -99,6 +99,21 @@ static GPtrArray *samples(void)
     ADD(.type = SEV_RECORD_BREAK);
     ADD(.type = SEV_RECORD_END, .u.end = {
             .packets = 2, .private_pages = 3 });
+    ADD(.type = SEV_RECORD_MANIFEST, .u.manifest = {
+            .layout = SEV_LAYOUT_MAPPED, .policy = 1, .api_minor = 24,
+            .build = 15, .page_size = 4096, .blocks = 1,
+            .ram_bytes = 0x20000000, .fingerprint = text(HEX64),
+            .machine = text("pc-q35-10.0"), .method = SEV_METHOD_PACKET,
+            .vcpus = 2, .cpu = text("EPYC-v4-x86_64-cpu") });
+    ADD(.type = SEV_RECORD_IMAGE, .u.image = {
+            .block = 1, .method = SEV_METHOD_PACKET,
+            .layout = SEV_LAYOUT_MAPPED, .pages = 0x20000,
+            .headers = 0x10000 });
+    ADD(.type = SEV_RECORD_HEADERS, .u.headers = {
+            .block = 0, .offset = 0x3000, .count = 2,
+            .headers = filler(2 * SEV_RECORD_PACKET_HDR) });
+    ADD(.type = SEV_RECORD_DIGEST, .u.digest = {
+            .digest = filler(SEV_RECORD_DIGEST_LEN) });
 
     /* At the limits. */
     ADD(.type = SEV_RECORD_PAGES, .u.pages = {
@@ -215,6 +230,20 @@ static void test_truncated(void)
     free_samples(all);
 }
 
+/* The first templates' MANIFEST ends there, and is read for ever. */
+static size_t first_manifest_len(const SevRecord *rec)
+{
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    SevRecord first = *rec;
+
+    if (rec->type != SEV_RECORD_MANIFEST) {
+        return 0;
+    }
+    first.u.manifest.method = 0;
+    sev_record_encode(&first, out);
+    return out->len;
+}
+
 /* Cut, with a header that tells the truth about the cut payload. */
 static void test_short_payload(void)
 {
@@ -227,6 +256,9 @@ static void test_short_payload(void)
         sev_record_encode(g_ptr_array_index(all, i), out);
         step = out->len > 20000 ? 997 : 1;
         for (size_t cut = SEV_RECORD_HEADER_LEN; cut < out->len; cut += step) {
+            if (cut == first_manifest_len(g_ptr_array_index(all, i))) {
+                continue;
+            }
             stq_be_p(out->data + 8, cut - SEV_RECORD_HEADER_LEN);
             assert_refused(out->data, cut, NULL);
         }

@@ -1,0 +1,377 @@
+/*
+ * The image of a template: loaded, from a single file or in place.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/cutils.h"
+#include "qemu/madvise.h"
+#include "hw/boards.h"
+#include "io/channel-file.h"
+#include "migration/misc.h"
+#include "migration/qemu-file.h"
+#include "migration/ram.h"
+#include "template-image.h"
+#include "trace.h"
+
+#define PAGE_LEN SEV_RECORD_PACKET_DATA
+#define HDR_LEN SEV_RECORD_PACKET_HDR
+
+/* --- Records ---------------------------------------------------------------- */
+
+static char *fd_name(int fd)
+{
+    g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
+    char *name = g_file_read_link(link, NULL);
+
+    return name ?: g_strdup("(a file without a name)");
+}
+
+/* [@offset, @offset + @len) of @image's file, which must have it. */
+static bool check_range(const SevTargetImage *image, const char *what,
+                        uint64_t offset, uint64_t len, Error **errp)
+{
+    struct stat st;
+
+    if (fstat(image->fd, &st) < 0) {
+        error_setg_errno(errp, errno, "Template %s", image->name);
+        return false;
+    }
+    if (!QEMU_IS_ALIGNED(offset, PAGE_LEN) || offset > st.st_size ||
+        len > st.st_size - offset) {
+        error_setg(errp, "Template %s is cut short or was changed: %s at 0x%"
+                   PRIx64 "+0x%" PRIx64 ", it has 0x%" PRIx64 " bytes",
+                   image->name, what, offset, len, (uint64_t)st.st_size);
+        return false;
+    }
+    return true;
+}
+
+static bool load_mapped(SevTarget *t, SevTargetBlock *block,
+                        SevTargetImage *image, Error **errp)
+{
+    QIOChannel *ioc = qemu_file_get_ioc(t->file);
+    uint64_t length = block->rb->used_length;
+
+    if (!object_dynamic_cast(OBJECT(ioc), TYPE_QIO_CHANNEL_FILE)) {
+        error_setg(errp, "This template is a single file: load it with "
+                   "'file:PATH', so that it can be mapped");
+        return false;
+    }
+    image->fd = dup(QIO_CHANNEL_FILE(ioc)->fd);
+    image->name = fd_name(image->fd);
+    image->table_len = length / PAGE_LEN * HDR_LEN;
+    if (!check_range(image, "headers", image->headers, image->table_len,
+                     errp) ||
+        !check_range(image, "pages", image->pages, length, errp)) {
+        return false;
+    }
+    t->resume_at = MAX(t->resume_at, ROUND_UP(image->pages + length,
+                                              SEV_RECORD_IMAGE_ALIGN));
+    image->table = mmap(NULL, image->table_len, PROT_READ, MAP_SHARED,
+                        image->fd, image->headers);
+    if (image->table == MAP_FAILED) {
+        image->table = NULL;
+        error_setg_errno(errp, errno, "Template %s cannot be mapped",
+                         image->name);
+        return false;
+    }
+    return true;
+}
+
+static bool load_in_place(SevTargetBlock *block, SevTargetImage *image,
+                          Error **errp)
+{
+    RAMBlock *rb = block->rb;
+
+    if (!qemu_ram_is_named_file(rb) || qemu_ram_is_shared(rb)) {
+        error_setg(errp, "The template was sealed in the file of RAM block %s: "
+                   "back it here by a memory-backend-file of that file with "
+                   "share=off", rb->idstr);
+        return false;
+    }
+    image->fd = dup(rb->fd);
+    image->name = fd_name(image->fd);
+    image->pages = rb->fd_offset;
+    image->table_len = rb->used_length / PAGE_LEN * HDR_LEN;
+    image->table = mmap(NULL, image->table_len, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (image->table == MAP_FAILED) {
+        image->table = NULL;
+        error_setg_errno(errp, errno, "No memory for packet headers");
+        return false;
+    }
+    return check_range(image, "pages", image->pages, rb->used_length, errp);
+}
+
+bool sev_image_load(SevTarget *t, const SevRecord *rec, Error **errp)
+{
+    const SevRecordImage *r = &rec->u.image;
+    SevTargetBlock *block = sev_pages_block(t, r->block, errp);
+    SevTargetImage *image;
+
+    if (!block) {
+        return false;
+    }
+    if (r->method != SEV_METHOD_PACKET || block->image) {
+        error_setg(errp, "The template does not fit: field method of RAM "
+                   "block %s is %" PRIu64 "%s, this QEMU reads %d",
+                   block->rb->idstr, r->method,
+                   block->image ? " (again)" : "", SEV_METHOD_PACKET);
+        return false;
+    }
+    block->image = image = g_new0(SevTargetImage, 1);
+    image->fd = -1;
+    image->layout = r->layout;
+    image->pages = r->pages;
+    image->headers = r->headers;
+    switch (r->layout) {
+    case SEV_LAYOUT_MAPPED:
+        return load_mapped(t, block, image, errp);
+    case SEV_LAYOUT_IN_PLACE:
+        return load_in_place(block, image, errp);
+    default:
+        error_setg(errp, "The template does not fit: field layout of RAM block "
+                   "%s is %" PRIu64, block->rb->idstr, r->layout);
+        return false;
+    }
+}
+
+bool sev_image_load_headers(SevTarget *t, const SevRecord *rec, Error **errp)
+{
+    const SevRecordHeaders *r = &rec->u.headers;
+    SevTargetBlock *block = sev_pages_block(t, r->block, errp);
+    SevTargetImage *image;
+    uint64_t length = r->count * PAGE_LEN;
+
+    if (!block) {
+        return false;
+    }
+    image = block->image;
+    if (!image || image->layout != SEV_LAYOUT_IN_PLACE) {
+        error_setg(errp, "SEV stream: headers for RAM block %s, whose pages "
+                   "are not in place", block->rb->idstr);
+        return false;
+    }
+    if (!QEMU_IS_ALIGNED(r->offset, PAGE_LEN) ||
+        r->offset < image->headers_seen ||
+        r->offset > block->rb->used_length ||
+        length > block->rb->used_length - r->offset) {
+        error_setg(errp, "SEV stream: headers of RAM block %s for 0x%" PRIx64
+                   "+0x%" PRIx64 ", expected between 0x%" PRIx64 " and 0x"
+                   RAM_ADDR_FMT, block->rb->idstr, r->offset, length,
+                   image->headers_seen, block->rb->used_length);
+        return false;
+    }
+    memcpy(image->table + r->offset / PAGE_LEN * HDR_LEN, r->headers.data,
+           r->headers.len);
+    image->headers_seen = r->offset + length;
+    return true;
+}
+
+bool sev_image_load_digest(SevTarget *t, const SevRecord *rec, Error **errp)
+{
+    g_autoptr(QCryptoHash) hash = qcrypto_hash_new(QCRYPTO_HASH_ALGO_SHA256,
+                                                   errp);
+    g_autofree uint8_t *result = NULL;
+    size_t len = 0;
+
+    for (guint i = 0; hash && i < t->blocks->len; i++) {
+        SevTargetBlock *block = &g_array_index(t->blocks, SevTargetBlock, i);
+
+        if (block->image && block->image->layout == SEV_LAYOUT_MAPPED &&
+            !sev_image_digest(hash, block->rb, block->image->table, errp)) {
+            return false;
+        }
+    }
+    if (!hash || qcrypto_hash_finalize_bytes(hash, &result, &len, errp) < 0) {
+        return false;
+    }
+    /* No secret: it finds damage, the MACs find forgery. */
+    if (!sev_span_is_bytes(rec->u.digest.digest, result, len)) {
+        error_setg(errp, "The template was changed: its table of packet "
+                   "headers does not have the digest of its manifest");
+        return false;
+    }
+    t->digest_seen = true;
+    return true;
+}
+
+/* --- RAM becomes the image -------------------------------------------------- */
+
+/* May the memory of @rb be replaced by a mapping? */
+static bool is_replaceable(RAMBlock *rb)
+{
+    return rb->fd < 0 && !qemu_ram_is_shared(rb) &&
+           !(rb->flags & (RAM_PREALLOC | RAM_READONLY | RAM_GUEST_MEMFD)) &&
+           qemu_ram_pagesize(rb) == qemu_real_host_page_size() &&
+           QEMU_IS_ALIGNED((uintptr_t)rb->host, qemu_real_host_page_size());
+}
+
+static bool map_block(RAMBlock *rb, SevTargetImage *image, Error **errp)
+{
+    if (image->layout == SEV_LAYOUT_IN_PLACE) {
+        return true;                    /* it is the image already */
+    }
+    if (mmap(rb->host, rb->used_length, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, image->fd,
+             image->pages) == MAP_FAILED) {
+        error_setg_errno(errp, errno, "Template %s cannot be mapped at RAM "
+                         "block %s", image->name, rb->idstr);
+        return false;
+    }
+    if (!machine_dump_guest_core(current_machine)) {
+        qemu_madvise(rb->host, rb->used_length, QEMU_MADV_DONTDUMP);
+    }
+    return true;
+}
+
+static bool mark_run(RAMBlock *rb, ram_addr_t offset, ram_addr_t length,
+                     void *opaque)
+{
+    sev_first_touch_mark(rb, offset, length);
+    return true;
+}
+
+static bool seal_block(SevTargetBlock *block, Error **errp)
+{
+    SevTargetImage *image = block->image;
+    SevSealedBlock *sealed;
+
+    if (!map_block(block->rb, image, errp)) {
+        return false;
+    }
+    sealed = g_new(SevSealedBlock, 1);
+    *sealed = (SevSealedBlock) {
+        .rb = block->rb,
+        .headers = image->table,
+        .fd = image->fd,
+        .start = image->pages,
+        .name = g_steal_pointer(&image->name),
+    };
+    image->table = NULL;                /* kept for the VM's life */
+    image->fd = -1;
+    sev_first_touch_add(sealed);
+    return sev_page_foreach_private(block->rb, mark_run, NULL);
+}
+
+/* --- RAM is filled from the image ------------------------------------------- */
+
+/* Pages that are opened together. */
+typedef struct Opening {
+    SevPageJob jobs[SEV_RECORD_PAGES_MAX];
+    size_t n;
+} Opening;
+
+static bool open_pages(Opening *o, Error **errp)
+{
+    size_t n = o->n;
+
+    o->n = 0;
+    return !n || sev_receive_pages(o->jobs, n, errp);
+}
+
+static bool fill_page(SevTargetBlock *block, ram_addr_t at, uint8_t *bytes,
+                      Opening *o, Error **errp)
+{
+    RAMBlock *rb = block->rb;
+
+    if (sev_page_is_private(rb, at)) {
+        o->jobs[o->n++] = (SevPageJob) {
+            .page = { rb, at },
+            .hdr = block->image->table + at / PAGE_LEN * HDR_LEN,
+            .data = bytes,
+        };
+        return o->n < ARRAY_SIZE(o->jobs) || open_pages(o, errp);
+    }
+    if (bytes != rb->host + at && !buffer_is_zero(bytes, PAGE_LEN)) {
+        memcpy(rb->host + at, bytes, PAGE_LEN);
+    }
+    return true;
+}
+
+/* Every packet is opened, every other page copied, before the guest runs. */
+static bool fill_block(SevTargetBlock *block, Error **errp)
+{
+    SevTargetImage *image = block->image;
+    uint64_t length = block->rb->used_length;
+    uint8_t *bytes = block->rb->host;
+    Opening o = { .n = 0 };
+    bool ok = true;
+
+    if (image->layout == SEV_LAYOUT_MAPPED) {
+        bytes = mmap(NULL, length, PROT_READ, MAP_SHARED, image->fd,
+                     image->pages);
+        if (bytes == MAP_FAILED) {
+            error_setg_errno(errp, errno, "Template %s cannot be mapped",
+                             image->name);
+            return false;
+        }
+    }
+    for (ram_addr_t at = 0; ok && at < length; at += PAGE_LEN) {
+        ok = fill_page(block, at, bytes + at, &o, errp);
+    }
+    ok = ok && open_pages(&o, errp);
+    if (bytes != block->rb->host) {
+        munmap(bytes, length);
+    }
+    return ok;
+}
+
+/* --- Both ------------------------------------------------------------------- */
+
+static bool first_touch(SevTargetBlock *block)
+{
+    return sev_first_touch_possible() &&
+           (block->image->layout == SEV_LAYOUT_IN_PLACE ||
+            is_replaceable(block->rb));
+}
+
+bool sev_image_load_end(SevTarget *t, Error **errp)
+{
+    bool begun = false;
+
+    for (guint i = 0; i < t->blocks->len; i++) {
+        SevTargetBlock *block = &g_array_index(t->blocks, SevTargetBlock, i);
+
+        if (!block->image) {
+            continue;
+        }
+        if (block->image->layout == SEV_LAYOUT_MAPPED && !t->digest_seen) {
+            error_setg(errp, "SEV stream: an image without a DIGEST record");
+            return false;
+        }
+        trace_sev_image_load(block->rb->idstr, block->image->layout,
+                             first_touch(block));
+        if (!first_touch(block)) {
+            if (!fill_block(block, errp)) {
+                return false;
+            }
+            continue;
+        }
+        if (!begun && !sev_first_touch_begin(errp)) {
+            return false;
+        }
+        begun = true;
+        if (!seal_block(block, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void sev_image_load_free(SevTargetBlock *block)
+{
+    SevTargetImage *image = block->image;
+
+    if (image) {
+        if (image->table) {
+            munmap(image->table, image->table_len);
+        }
+        if (image->fd >= 0) {
+            close(image->fd);
+        }
+        g_free(image->name);
+        g_free(image);
+    }
+}
