@@ -118,6 +118,7 @@ class Analysis:
 
     def __init__(self, view):
         self.view, self.images, self.layout = view, {}, 'stream'
+        self.places = {}                # record: [(offset, payload length)]
         self.last, self.blocks, self.ivs = None, {}, set()
         self.counts, self.wrong = {}, []
         self.packets = self.again = self.private = self.weak = 0
@@ -132,6 +133,8 @@ class Analysis:
         if name not in FOLLOWS[self.last]:
             raise Wrong(f'{name} at {at} after {self.last}')
         self.last = name
+        if name not in ('PAGES', 'HEADERS'):
+            self.places.setdefault(name, []).append((at, len(payload)))
         cursor, values = Cursor(payload), {}
         for field in fields:
             label, _, form = field.partition(':')
@@ -266,6 +269,9 @@ class Analysis:
             packet_bytes=(self.packets + self.placed) *
             (PAGE + PACKET_HEADER.size),
             blocks={b['name']: b['length'] for b in self.blocks.values()},
+            images={self.blocks[n]['name']: image
+                    for n, image in self.images.items()},
+            places=self.places,
             private_runs={self.blocks[n]['name']: runs
                           for n, runs in self.runs.items()},
             **self.identity, wrong=self.wrong)
@@ -297,7 +303,7 @@ def main():
         analysis.finish()
         result = analysis.result(len(view))
     if not args.json:
-        del result['private_runs']
+        del result['private_runs'], result['places'], result['images']
     print(json.dumps(result, indent=None if args.json else 2))
     return 1 if analysis.wrong else 0
 

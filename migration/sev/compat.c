@@ -12,6 +12,7 @@
 #include "system/runstate.h"
 #include "target/i386/sev/transfer.h"
 #include "compat.h"
+#include "template-place.h"
 #include "sev.h"
 #include "template.h"
 #include "trace.h"
@@ -19,7 +20,7 @@
 typedef struct Refused {
     MigrationCapability cap;
     const char *why;
-    bool template_may;          /* known only when the migration starts */
+    bool template_may;          /* then the guest becomes one: template_check() */
 } Refused;
 
 static const Refused refused[] = {
@@ -43,7 +44,9 @@ static const Refused refused[] = {
 static bool template_check(Error **errp)
 {
     if (runstate_is_running()) {
-        error_setg(errp, "A template is made of a stopped guest: 'stop' first");
+        error_setg(errp, "A template is made of a stopped guest: 'stop' first%s",
+                   sev_place_wanted() ? " ('x-ignore-shared' seals an SEV "
+                   "guest in the file of its memory)" : "");
         return false;
     }
     if (migrate_return_path()) {
@@ -78,7 +81,7 @@ bool sev_compat_check(Error **errp)
     MigrationState *s = migrate_get_current();
 
     for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
-        if (s->capabilities[refused[i].cap]) {
+        if (s->capabilities[refused[i].cap] && !refused[i].template_may) {
             refuse(&refused[i], errp);
             goto no;
         }
@@ -89,7 +92,7 @@ bool sev_compat_check(Error **errp)
                    MigMode_str(migrate_mode()));
         goto no;
     }
-    if (sev_template_wanted() && !template_check(errp)) {
+    if (sev_template_making() && !template_check(errp)) {
         goto no;
     }
     if (!sev_guest_can_send(errp)) {

@@ -58,7 +58,8 @@ bool sev_pages_save_blocks(SevSource *s, QEMUFile *f, Error **errp)
     RAMBlock *rb;
 
     RCU_READ_LOCK_GUARD();
-    RAMBLOCK_FOREACH_NOT_IGNORED(rb) {
+    /* Those that 'x-ignore-shared' leaves out are sealed in place. */
+    RAMBLOCK_FOREACH_MIGRATABLE(rb) {
         SevRecord rec = {
             .type = SEV_RECORD_BLOCK,
             .u.block = {
@@ -263,7 +264,8 @@ bool sev_pages_load_block(SevTarget *t, const SevRecord *rec, Error **errp)
     block.rb = qemu_ram_block_by_name(name);
     if (!block.rb || migrate_ram_is_ignored(block.rb)) {
         error_setg(errp, "SEV stream: RAM block %s is %s here", name,
-                   block.rb ? "not migrated" : "unknown");
+                   block.rb ? "not migrated (a clone's RAM file has share=off)"
+                            : "unknown");
         return false;
     }
     for (guint i = 0; i < t->blocks->len; i++) {

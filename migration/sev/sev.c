@@ -36,6 +36,7 @@
 #include "sev.h"
 #include "stream.h"
 #include "template-image.h"
+#include "template-place.h"
 #include "template.h"
 #include "trace.h"
 #include "target/i386/sev/fault.h"
@@ -53,11 +54,22 @@ static struct {
     bool is_template;           /* fixed in save_prepare */
     bool started;               /* between SEND_START and FINISH or CANCEL;
                                    without a source: CANCEL failed */
+    bool in_place;              /* ... too: a template in RAM's own file */
+    bool overwritten;           /* by it: RAM is packets now */
     bool gone;                  /* SEND_FINISH was called */
     SevTarget *target;
 } sev;
 
 /* --- Source ----------------------------------------------------------------- */
+
+static const char *gone_sentence(void)
+{
+    return sev.in_place
+        ? "This SEV guest was sealed in the file of its memory, as a template: "
+          "it cannot run again"
+        : "This SEV guest was migrated away: it runs on the target now, and "
+          "its key here is gone";
+}
 
 static int sev_save_prepare(void *opaque, Error **errp)
 {
@@ -75,13 +87,14 @@ static int sev_save_prepare(void *opaque, Error **errp)
     }
     sev.started = false;
     if (sev.gone) {
-        error_setg(errp, "This SEV guest was migrated away: its key is gone");
+        error_setg(errp, "%s", gone_sentence());
         return -EPERM;
     }
     if (!sev_compat_check(errp)) {
         return -EPERM;
     }
-    sev.is_template = sev_template_wanted();
+    sev.in_place = sev_place_wanted();
+    sev.is_template = !sev.in_place && sev_template_wanted();
     return 0;
 }
 
@@ -97,7 +110,7 @@ static bool setup_channel(MigrationState *ms, QEMUFile *f, Error **errp)
                    "would bypass the firmware");
         return false;
     }
-    if (sev.is_template &&
+    if ((sev.is_template || sev.in_place) &&
         qio_channel_has_feature(qemu_file_get_ioc(f),
                                 QIO_CHANNEL_FEATURE_SHUTDOWN)) {
         error_setg(errp, "A template goes to a file: or exec: channel, not to "
@@ -130,6 +143,7 @@ static int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
     if (sev_template_layout() == SEV_LAYOUT_MAPPED) {
         sev_image_save_begin(sev.source, f);
     } else {
+        sev_place_save_begin(sev.source, f);
         sev_stream_put(f, &rec);
     }
     stat64_set(&sev_page_stats.start_ns, get_clock());
@@ -172,6 +186,8 @@ static int sev_save_complete(QEMUFile *f, void *opaque)
 
     if (sev_fault(SEV_FAULT_SAVE_COMPLETE, &err) ||
         !sev_pages_save(sev.source, f, true, &err) ||
+        (sev.in_place &&
+         !sev_place_save(sev.source, f, &sev.overwritten, &err)) ||
         !sev_map_save_end(sev.source, f, &err)) {
         return save_failed(err);
     }
@@ -196,7 +212,7 @@ static void sev_migration_end(bool success)
     if (!sev.started) {
         return;
     }
-    if (success && !sev.is_template) {
+    if ((success && !sev.is_template) || sev.overwritten) {
         trace_sev_migration_end("finish");
         sev.gone = true;
         sev.started = false;
@@ -240,9 +256,9 @@ bool sev_migration_may_run(Error **errp)
     /* The notifier is a bottom half after the state: do not wait for it. */
     if (sev.gone ||
         (sev.started && !sev.is_template &&
-         migrate_get_current()->state == MIGRATION_STATUS_COMPLETED)) {
-        error_setg(errp, "This SEV guest was migrated away: it runs on the "
-                   "target now, and its key here is gone");
+         migrate_get_current()->state == MIGRATION_STATUS_COMPLETED) ||
+        sev.overwritten) {
+        error_setg(errp, "%s", gone_sentence());
         return false;
     }
     return true;
@@ -267,7 +283,7 @@ bool sev_migration_queue_full(void)
 
 bool sev_migration_wants_return_path(MigrationState *s)
 {
-    return sev_migration_on && !sev_template_wanted() &&
+    return sev_migration_on && !sev_template_making() &&
            qio_channel_has_feature(qemu_file_get_ioc(s->to_dst_file),
                                    QIO_CHANNEL_FEATURE_SHUTDOWN);
 }

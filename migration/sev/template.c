@@ -14,6 +14,7 @@
 #include "migration/vmstate.h"
 #include "pages.h"
 #include "session.h"
+#include "template-place.h"
 #include "template.h"
 #include "target/i386/sev/fault.h"
 #include "trace.h"
@@ -33,11 +34,19 @@ static SevSpan text_span(const char *s)
     return (SevSpan) { (const uint8_t *)s, s ? strlen(s) : 0 };
 }
 
+bool sev_template_making(void)
+{
+    return sev_template_wanted() || sev_place_wanted();
+}
+
 uint64_t sev_template_layout(void)
 {
     QIOChannel *ioc = qemu_file_get_ioc(migrate_get_current()->to_dst_file);
     struct stat st;
 
+    if (sev_place_wanted()) {
+        return SEV_LAYOUT_IN_PLACE;
+    }
     if (!sev_template_wanted()) {
         return 0;
     }
@@ -168,7 +177,7 @@ static struct {
 
 static bool manifest_needed(void *opaque)
 {
-    return sev_template_wanted();
+    return sev_template_making();
 }
 
 static int manifest_pre_save(void *opaque)

@@ -21,6 +21,9 @@
 /* Is capability 'sev-template' set?  BQL held, or migration thread. */
 bool sev_template_wanted(void);
 
+/* Does the migration at hand make a template?  The same locks. */
+bool sev_template_making(void);
+
 /*
  * SEV_LAYOUT_... of the template that the migration at hand makes; 0 when it
  * makes none.  Migration thread.

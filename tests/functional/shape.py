@@ -19,7 +19,7 @@ class Shape:
     'amdsev' (one file, with a table of kernel hashes), 'none' (the machine's
     own).
     @backend: 'file' (a RAM file, if the guest has one), 'ram', 'memfd',
-    'hugetlb'.
+    'hugetlb', 'shared:PATH' and 'private:PATH' (that file, share=on or off).
     """
     machine: str = 'q35'
     cpu: str = 'EPYC-v4'
@@ -52,6 +52,10 @@ class Shape:
             return f'memory-backend-memfd,{tail},share=on'
         if self.backend == 'hugetlb':
             return f'memory-backend-memfd,{tail},hugetlb=on,hugetlbsize=2M'
+        if ':' in self.backend:
+            share, _, path = self.backend.partition(':')
+            return (f'memory-backend-file,{tail},mem-path={path},'
+                    f'share={"on" if share == "shared" else "off"}')
         if self.backend == 'file' and ram:
             return f'memory-backend-file,{tail},share=on,mem-path={ram}'
         return f'memory-backend-ram,{tail}'

@@ -138,6 +138,11 @@ bool sev_image_load_digest(SevTarget *t, const SevRecord *r, Error **errp)
     return true;
 }
 
+bool qemu_ram_is_migratable(RAMBlock *rb)
+{
+    return true;
+}
+
 bool sev_image_load_end(SevTarget *t, Error **errp)
 {
     return true;
