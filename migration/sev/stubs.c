@@ -81,3 +81,9 @@ SevPlatformCertificates *qmp_query_sev_platform_certs(Error **errp)
     error_setg(errp, "This QEMU has no SEV");
     return NULL;
 }
+
+SevPageMapInfo *qmp_x_query_sev_page_map(Error **errp)
+{
+    error_setg(errp, "This target has no SEV");
+    return NULL;
+}

@@ -4,8 +4,11 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <linux/kvm.h>
+#include "cpu.h"
 #include "backend.h"
 #include "backend-psp.h"
+#include "declared-pages.h"
 #include "hw/psp/psp-store.h"
 #include "trace.h"
 
@@ -77,6 +80,15 @@ int sev_backend_guest_packets(int cmd, struct kvm_sev_send_update_data *packets,
                               size_t n, size_t *done, int *fw_error)
 {
     return sev_psp_guest_packets(software, cmd, packets, n, done, fw_error);
+}
+
+void sev_backend_kernel_cmd(int cmd, const void *data)
+{
+    if (cmd == KVM_SEV_LAUNCH_UPDATE_DATA) {
+        const struct kvm_sev_launch_update_data *update = data;
+
+        sev_declared_launch(update->uaddr, update->len);
+    }
 }
 
 bool sev_backend_amd_chain(uint8_t **amd, size_t *len, Error **errp)

@@ -41,6 +41,9 @@ char *sev_backend_identity_dir(void);
 int sev_backend_guest_cmd(int cmd, void *data, int *fw_error);
 int sev_backend_platform_cmd(int cmd, void *data, int *fw_error);
 
+/* The kernel is about to answer a guest command: what it encrypts is private. */
+void sev_backend_kernel_cmd(int cmd, const void *data);
+
 /*
  * The same for @n packets of SEND_UPDATE_DATA or RECEIVE_UPDATE_DATA (the two
  * have one struct), as fast as the backend can.  Stops at the first failure;

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "declared-pages.h"
 #include "guest-page.h"
 #include "page-state.h"
 #include "tcg-cache.h"
@@ -66,6 +67,7 @@ void sev_guest_page_mark_private(uint64_t paddr, size_t len)
 
     if (map && len) {
         sev_page_set_private(map->rb, paddr - map->rb->offset, len, true);
+        sev_declared_set(paddr, len, true);
     }
 }
 

@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "page-state.h"
+#include "declared-pages.h"
 #include "transfer.h"
 #include "exec/ram_addr.h"
 #include "trace.h"
@@ -79,8 +80,12 @@ void sev_page_state_set(SevPageMap *map, size_t page, uint8_t state)
 
 bool sev_page_is_private(RAMBlock *rb, ram_addr_t offset)
 {
-    SevPageMap *map = sev_page_map(rb);
+    SevPageMap *map;
 
+    if (sev_declared_rules) {
+        return sev_declared_is_private(rb, offset);
+    }
+    map = sev_page_map(rb);
     return map &&
            sev_page_state(map, offset >> TARGET_PAGE_BITS) & SEV_PAGE_PRIVATE;
 }
@@ -91,6 +96,9 @@ bool sev_page_foreach_private(RAMBlock *rb, SevPageRunFn fn, void *opaque)
     size_t n = rb->used_length >> TARGET_PAGE_BITS, first = 0;
     bool in_run = false;
 
+    if (sev_declared_rules) {
+        return sev_declared_foreach_private(rb, fn, opaque);
+    }
     if (!map) {
         return true;
     }
@@ -118,6 +126,9 @@ void sev_page_set_private(RAMBlock *rb, ram_addr_t offset, ram_addr_t length,
     size_t page = offset >> TARGET_PAGE_BITS;
     size_t end = (offset + length + TARGET_PAGE_SIZE - 1) >> TARGET_PAGE_BITS;
 
+    if (sev_declared_rules) {
+        sev_declared_set(rb->offset + offset, length, is_private);
+    }
     for (; map && page < MIN(end, map->npages); page++) {
         uint8_t rest = map->state[page] & ~SEV_PAGE_PRIVATE;
 

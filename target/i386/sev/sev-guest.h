@@ -22,6 +22,15 @@ void sev_guest_adopt(const SevGuestIdentity *id);
 /* TCG's part of class hook tcg_init: see confidential-guest-support.h. */
 int sev_common_tcg_init(ConfidentialGuestSupport *cgs, Error **errp);
 
+/*
+ * The end of set-up under KVM: follow what a plain SEV guest declares, if the
+ * kernel hands it over, and let it migrate.
+ */
+void sev_guest_kvm_init(void);
+
+/* Is this a guest that RECEIVE_START makes, and not LAUNCH_START? */
+bool sev_guest_incoming(void);
+
 /* Is this a launch that LAUNCH_FINISH has yet to end? */
 bool sev_guest_unlaunched(void);
 

@@ -5,21 +5,17 @@
  */
 #include "qemu/osdep.h"
 #include "cpu.h"
-#include "exec/address-spaces.h"
 #include "exec/exec-all.h"
 #include "exec/helper-proto.h"
 #include "standard-headers/asm-x86/kvm_para.h"
 #include "standard-headers/linux/kvm_para.h"
+#include "declared-pages.h"
 #include "tcg-cache.h"
 #include "tcg-crypt.h"
 #include "trace.h"
 
 #define MSR_AMD64_SEV           0xc0010131
 #define MSR_AMD64_SEV_ENABLED   1
-
-/* KVM_HC_MAP_GPA_RANGE's attributes (Linux, hypercalls.rst) */
-#define MAP_GPA_RANGE_PAGE_SIZE_MASK    0xf
-#define MAP_GPA_RANGE_ENCRYPTED         0x10
 
 /*
  * CLFLUSH, CLFLUSHOPT, CLWB: the page that the line lies in goes to DRAM.
@@ -52,48 +48,6 @@ void helper_sev_wbinvd(CPUX86State *env)
     sev_cache_writeback_all();
 }
 
-/*
- * The guest's own statement of which pages are private: attributes as in
- * Linux' Documentation/virt/kvm/x86/hypercalls.rst.
- */
-static int64_t map_gpa_range(hwaddr gpa, uint64_t npages, uint64_t attrs)
-{
-    uint64_t end;
-
-    if (!npages || gpa & ~TARGET_PAGE_MASK ||
-        attrs & ~(MAP_GPA_RANGE_PAGE_SIZE_MASK | MAP_GPA_RANGE_ENCRYPTED) ||
-        npages > UINT64_MAX >> TARGET_PAGE_BITS ||
-        uadd64_overflow(gpa, npages << TARGET_PAGE_BITS, &end)) {
-        return -KVM_EINVAL;
-    }
-    trace_sev_map_gpa_range(gpa, npages, attrs & MAP_GPA_RANGE_ENCRYPTED);
-
-    /* From one piece of RAM to the next, however far: holes cost nothing. */
-    while (gpa < end) {
-        MemoryRegionSection s = memory_region_find(get_system_memory(), gpa,
-                                                   end - gpa);
-        SevPageMap *map;
-        hwaddr size;
-
-        if (!s.mr) {
-            break;
-        }
-        size = int128_get64(s.size);
-        map = memory_region_is_ram(s.mr) ? sev_page_map(s.mr->ram_block)
-                                         : NULL;
-        for (hwaddr off = 0; map && map->cache && off < size;
-             off += TARGET_PAGE_SIZE) {
-            sev_cache_declare(map,
-                              (s.offset_within_region + off)
-                              >> TARGET_PAGE_BITS,
-                              attrs & MAP_GPA_RANGE_ENCRYPTED);
-        }
-        gpa = s.offset_within_address_space + size;
-        memory_region_unref(s.mr);
-    }
-    return 0;
-}
-
 void sev_tcg_vmmcall(CPUX86State *env)
 {
     int64_t ret;
@@ -101,8 +55,8 @@ void sev_tcg_vmmcall(CPUX86State *env)
     if (env->hflags & HF_CPL_MASK) {
         ret = -KVM_EPERM;
     } else if (env->regs[R_EAX] == KVM_HC_MAP_GPA_RANGE) {
-        ret = map_gpa_range(env->regs[R_EBX], env->regs[R_ECX],
-                            env->regs[R_EDX]);
+        ret = sev_declare_gpa_range(env->regs[R_EBX], env->regs[R_ECX],
+                                    env->regs[R_EDX]);
     } else {
         ret = -KVM_ENOSYS;
     }
@@ -143,7 +97,7 @@ bool sev_tcg_rdmsr(CPUX86State *env, uint64_t *val)
         *val = MSR_AMD64_SEV_ENABLED;
         return true;
     case MSR_KVM_MIGRATION_CONTROL:
-        *val = 0;
+        *val = sev_migration_control;
         return true;
     }
     return false;
@@ -156,5 +110,6 @@ bool sev_tcg_wrmsr(CPUX86State *env, uint64_t val)
         return false;
     }
     trace_sev_migration_control(val);
+    sev_migration_control = val;
     return true;
 }

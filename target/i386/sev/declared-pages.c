@@ -1,0 +1,217 @@
+/*
+ * What the guest declared through KVM_HC_MAP_GPA_RANGE.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "declared-map.h"
+#include "declared-pages.h"
+#include "exec/address-spaces.h"
+#include "exec/ram_addr.h"
+#include "qapi/qapi-commands-sev-overlay.h"
+#include "qemu/rcu.h"
+#include "standard-headers/asm-x86/kvm_para.h"
+#include "standard-headers/linux/kvm_para.h"
+#include "system/hostmem.h"
+#include "system/reset.h"
+#include "trace.h"
+
+bool sev_declared_rules;
+uint64_t sev_migration_control;
+
+static SevDeclaredMap *declared;
+static SevDeclaredPageFn on_page;
+
+/* --- Queries --------------------------------------------------------------- */
+
+bool sev_declared_is_private(RAMBlock *rb, ram_addr_t offset)
+{
+    return sev_declared_map_is_private(declared, rb->offset + offset);
+}
+
+bool sev_declared_foreach_private(RAMBlock *rb, SevPageRunFn fn, void *opaque)
+{
+    uint64_t at = rb->offset, end = rb->offset + rb->used_length;
+
+    while (at < end) {
+        uint64_t run, run_end;
+
+        if (!sev_declared_map_next_shared(declared, at, end, &run, &run_end)) {
+            run = run_end = end;
+        }
+        if (run > at && !fn(rb, at - rb->offset, run - at, opaque)) {
+            return false;
+        }
+        at = run_end;
+    }
+    return true;
+}
+
+/* --- Declarations ---------------------------------------------------------- */
+
+static void changed_sides(uint64_t start, uint64_t end, bool is_private)
+{
+    trace_sev_declared(start, end, is_private);
+    if (sev_declared_rules) {
+        cpu_physical_memory_set_dirty_range(start, end - start,
+                                            1 << DIRTY_MEMORY_MIGRATION);
+    }
+}
+
+void sev_declared_set(ram_addr_t paddr, ram_addr_t length, bool is_private)
+{
+    uint64_t start = QEMU_ALIGN_DOWN(paddr, TARGET_PAGE_SIZE);
+    uint64_t end = QEMU_ALIGN_UP(paddr + length, TARGET_PAGE_SIZE);
+
+    if (declared) {
+        sev_declared_map_set(declared, start, end, is_private, changed_sides);
+    }
+}
+
+void sev_declared_launch(uint64_t uaddr, uint64_t length)
+{
+    ram_addr_t offset;
+    RAMBlock *rb;
+
+    RCU_READ_LOCK_GUARD();
+    rb = qemu_ram_block_from_host((void *)(uintptr_t)uaddr, false, &offset);
+    if (rb) {
+        sev_declared_set(rb->offset + offset, length, true);
+    }
+}
+
+/* One piece of RAM of a declared range. */
+static void declare_section(const MemoryRegionSection *s, bool is_private)
+{
+    RAMBlock *rb = s->mr->ram_block;
+    uint64_t size = int128_get64(s->size);
+    SevPageMap *map = on_page ? sev_page_map(rb) : NULL;
+
+    sev_declared_set(rb->offset + s->offset_within_region, size, is_private);
+    for (uint64_t off = 0; map && off < size; off += TARGET_PAGE_SIZE) {
+        on_page(map, (s->offset_within_region + off) >> TARGET_PAGE_BITS,
+                is_private);
+    }
+}
+
+int64_t sev_declare_gpa_range(uint64_t gpa, uint64_t npages, uint64_t attrs)
+{
+    const uint64_t page_size_mask = KVM_MAP_GPA_RANGE_ENCRYPTED - 1;
+    bool is_private = attrs & KVM_MAP_GPA_RANGE_ENCRYPTED;
+    uint64_t end;
+
+    if (!npages || gpa & ~TARGET_PAGE_MASK ||
+        attrs & ~(page_size_mask | KVM_MAP_GPA_RANGE_ENCRYPTED) ||
+        npages > UINT64_MAX >> TARGET_PAGE_BITS ||
+        uadd64_overflow(gpa, npages << TARGET_PAGE_BITS, &end)) {
+        return -KVM_EINVAL;
+    }
+    trace_sev_map_gpa_range(gpa, npages, is_private);
+
+    /* From one piece of RAM to the next, however far: holes cost nothing. */
+    while (gpa < end) {
+        MemoryRegionSection s = memory_region_find(get_system_memory(), gpa,
+                                                   end - gpa);
+
+        if (!s.mr) {
+            break;
+        }
+        if (memory_region_is_ram(s.mr) && s.mr->ram_block) {
+            declare_section(&s, is_private);
+        }
+        gpa = s.offset_within_address_space + int128_get64(s.size);
+        memory_region_unref(s.mr);
+    }
+    return 0;
+}
+
+/* --- RAM blocks, reboot ---------------------------------------------------- */
+
+static bool is_main_memory(const RAMBlock *rb)
+{
+    return object_dynamic_cast(memory_region_owner(rb->mr),
+                               TYPE_MEMORY_BACKEND);
+}
+
+static void declared_ram_added(RAMBlockNotifier *n, void *host, size_t size,
+                               size_t max_size)
+{
+    ram_addr_t offset;
+    RAMBlock *rb = qemu_ram_block_from_host(host, false, &offset);
+
+    if (rb) {
+        sev_declared_set(rb->offset, rb->max_length, is_main_memory(rb));
+    }
+}
+
+static RAMBlockNotifier declared_notifier = {
+    .ram_block_added = declared_ram_added,
+};
+
+static int reset_block(RAMBlock *rb, void *opaque)
+{
+    if (is_main_memory(rb)) {
+        sev_declared_set(rb->offset, rb->max_length, true);
+    }
+    return 0;
+}
+
+/* A guest that starts again shares nothing yet. */
+static void declared_reset(void *opaque)
+{
+    sev_migration_control = 0;
+    qemu_ram_foreach_block(reset_block, NULL);
+}
+
+void sev_declared_init(bool rules, SevDeclaredPageFn fn)
+{
+    declared = sev_declared_map_new();
+    sev_declared_rules = rules;
+    on_page = fn;
+    ram_block_notifier_add(&declared_notifier);
+    qemu_register_reset(declared_reset, NULL);
+}
+
+/* --- The two sources compared ---------------------------------------------- */
+
+static int compare_block(RAMBlock *rb, void *opaque)
+{
+    SevPageMapInfo *info = opaque;
+    SevPageMap *map = sev_page_map(rb);
+
+    if (!is_main_memory(rb)) {
+        return 0;
+    }
+    for (size_t page = 0; page < rb->used_length >> TARGET_PAGE_BITS; page++) {
+        ram_addr_t offset = (ram_addr_t)page << TARGET_PAGE_BITS;
+        bool shared = !sev_declared_is_private(rb, offset);
+        uint8_t state = map ? sev_page_state(map, page) : 0;
+        bool seen_private = state & SEV_PAGE_PRIVATE;
+        bool seen_shared = !seen_private && state & SEV_PAGE_MAPPED;
+
+        info->pages++;
+        info->declared_shared += shared;
+        info->seen_private += seen_private;
+        info->seen_shared += seen_shared;
+        info->shared_undeclared += seen_shared && !shared;
+        info->private_undeclared += seen_private && shared;
+    }
+    return 0;
+}
+
+SevPageMapInfo *qmp_x_query_sev_page_map(Error **errp)
+{
+    SevPageMapInfo *info;
+
+    if (!declared) {
+        error_setg(errp, "This guest has no page map: it is no SEV guest, or "
+                   "the kernel does not hand over KVM_HC_MAP_GPA_RANGE");
+        return NULL;
+    }
+    info = g_new0(SevPageMapInfo, 1);
+    qemu_ram_foreach_block(compare_block, info);
+    info->ranges = sev_declared_map_ranges(declared);
+    info->exact = !sev_declared_rules;
+    info->migration_control = sev_migration_control;
+    return info;
+}

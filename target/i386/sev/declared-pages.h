@@ -1,0 +1,56 @@
+/*
+ * What the guest declared through KVM_HC_MAP_GPA_RANGE, for the pages of this
+ * VM: a SevDeclaredMap of system-physical addresses (ram_addr_t).
+ *
+ * Under KVM nothing else tells which pages are private, and page-state.c
+ * answers from here.  Under TCG the map is kept too, and the exact state can
+ * be compared with it (x-query-sev-page-map).
+ *
+ * The guest's main memory is private until declared shared.  Whatever else
+ * lies in RAM blocks (video memory, ROMs, variable stores) is shared, except
+ * what the launch encrypted.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TARGET_I386_SEV_DECLARED_PAGES_H
+#define TARGET_I386_SEV_DECLARED_PAGES_H
+
+#include "page-state.h"
+#include "transfer.h"
+
+/* Does the map answer sev_page_is_private()?  Constant once vCPUs exist. */
+extern bool sev_declared_rules;
+
+/* @page of @map was declared. */
+typedef void (*SevDeclaredPageFn)(SevPageMap *map, size_t page,
+                                  bool is_private);
+
+/*
+ * Keep the map, for RAM blocks present and future.  @rules: as above, and
+ * pages that change sides are marked dirty for migration.  @declared (may be
+ * NULL) is called for every page of every declaration.  BQL held, once.
+ */
+void sev_declared_init(bool rules, SevDeclaredPageFn declared);
+
+/*
+ * The hypercall, with KVM's arguments and answer (0 or -KVM_EINVAL): see
+ * Linux' Documentation/virt/kvm/x86/hypercalls.rst.  Any vCPU thread.
+ */
+int64_t sev_declare_gpa_range(uint64_t gpa, uint64_t npages, uint64_t attrs);
+
+/* Without the guest's word: a launch command, a received page state. */
+void sev_declared_set(ram_addr_t paddr, ram_addr_t length, bool is_private);
+void sev_declared_launch(uint64_t uaddr, uint64_t length);
+
+/* sev_page_is_private() and sev_page_foreach_private(), by this map. */
+bool sev_declared_is_private(RAMBlock *rb, ram_addr_t offset);
+bool sev_declared_foreach_private(RAMBlock *rb, SevPageRunFn fn, void *opaque);
+
+/*
+ * MSR_KVM_MIGRATION_CONTROL: bit 0 says that the guest is ready to migrate.
+ * Firmware that Debian ships never writes it; it is reported and not gated
+ * on.  0 at reset.
+ */
+extern uint64_t sev_migration_control;
+
+#endif /* TARGET_I386_SEV_DECLARED_PAGES_H */
