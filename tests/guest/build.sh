@@ -93,6 +93,8 @@ compile agent agent.c
 compile tools tools.c pages.c stress.c
 pack initrd.img agent -- "${drivers[@]}"
 pack tools.img agent tools -- "${drivers[@]}" "${more[@]}"
+compile pulse pulse.c
+"$here/clone.sh" "$out" "$modules" "$busybox" "${drivers[@]}"
 ln -f "$out"/root/boot/vmlinuz-* "$out/vmlinuz"
 basename "$modules" > "$out/version"
 step guest "Linux $(cat "$out/version"), $out"

@@ -1,7 +1,10 @@
 #!/usr/bin/python3
 # Pack the test guest's initramfs: programs and drivers; no root needed.
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Usage: initramfs.py OUTPUT MODULE-TREE INIT BUSYBOX PROGRAM... -- MODULE..."""
+"""Usage: initramfs.py OUTPUT MODULE-TREE INIT BUSYBOX PROGRAM... -- MODULE...
+
+A PROGRAM is a file, or PATH=FILE to put it below another folder than the root.
+"""
 
 import gzip
 import lzma
@@ -68,17 +71,31 @@ def load_order(wanted, paths):
     return order
 
 
+def folders(paths, *wanted):
+    """@wanted and those that @paths are in, parents first."""
+    found = set(wanted)
+    for path in map(os.path.dirname, paths):
+        while path:
+            found.add(path)
+            path = os.path.dirname(path)
+    return sorted(found)
+
+
 def main(output, tree, init, busybox, *rest):
     split = rest.index('--')
     paths = module_paths(tree)
     order = load_order(rest[split + 1:], paths)
+    programs = dict((word if '=' in word else
+                     f'{os.path.basename(word)}={word}').split('=', 1)
+                    for word in rest[:split])
     entries = [(d, 0o040755) for d in
-               ('bin', 'dev', 'proc', 'sys', 'modules', 'mnt', 'tmp')]
+               folders(programs, 'bin', 'dev', 'proc', 'sys', 'modules', 'mnt',
+                       'tmp')]
     entries.append(('dev/console', 0o020600, b'', (5, 1)))
     entries.append(('bin/busybox', 0o100755, read(busybox)))
     entries.append(('init', 0o100755, read(init)))
-    for program in rest[:split]:
-        entries.append((os.path.basename(program), 0o100755, read(program)))
+    for path, program in programs.items():
+        entries.append((path, 0o100755, read(program)))
     for name in order:
         entries.append((f'modules/{name}.ko', 0o100644,
                         module_image(paths[name])))

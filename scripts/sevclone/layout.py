@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The two ends of a template: QMP that seals a guest, QMP that loads a clone."""
+
+import os
+
+from sevclone import Trouble, qmp
+
+LIMIT = 300             # seconds; a seal or a load that takes longer has failed
+IMAGE = 'image'
+
+
+def _capabilities(monitor, names):
+    monitor.cmd('migrate-set-capabilities', {'capabilities': [
+        {'capability': name, 'state': True} for name in names]})
+
+
+def _capability_names(spec):
+    names = ['events']
+    if spec['sev'] is not None or spec['bare']:
+        names.append('sev-template')
+    return names
+
+
+def _ended(event):
+    return (event['event'] == 'MIGRATION' and event['data']['status'] in
+            ('completed', 'failed', 'cancelled'))
+
+
+def _finish(monitor, what):
+    event = monitor.event(_ended, LIMIT)
+    if event['data']['status'] != 'completed':
+        info = monitor.cmd('query-migrate')
+        raise Trouble(f'{what}: '
+                      f'{info.get("error-desc", event["data"]["status"])}')
+
+
+def seal(monitor, spec, folder):
+    """Seal a stopped guest into @folder; returns the spec's 'image'."""
+    path = folder / IMAGE
+    _capabilities(monitor, _capability_names(spec))
+    # The file is made by us, so that nobody else may read it.
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    monitor.cmd('migrate', {'uri': f'file:{path}'})
+    _finish(monitor, 'the guest cannot be sealed')
+    with path.open('rb') as f:
+        os.fsync(f.fileno())
+    info = monitor.cmd('query-migrate')
+    return {'file': IMAGE, 'bytes': path.stat().st_size,
+            'milliseconds': info.get('total-time'), 'sev': info.get('sev')}
+
+
+def prepare(monitor, spec):
+    """What a clone can be told before its template is known."""
+    _capabilities(monitor, _capability_names(spec))
+
+
+def load(monitor, template):
+    """Fill a waiting QEMU from @template; it is then stopped, and a clone."""
+    try:
+        monitor.cmd('migrate-incoming', {'uri': f'file:{template.image}',
+                                         'exit-on-error': False})
+    except qmp.Refused as error:
+        raise Trouble(f'template {template.name}: {error}') from error
+    _finish(monitor, f'template {template.name} cannot be loaded')

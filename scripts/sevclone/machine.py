@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""QEMU's command line, for the guest that is sealed and for its clones.
+
+A template's spec holds what both must agree on; only the origin has a kernel,
+an initrd and firmware files.
+"""
+
+from sevclone import Trouble
+
+PORT = 'org.qemu.sev.clone'
+
+# What a guest that is cloned has no use for costs start-up time.
+MACHINE = 'q35,sata=off,smbus=off,hpet=off,vmport=off,graphics=off'
+
+
+def defaults(options):
+    """The spec of a guest from the options of 'make'."""
+    spec = {
+        'bare': options.bare,
+        'accel': options.accel,
+        'machine': options.machine,
+        'cpu': options.cpu,
+        'memory_mib': options.memory,
+        'smp': options.smp,
+        'sev': None if options.no_sev else {'policy': options.policy},
+        'net': options.net,
+        'vsock': options.vsock,
+        'extra': list(options.extra),
+    }
+    if options.bare:
+        spec['extra'], spec['boot'] = split_boot(spec['extra'])
+    return spec
+
+
+def split_boot(arguments):
+    """(what clones get too, what only the origin gets) of a command line."""
+    kept, boot, rest = [], [], list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word.lstrip('-') in ('kernel', 'initrd', 'append', 'shim'):
+            if not rest:
+                raise Trouble(f'{word} needs a value')
+            boot += [word, rest.pop(0)]
+        else:
+            kept.append(word)
+    return kept, boot
+
+
+def common(spec):
+    """What the origin and every clone share, but for the flash's content."""
+    args = ['-nodefaults', '-no-user-config', '-display', 'none']
+    if not spec['bare']:
+        machine = f'{spec["machine"]},memory-backend=ram'
+        if spec['sev'] is not None:
+            machine += ',confidential-guest-support=sev0'
+            args += ['-object', f'sev-guest,id=sev0,'
+                     f'policy={spec["sev"]["policy"]:#x}']
+        args += ['-machine', machine, '-accel', spec['accel'],
+                 '-cpu', spec['cpu'], '-smp', str(spec['smp']),
+                 '-m', f'{spec["memory_mib"]}M', '-no-reboot',
+                 '-object', 'memory-backend-ram,id=ram,'
+                 f'size={spec["memory_mib"]}M',
+                 '-object', 'rng-random,id=rng0,filename=/dev/urandom',
+                 '-device', 'virtio-rng-pci,rng=rng0']
+    args += ['-device', 'virtio-serial-pci,id=clone-bus,max_ports=2',
+             '-device', f'virtserialport,bus=clone-bus.0,nr=1,name={PORT},'
+             'chardev=clone']
+    return args + spec['extra']
+
+
+def network(spec, mac):
+    if spec['net'] == 'none':
+        return []
+    return ['-netdev', 'user,id=net0', '-device',
+            f'virtio-net-pci,netdev=net0,mac={mac},romfile=']
+
+
+def vsock(spec, cid):
+    if not spec['vsock']:
+        return []
+    return ['-device', f'vhost-vsock-pci,guest-cid={cid}']
+
+
+def origin(spec, identity, boot, flash):
+    """@boot: kernel arguments; @flash: (code, variables), writable copies."""
+    args = common(spec) + network(spec, identity['mac'])
+    args += vsock(spec, identity['cid']) + ['-uuid', identity['uuid']]
+    if flash:
+        code, variables = flash
+        args += ['-drive', 'if=pflash,unit=0,format=raw,readonly=on,'
+                 f'file={code}',
+                 '-drive', f'if=pflash,unit=1,format=raw,file={variables}']
+    return args + boot
+
+
+def clone(spec, identity):
+    """A QEMU that waits for migrate-incoming.
+
+    Its flash is filled by the template; what the guest writes there later
+    lives as long as the clone.
+    """
+    args = common(spec) + network(spec, identity['mac'])
+    args += vsock(spec, identity['cid']) + ['-uuid', identity['uuid']]
+    for unit, size in enumerate(spec.get('flash', ())):
+        fixed = ',read-only=on' if unit == 0 else ''
+        args += ['-blockdev', f'driver=null-co,node-name=flash{unit},'
+                 f'size={size},read-zeroes=on{fixed}',
+                 '-machine', f'pflash{unit}=flash{unit}']
+    return args + ['-S', '-incoming', 'defer']

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""sev-clone make: boot a guest, wait for the point worth keeping, seal it."""
+
+import contextlib
+import re
+import shutil
+import time
+from pathlib import Path
+
+from sevclone import Trouble, layout, machine, places, process, store
+from sevclone.channel import Channel
+
+HINT = ('its last line on the screen was "{}". --until TEXT waits for a text, '
+        '--after SECONDS for a time')
+
+
+def boot_arguments(options):
+    if options.bare:
+        return [], None
+    kernel, initrd = places.kernel(options.kernel, options.initrd)
+    boot = ['-kernel', kernel]
+    if initrd:
+        boot += ['-initrd', initrd]
+    words = ['console=ttyS0', options.append or '']
+    if not options.kernel:
+        words.append('seal=1')          # the small guest of the tests
+    if 'swiotlb=' not in words[1]:
+        words.append(f'swiotlb={options.swiotlb}')
+    return boot + ['-append', ' '.join(filter(None, words))], \
+        places.firmware(options.firmware)
+
+
+def flash_copy(firmware, folder):
+    """The origin writes its variables; the system's files stay as they are."""
+    code, variables = map(Path, firmware)
+    copy = folder / 'vars.fd'
+    shutil.copyfile(variables, copy)
+    return (code, copy), [code.stat().st_size, variables.stat().st_size]
+
+
+def screen(guest):
+    return guest.path('screen').read_bytes().decode('utf-8', 'replace')
+
+
+def wait_text(guest, pattern, limit):
+    end = time.monotonic() + limit
+    while not re.search(pattern, screen(guest), re.M):
+        if not guest.alive():
+            raise Trouble(f'QEMU ended: {guest.last_words()}')
+        if time.monotonic() > end:
+            lines = screen(guest).strip().splitlines() or ['']
+            raise Trouble(f'"{pattern}" did not appear within {limit} seconds; '
+                          + HINT.format(lines[-1]))
+        time.sleep(0.02)
+    return f'text {pattern}'
+
+
+def wait_point(guest, channel, options):
+    """Wait for the point worth keeping; says which it was."""
+    if options.until:
+        return wait_text(guest, options.until, options.limit)
+    if options.after is not None:
+        time.sleep(options.after)
+        if not guest.alive():
+            raise Trouble(f'QEMU ended: {guest.last_words()}')
+        return f'after {options.after:g} s'
+    try:
+        channel.wait(('ready',), options.limit, guest.alive)
+    except Trouble as error:
+        if not guest.alive():
+            raise Trouble(f'QEMU ended: {guest.last_words()}') from error
+        lines = screen(guest).strip().splitlines() or ['']
+        raise Trouble(f'{error}; ' + HINT.format(lines[-1])) from error
+    return 'ready'
+
+
+def make(name, options, progress):
+    """Returns the new template's spec."""
+    spec = machine.defaults(options)
+    boot, firmware = boot_arguments(options)
+    boot += spec.pop('boot', [])
+    binary = places.qemu(options.qemu)
+    with store.new_template(name, options.replace) as folder, \
+            contextlib.ExitStack() as stack:
+        flash = None
+        if firmware:
+            flash, spec['flash'] = flash_copy(firmware, folder)
+        who = process.identity()
+        guest = process.spawn(binary, machine.origin(spec, who, boot, flash),
+                              who, name)
+        stack.callback(guest.stop)
+        progress.step(f'booting {name}')
+        began = time.monotonic()
+        channel = Channel(guest.path('clone'))
+        stack.callback(channel.close)
+        monitor = guest.qmp()
+        spec['point'] = wait_point(guest, channel, options)
+        spec['boot_seconds'] = round(time.monotonic() - began, 3)
+        progress.done(f'booted     {spec["boot_seconds"]:.1f} s, '
+                      f'{spec["point"]}')
+        monitor.cmd('stop')
+        progress.step('sealing')
+        spec['image'] = layout.seal(monitor, spec, folder)
+        spec['qemu'] = monitor.cmd('query-version')['package'] or 'unknown'
+        guest.stop()
+        if flash:
+            flash[1].unlink()
+        spec['image']['sha256'] = store.digest(
+            folder / spec['image']['file'],
+            lambda done, size: progress.bar('digest', done, size))
+        return store.write_spec(folder, spec)

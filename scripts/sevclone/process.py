@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One QEMU process with its folder: sockets, screen, log, who it is."""
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+from sevclone import Trouble, places, qmp
+
+_draw = random.SystemRandom()
+FILE = 'clone.json'
+
+
+def identity():
+    """What must differ between clones, as far as a host can choose it."""
+    own = uuid.uuid4()
+    tail = own.bytes[-5:]
+    return {
+        'id': own.hex[:12],
+        'uuid': str(own),
+        'mac': ':'.join(f'{b:02x}' for b in b'\x02' + tail),
+        'cid': _draw.randrange(3, 0xffffffff),
+    }
+
+
+def started_at(pid):
+    """The kernel's start time of a process; None when it is no more."""
+    try:
+        stat = Path(f'/proc/{pid}/stat').read_bytes()
+    except OSError:
+        return None
+    fields = stat.rpartition(b')')[2].split()
+    return None if fields[0] == b'Z' else int(fields[19])
+
+
+class Process:
+    """A QEMU that we started, or found again by its folder."""
+
+    def __init__(self, folder, info):
+        self.folder, self.info = Path(folder), info
+        self.child = None
+        self.spawned = None             # wall clock, just before exec
+        self.monitor = None
+
+    @property
+    def pid(self):
+        return self.info['pid']
+
+    def path(self, name):
+        return self.folder / name
+
+    def alive(self):
+        if self.child and self.child.poll() is not None:
+            return False
+        return started_at(self.pid) == self.info['started']
+
+    def last_words(self):
+        with contextlib.suppress(OSError):
+            lines = self.path('qemu.log').read_text('utf-8', 'replace')
+            said = [line for line in lines.splitlines() if line.strip()]
+            if said:
+                return said[-1]
+        return 'no message'
+
+    def qmp(self, limit=qmp.REPLY_LIMIT):
+        """The monitor, negotiated; one client at a time."""
+        if not self.monitor:
+            self.monitor = qmp.Qmp(self.path('qmp'))
+        try:
+            return self.monitor.hello(limit)
+        except qmp.Gone:
+            raise Trouble(f'QEMU ended: {self.last_words()}') from None
+
+    def release(self):
+        """Let others use the monitor."""
+        if self.monitor:
+            self.monitor.close()
+            self.monitor = None
+
+    def stop(self):
+        """End it at once and remove its folder."""
+        self.release()
+        if self.alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        if self.child:
+            self.child.wait()
+        else:
+            end = time.monotonic() + 10
+            while started_at(self.pid) and time.monotonic() < end:
+                time.sleep(0.01)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def save(self):
+        path = self.path(FILE)
+        path.with_suffix('.new').write_text(json.dumps(self.info, indent=1),
+                                            'utf-8')
+        os.replace(path.with_suffix('.new'), path)
+
+
+def listener(path):
+    server = socket.socket(socket.AF_UNIX)
+    try:
+        server.bind(str(path))
+    except OSError as error:
+        server.close()
+        raise Trouble(f'no socket at {path}: {error}; SEV_CLONE_RUN names '
+                      'another folder') from error
+    server.listen(8)
+    return server
+
+
+def spawn(binary, arguments, who, template):
+    """Start QEMU.  We listen, so nobody waits for it to be ready to."""
+    folder = places.private_folder(places.run()) / who['id']
+    folder.mkdir(mode=0o700)
+    info = {'template': template, **who}
+    process = Process(folder, info)
+    servers = [listener(folder / name) for name in ('qmp', 'console', 'clone')]
+    monitor, console, clone = (s.fileno() for s in servers)
+    command = [
+        binary, '-name', f'{template}-{who["id"]}',
+        '-chardev', f'socket,id=qmp,fd={monitor},server=on,wait=off',
+        '-mon', 'chardev=qmp,mode=control',
+        '-chardev', f'socket,id=console,fd={console},server=on,wait=off,'
+        f'logfile={folder / "screen"}',
+        '-serial', 'chardev:console',
+        '-chardev', f'socket,id=clone,fd={clone},server=on,wait=off',
+        *arguments]
+    (folder / 'screen').touch(mode=0o600)
+    try:
+        with (folder / 'qemu.log').open('wb') as log:
+            process.spawned = time.time()
+            process.child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                pass_fds=[monitor, console, clone], start_new_session=True)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise Trouble(f'cannot start {binary}: {error}') from error
+    finally:
+        for server in servers:
+            server.close()
+    info.update(pid=process.child.pid, started=started_at(process.child.pid),
+                spawned=process.spawned)
+    process.save()
+    return process
+
+
+def running(template=None):
+    """The processes whose folders are in places.run(); dead ones are swept."""
+    for path in sorted(places.run().glob('*/' + FILE)):
+        try:
+            info = json.loads(path.read_text('utf-8'))
+            process = Process(path.parent, info)
+            alive = process.alive()
+        except (OSError, ValueError, KeyError):
+            continue
+        if not alive:
+            shutil.rmtree(path.parent, ignore_errors=True)
+        elif template in (None, info['template']):
+            yield process

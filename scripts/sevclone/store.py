@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Templates on disk: one folder each, complete or not there at all."""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+
+from sevclone import Trouble, places
+
+SPEC = 'template.json'
+VERSION = 1
+NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,40}')
+
+
+def check_name(name):
+    if not NAME.fullmatch(name):
+        raise Trouble(f'"{name}" is no name for a template: up to 41 letters, '
+                      'digits, "_", "." and "-", a letter or digit first')
+    return name
+
+
+class Template:
+    """A sealed guest: its image, and all that a clone's command line needs."""
+
+    def __init__(self, folder, spec):
+        self.folder, self.spec = Path(folder), spec
+        self.name = self.folder.name
+
+    @property
+    def image(self):
+        return self.folder / self.spec['image']['file']
+
+    def digest(self, progress=None):
+        """SHA-256 of the image as it is now."""
+        return digest(self.image, progress)
+
+
+def digest(path, progress=None):
+    size, done, total = path.stat().st_size, 0, hashlib.sha256()
+    with path.open('rb') as f:
+        while data := f.read(1 << 20):
+            total.update(data)
+            done += len(data)
+            if progress:
+                progress(done, size)
+    return total.hexdigest()
+
+
+def open_template(name):
+    folder = places.home() / check_name(name)
+    try:
+        spec = json.loads((folder / SPEC).read_text('utf-8'))
+    except FileNotFoundError:
+        there = ', '.join(t.name for t in templates()) or 'none'
+        raise Trouble(f'there is no template "{name}" in {places.home()} '
+                      f'(there: {there})') from None
+    except (OSError, ValueError) as error:
+        raise Trouble(f'{folder / SPEC} cannot be read: {error}') from error
+    if not isinstance(spec, dict) or spec.get('version') != VERSION:
+        raise Trouble(f'{folder / SPEC} is of another version; make the '
+                      'template again')
+    found = Template(folder, spec)
+    if not found.image.exists():
+        raise Trouble(f'{found.image} is missing; make the template again')
+    return found
+
+
+def templates():
+    for folder in sorted(places.home().glob('*/' + SPEC)):
+        with contextlib.suppress(Trouble):
+            yield open_template(folder.parent.name)
+
+
+@contextlib.contextmanager
+def new_template(name, replace=False):
+    """A folder to make a template in; it gets its name when all went well.
+
+    What is left of an interrupted one starts with a dot, and goes next time.
+    """
+    final = places.home() / check_name(name)
+    if final.exists() and not replace:
+        raise Trouble(f'there is a template "{name}" already; "sev-clone rm '
+                      f'{name}" removes it, --replace replaces it')
+    places.private_folder(places.home())
+    work = places.home() / f'.{name}.{os.getpid()}'
+    sweep(name)
+    work.mkdir(mode=0o700)
+    try:
+        yield work
+        if final.exists():
+            shutil.rmtree(final)
+        os.rename(work, final)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def sweep(name):
+    """Remove what a process that is no more left of a template."""
+    for left in places.home().glob(f'.{name}.*'):
+        pid = left.name.rpartition('.')[2]
+        if pid.isdigit() and not Path('/proc', pid).exists():
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def write_spec(folder, spec):
+    """The last file of a template: with it, the template is whole."""
+    spec = {'version': VERSION, 'created': int(time.time()), **spec}
+    path = folder / SPEC
+    with path.open('w', encoding='utf-8') as f:
+        json.dump(spec, f, indent=1)
+        f.flush()
+        os.fsync(f.fileno())
+    return spec
+
+
+def remove(name):
+    folder = places.home() / check_name(name)
+    if not folder.is_dir():
+        raise Trouble(f'there is no template "{name}" in {places.home()}')
+    # The spec first: half a folder is then no template.
+    (folder / SPEC).unlink(missing_ok=True)
+    shutil.rmtree(folder)

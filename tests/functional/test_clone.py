@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""sev-clone, the command; and what must differ between clones."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+from registry import SAID, test
+from sevlib import ROOT
+from verdict import Failed, check, wait_until
+
+TOOL = ROOT / 'scripts/sev-clone'
+LIMIT = 400             # seconds, for one command
+RANDOM = re.compile(rb'^RANDOM (\w{32})\r?$', re.M)
+
+
+class Tool:
+    """sev-clone with homes of its own; what it started ends with it."""
+
+    def __init__(self, env):
+        self.env = env
+        self.home = env.lab.folder / 'sev-clone'
+        self.run_folder = env.lab.folder / 'scr'
+        shutil.rmtree(self.home, ignore_errors=True)
+        identity = env.host('clones')
+        self.environ = {
+            **os.environ, 'BUILD': str(env.lab.build),
+            'SEV_CLONE_QEMU': str(env.lab.binary),
+            'SEV_CLONE_HOME': str(self.home),
+            'SEV_CLONE_RUN': str(self.run_folder),
+            'PYTHONDONTWRITEBYTECODE': '1'}
+        if identity:
+            self.environ['SEV_PSP_DIR'] = str(identity.folder)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for path in self.run_folder.glob('*/clone.json'):
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                os.kill(json.loads(path.read_text())['pid'], signal.SIGKILL)
+        shutil.rmtree(self.run_folder, ignore_errors=True)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def begin(self, *words):
+        return subprocess.Popen([sys.executable, TOOL, *map(str, words)],
+                                env=self.environ, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
+
+    def ask(self, *words):
+        """(exit code, stdout, last line of stderr)."""
+        done = self.begin(*words)
+        try:
+            out, err = done.communicate(timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            done.kill()
+            raise Failed(f'sev-clone {words[0]} took {LIMIT} s') from None
+        return done.returncode, out, (err.strip().splitlines() or [''])[-1]
+
+    def do(self, *words):
+        """It must work; the JSON it prints."""
+        code, out, said = self.ask(*words, '--json')
+        check(code == 0, f'sev-clone {words[0]}: {said}')
+        return json.loads(out)
+
+    def refused(self, pattern, *words):
+        code, _, said = self.ask(*words)
+        SAID.append(said)
+        check(code == 1 and re.search(pattern, said),
+              f'sev-clone {" ".join(map(str, words))} said "{said}"')
+
+    def make(self, name, *words):
+        kind = [] if self.env.lab.sev else ['--no-sev']
+        return self.do('make', name, '--limit', LIMIT, *kind, *words)
+
+
+def screen(clone):
+    with open(f'{clone["folder"]}/screen', 'rb') as f:
+        return f.read()
+
+
+def draws(clone, count):
+    """The first @count random values that a clone printed."""
+    def probe():
+        found = RANDOM.findall(screen(clone))
+        return len(found) >= count and found[:count]
+    return wait_until(f'{count} random values', 60, probe)
+
+
+def ping(clone, word):
+    """Ask a clone on its console: (its clock, its machine-id)."""
+    with socket.socket(socket.AF_UNIX) as console:
+        console.settimeout(60)
+        console.connect(f'{clone["folder"]}/console')
+        console.sendall(f'PING {word}\n'.encode())
+        said = b''
+        while not (found := re.search(rb'PONG (\w+) clock=([\d.]+) id=(\w+)\r?\n',
+                                      said)):
+            data = console.recv(4096)
+            check(data, f'clone {clone["id"]} closed its console')
+            said += data
+    check(found.group(1).decode() == word, f'it answered {found.group()}')
+    return float(found.group(2)), found.group(3).decode()
+
+
+def check_distinct(clones):
+    """Nothing that must differ is the same."""
+    for field in ('id', 'uuid', 'mac', 'cid', 'pid'):
+        values = {c[field] for c in clones}
+        check(len(values) == len(clones), f'two clones have one {field}')
+    first = [draws(c, 1)[0] for c in clones]
+    check(len(set(first)) == len(clones),
+          f'{len(clones)} clones drew {len(set(first))} different values')
+    answers = [ping(c, f'word{i}') for i, c in enumerate(clones)]
+    check(len({a[1] for a in answers}) == len(clones),
+          'two clones have one machine-id')
+    return answers
+
+
+@test('sev-clone: make, run, list, verify, stop, rm', sev=False)
+def commands(env):
+    with Tool(env) as tool:
+        tool.refused(r'there is no template "base"', 'run', 'base')
+        tool.refused(r'is no name for a template', 'make', '../base')
+        spec = tool.make('base', '--append', 'draws=1')
+        check(spec['point'] == 'ready', f'it sealed at "{spec["point"]}"')
+        tool.refused(r'there is a template "base" already', 'make', 'base')
+        clones = tool.do('run', 'base', 3, '--detach')
+        listed = tool.do('list')
+        check([t['name'] for t in listed] == ['base'] and
+              {c['id'] for c in listed[0]['clones']} ==
+              {c['id'] for c in clones}, f'list says {listed}')
+        now = time.time()
+        for clock, _ in check_distinct(clones):
+            check(abs(clock - now) < 60, f'a clone\'s clock is {clock - now:.1f}'
+                  ' s off')
+        said = tool.do('verify', 'base')
+        check(said['sha256'] == spec['image']['sha256'], 'the digest changed')
+        tool.do('stop', 'base')
+        check(not tool.do('list')[0]['clones'], 'clones live on')
+        tool.refused(r'no clone of "base" is running', 'stop', 'base')
+        spoiled(tool)
+        tool.do('rm', 'base')
+        check(tool.do('list') == [], 'it is still there')
+
+
+def spoiled(tool):
+    """One byte changed in the middle: verify says so, and nothing runs."""
+    image = next((tool.home / 'base').glob('image*'))
+    with image.open('r+b') as f:
+        f.seek(image.stat().st_size // 2)
+        byte = f.read(1)
+        f.seek(-1, os.SEEK_CUR)
+        f.write(bytes([byte[0] ^ 1]))
+    code, out, _ = tool.ask('verify', 'base')
+    check(code == 1 and 'SHA-256' in out, f'verify said {out}')
+
+
+@test('clones: without a helper they draw the same bytes')
+def twins(env):
+    with Tool(env) as tool:
+        tool.make('bare', '--append', 'draws=1', '--until', '^TICK 3 ',
+                  '--kernel', env.lab.kernel / 'vmlinuz', '--initrd',
+                  env.lab.kernel / 'initrd-clone.img')
+        clones = tool.do('run', 'bare', 2, '--detach')
+        one, two = (draws(c, 3) for c in clones)
+        check(one[0] == two[0], 'two clones differ by themselves: the helper '
+              'would prove nothing')
+
+
+@test('clones: a daemon re-seeds on a word by fw_cfg, without a port')
+def by_fw_cfg(env):
+    with Tool(env) as tool:
+        tool.make('watched', '--append', 'draws=1 watch=1 tick=3000', '--until',
+                  '^TICK 1 ', '--kernel', env.lab.kernel / 'vmlinuz',
+                  '--initrd', env.lab.kernel / 'initrd-clone.img')
+        spec = tool.home / 'watched/template.json'
+        clones = []
+        for i in range(2):
+            told = json.loads(spec.read_text())
+            told['extra'] = ['-fw_cfg', 'name=opt/org.qemu-sev/clone-id,string='
+                             f'clone id=by{i}']
+            spec.write_text(json.dumps(told))
+            clones += tool.do('run', 'watched', 1, '--detach',
+                              '--no-reseed')
+        values = [draws(c, 2) for c in clones]
+        check(values[0][-1] != values[1][-1], 'the clones draw the same bytes '
+              'after they were told')
+
+
+@test('sev-clone: a pool hands out processes and starts others', sev=False)
+def pool(env):
+    with Tool(env) as tool:
+        tool.make('pooled', '--append', 'draws=1')
+        tool.refused(r'there is no pool of pooled', 'run', 'pooled', '--pool')
+        server = tool.begin('pool', 'pooled', '--size', 2)
+        try:
+            wait_until('a full pool', LIMIT, lambda: status(tool)
+                       .get('waiting') == 2)
+            tool.refused(r'there is a pool of pooled already', 'pool', 'pooled')
+            clones = tool.do('run', 'pooled', 3, '--pool', '--detach')
+            check_distinct(clones)
+            wait_until('a refilled pool', LIMIT, lambda: status(tool)
+                       .get('waiting') == 2)
+            tool.do('pool', 'pooled', '--close')
+            check(server.wait(60) == 0, f'the pool said {server.stderr.read()}')
+        finally:
+            server.kill()
+            server.communicate()
+        left = tool.do('list')[0]['clones']
+        check({c['id'] for c in left} == {c['id'] for c in clones},
+              'the pool left processes behind')
+
+
+def status(tool):
+    code, out, _ = tool.ask('pool', 'pooled', '--status', '--json')
+    return json.loads(out) if code == 0 else {}
+
+
+@test('sev-clone: a killed make leaves no template', sev=False)
+def killed(env):
+    with Tool(env) as tool:
+        kind = [] if env.lab.sev else ['--no-sev']
+        making = tool.begin('make', 'half', *kind, '--after', 3)
+        wait_until('a guest', 60, lambda: list(tool.run_folder.glob('*/screen')))
+        time.sleep(1)
+        making.kill()
+        making.communicate()
+        check(tool.do('list') == [], 'half a template is listed')
+        tool.refused(r'there is no template "half"', 'run', 'half')
+        tool.make('half', '--after', 3)
+        left = [p.name for p in tool.home.iterdir()]
+        check(left == ['half'], f'left behind: {left}')

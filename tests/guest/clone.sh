@@ -1,0 +1,26 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The initramfs of the guest that becomes a template: a counter that draws
+# random bytes, and the guest's half of a clone's uniqueness.
+#
+# usage: clone.sh FOLDER MODULE-TREE BUSYBOX MODULE...  (called by build.sh)
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/overlay/lib.sh"
+
+here=$ROOT/tests/guest
+tools=$ROOT/tools/guest
+out=$1 modules=$2 busybox=$3
+shift 3
+
+logged guest-tools "$tools/build.sh" "$out" ||
+    die "the guest's tools do not compile; see $LOGS/guest-tools.log."
+for input in "$out/sev-reseed" "$out/pulse" "$here"/*clone* "$tools"/hooks/* \
+             "$here/initramfs.py" "$here/build.sh"; do
+    if [ "$input" -nt "$out/initrd-clone.img" ]; then
+        "$PYTHON" "$here/initramfs.py" "$out/initrd-clone.img" "$modules" \
+            "$here/init-clone" "$busybox" "$out/pulse" \
+            "bin/sev-reseed=$out/sev-reseed" \
+            "etc/sev-clone.d/10-machine-id=$tools/hooks/10-machine-id" \
+            -- "$@" virtio_console
+        break
+    fi
+done
