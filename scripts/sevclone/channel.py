@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The host's end of the port by which a guest learns that it is a clone.
 
-Lines of text.  Guest to host: "ready", "done ID", "failed ID".  Host to guest:
-"clone id=... uuid=... mac=... time=...".  What the guest says is not trusted.
+Lines of text.  Guest to host: "ready", "seeded ID" (the
+random pool), "done ID" (clock and hooks too), "failed ID".
+Host to guest: "clone id=... uuid=... mac=... time=...".  What the guest says is
+not trusted.
 """
 
 import select
@@ -20,7 +22,7 @@ class Channel:
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.connect(str(path))
-        self._text = b''
+        self._text, self._lines = b'', []
 
     def close(self):
         self.socket.close()
@@ -38,19 +40,23 @@ class Channel:
         """The first of @words that the guest says, as (word, value)."""
         end = time.monotonic() + limit
         while time.monotonic() < end:
-            ready, _, _ = select.select([self.socket], [], [], 0.2)
-            if not ready:
-                if not alive():
-                    break
-                continue
-            data = self.socket.recv(LINE_MAX)
-            if not data:
-                break
-            *lines, self._text = (self._text + data).split(b'\n')
-            self._text = self._text[-LINE_MAX:]
-            for line in lines:
-                word, _, value = line.decode('ascii', 'replace').partition(' ')
+            while self._lines:
+                line = self._lines.pop(0).decode('ascii', 'replace')
+                word, _, value = line.partition(' ')
                 if word in words:
                     return word, value.strip()
+            if not self._read() and not alive():
+                break
         raise Trouble(f'the guest did not say {" or ".join(words)} '
                       f'within {limit} seconds')
+
+    def _read(self):
+        """Take in what comes within a moment; false when nothing did."""
+        ready, _, _ = select.select([self.socket], [], [], 0.2)
+        data = ready and self.socket.recv(LINE_MAX)
+        if not data:
+            return False
+        *lines, self._text = (self._text + data).split(b'\n')
+        self._text = self._text[-LINE_MAX:]
+        self._lines += lines
+        return True

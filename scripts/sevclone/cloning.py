@@ -9,6 +9,7 @@ from sevclone import Trouble, layout, machine, process, qmp
 from sevclone.channel import Channel
 
 RESEED_LIMIT = 60       # seconds
+SAYS = (('seeded', 'seeded'), ('distinct', 'done'))     # times, guest's words
 
 
 def start(binary, template):
@@ -30,8 +31,9 @@ def fill(waiting, template, reseed):
     @reseed: None, say nothing to the guest; False, tell it that it is a clone;
     True, and wait until it has re-seeded.
 
-    'resume' is QEMU's own time of RESUME, 'distinct' (with @reseed) the time at
-    which the guest said that it had re-seeded.  Both count from @asked.
+    'resume' is QEMU's own time of RESUME; 'seeded' and 'distinct' (with @reseed)
+    are when the guest had re-seeded, and had done all else.  All count from the
+    call.
     """
     asked = time.time()
     monitor = waiting.qmp()
@@ -45,13 +47,13 @@ def fill(waiting, template, reseed):
         event = monitor.event(lambda e: e['event'] == 'RESUME',
                               qmp.REPLY_LIMIT)
         took = {'load': loaded - asked, 'resume': qmp.stamp(event) - asked}
-        if reseed:
-            word, _ = channel.wait(('done', 'failed'), RESEED_LIMIT,
+        for key, word in SAYS if reseed else ():
+            said, _ = channel.wait((word, 'failed'), RESEED_LIMIT,
                                    waiting.alive)
-            if word == 'failed':
+            if said == 'failed':
                 raise Trouble(f'clone {waiting.info["id"]} could not re-seed; '
                               f'see {waiting.path("screen")}')
-            took['distinct'] = time.time() - asked
+            took[key] = time.time() - asked
     except qmp.Gone:
         raise Trouble(f'QEMU ended: {waiting.last_words()}') from None
     finally:

@@ -4,6 +4,7 @@
 import contextlib
 import re
 import shutil
+import tempfile
 import time
 from pathlib import Path
 
@@ -74,37 +75,52 @@ def wait_point(guest, channel, options):
     return 'ready'
 
 
-def make(name, options, progress):
-    """Returns the new template's spec."""
-    spec = machine.defaults(options)
+@contextlib.contextmanager
+def booted(name, spec, options, folder):
+    """A guest at the point worth keeping; @spec learns how it got there.
+
+    @folder takes the flash variables, and loses them again.
+    """
     boot, firmware = boot_arguments(options)
     boot += spec.pop('boot', [])
-    binary = places.qemu(options.qemu)
-    with store.new_template(name, options.replace) as folder, \
-            contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         flash = None
         if firmware:
             flash, spec['flash'] = flash_copy(firmware, folder)
+            stack.callback(flash[1].unlink)
         who = process.identity()
-        guest = process.spawn(binary, machine.origin(spec, who, boot, flash),
-                              who, name)
+        guest = process.spawn(places.qemu(options.qemu),
+                              machine.origin(spec, who, boot, flash), who, name)
         stack.callback(guest.stop)
-        progress.step(f'booting {name}')
-        began = time.monotonic()
         channel = Channel(guest.path('clone'))
         stack.callback(channel.close)
-        monitor = guest.qmp()
+        guest.qmp()
         spec['point'] = wait_point(guest, channel, options)
-        spec['boot_seconds'] = round(time.monotonic() - began, 3)
-        progress.done(f'booted     {spec["boot_seconds"]:.1f} s, '
-                      f'{spec["point"]}')
-        monitor.cmd('stop')
-        progress.step('sealing')
-        spec['image'] = layout.seal(monitor, spec, folder)
-        spec['qemu'] = monitor.cmd('query-version')['package'] or 'unknown'
-        guest.stop()
-        if flash:
-            flash[1].unlink()
+        spec['boot_seconds'] = round(time.time() - guest.spawned, 3)
+        yield guest
+
+
+def cold_boot(options):
+    """Seconds from exec to the point worth keeping; nothing is kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        spec = machine.defaults(options)
+        with booted('boot', spec, options, Path(folder)):
+            return spec['boot_seconds']
+
+
+def make(name, options, progress):
+    """Returns the new template's spec."""
+    spec = machine.defaults(options)
+    with store.new_template(name, options.replace) as folder:
+        progress.step(f'booting {name}')
+        with booted(name, spec, options, folder) as guest:
+            progress.done(f'booted     {spec["boot_seconds"]:.1f} s, '
+                          f'{spec["point"]}')
+            monitor = guest.qmp()
+            monitor.cmd('stop')
+            progress.step('sealing')
+            spec['image'] = layout.seal(monitor, spec, folder)
+            spec['qemu'] = monitor.cmd('query-version')['package'] or 'unknown'
         spec['image']['sha256'] = store.digest(
             folder / spec['image']['file'],
             lambda done, size: progress.bar('digest', done, size))

@@ -1,50 +1,62 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How long a clone takes and what it costs: times, and guest RAM from smaps."""
 
+import re
 import time
 from pathlib import Path
 
 from sevclone import cloning, ui
 
 SETTLE = 3              # seconds before memory is read
-GUEST = 1 << 20         # mappings smaller than this are not guest memory
+
+
+def ranges(ramblocks):
+    """[(start, end)] of host memory from the text of "info ramblock"."""
+    found = []
+    for line in ramblocks.splitlines():
+        words = line.split()
+        host = [w for w in words if re.fullmatch('0x[0-9a-f]{16}', w)]
+        if len(host) >= 4:              # offset, used, total, host address
+            start, length = int(host[3], 16), int(host[2], 16)
+            found.append((start, start + length))
+    return found
 
 
 def mappings(pid):
-    """(name, {field: KiB}) of each mapping in /proc/PID/smaps."""
-    name, fields = None, {}
+    """(start, {field: KiB}) of each mapping in /proc/PID/smaps."""
+    start, fields = None, {}
     for line in Path(f'/proc/{pid}/smaps').read_text('utf-8').splitlines():
-        head = line.split(None, 5)
-        if '-' in head[0] and not head[0].endswith(':'):
-            if name is not None:
-                yield name, fields
-            name, fields = (head[5] if len(head) > 5 else ''), {}
-            low, high = head[0].split('-')
-            fields['bytes'] = int(high, 16) - int(low, 16)
-        elif head[-1] == 'kB':
-            fields[head[0][:-1]] = int(head[1])
-    if name is not None:
-        yield name, fields
+        words = line.split()
+        if '-' in words[0] and not words[0].endswith(':'):
+            if start is not None:
+                yield start, fields
+            start, fields = int(words[0].partition('-')[0], 16), {}
+        elif words[-1] == 'kB':
+            fields[words[0][:-1]] = int(words[1])
+    if start is not None:
+        yield start, fields
 
 
-def guest_memory(pid, sizes):
-    """PSS and private bytes of the guest's RAM, shadow and flash included.
+def guest_memory(pid, ramblocks):
+    """Bytes of (PSS, private) of all RAM blocks: RAM, its shadow, flash, ROMs.
 
-    @sizes: lengths of the guest's RAM blocks; a mapping of QEMU's is one of
-    them when its length is, give or take the guard pages.
+    @ramblocks: what HMP's "info ramblock" of that process says.
     """
+    blocks = ranges(ramblocks)
     pss = private = 0
-    for _, fields in mappings(pid):
-        near = any(0 <= fields['bytes'] - size <= 8192 for size in sizes)
-        if near and fields['bytes'] >= GUEST // 4:
+    for start, fields in mappings(pid):
+        if any(low <= start < high for low, high in blocks):
             pss += fields['Pss'] << 10
             private += (fields['Private_Dirty'] +
                         fields['Private_Clean']) << 10
     return pss, private
 
 
-def sizes(template):
-    return [template.spec['memory_mib'] << 20, *template.spec.get('flash', ())]
+def ramblocks_of(clone):
+    said = clone.qmp().cmd('human-monitor-command',
+                           {'command-line': 'info ramblock'})
+    clone.release()
+    return said
 
 
 def timed(binary, template, runs, reseed, progress):
@@ -73,7 +85,7 @@ def memory(binary, template, count, reseed, progress):
     made = cloning.many(binary, template, count, 2, reseed, progress)
     try:
         time.sleep(SETTLE)
-        read = [guest_memory(c.pid, sizes(template)) for c, _ in made]
+        read = [guest_memory(c.pid, ramblocks_of(c)) for c, _ in made]
     finally:
         for clone, _ in made:
             clone.stop()
@@ -98,7 +110,8 @@ def lines(said):
     rows = [['', 'p50', 'p99', 'runs']]
     for kind, what in (('fresh', 'from exec'), ('pool', 'from a pool')):
         for key, label in (('resume', 'to RESUME'),
-                           ('distinct', 'to re-seeded')):
+                           ('seeded', 'to re-seeded'),
+                           ('distinct', 'to distinct')):
             if key in said[kind]:
                 s = said[kind][key]
                 rows.append([f'{what} {label}', ui.ms(s['p50']),

@@ -30,6 +30,9 @@ static bool become(Channel *ch, const Message *m)
 {
     bool ok = entropy_reseed(m);
 
+    if (ch && ok) {
+        channel_say(ch, "seeded", m->id);
+    }
     if (!clock_refresh(m)) {
         fprintf(stderr, "sev-reseed: cannot set the clock: %s\n",
                 strerror(errno));

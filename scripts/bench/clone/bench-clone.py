@@ -1,0 +1,179 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Clones of an SEV guest, against its cold boot and against stock templating.
+
+One run measures, interleaved: SEV clones (a new process each, and processes
+started beforehand), cold boots of the same SEV guest, and what the unpatched
+base does with an ordinary guest the way Kata does it.  Times count from just
+before exec, or from migrate-incoming where the process waited.
+"""
+
+import argparse
+import concurrent.futures
+import contextlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.path[1:1] = [str(ROOT / 'scripts'), str(ROOT / 'integration/kata')]
+
+# pylint: disable=wrong-import-position
+import kinds                            # noqa: E402
+from sevclone import Trouble, measuring, places, ui     # noqa: E402
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--build', type=Path,
+                        default=Path(os.environ.get('BUILD', ROOT / 'build')))
+    parser.add_argument('--base', type=Path, metavar='BINARY',
+                        help='the unpatched QEMU (tests/functional/'
+                        'build-base.sh makes one)')
+    parser.add_argument('--runs', type=int, default=30,
+                        help='clones of each kind, default 30')
+    parser.add_argument('--boots', type=int, default=5)
+    parser.add_argument('--alive', type=int, nargs='*', default=[1, 10, 100])
+    parser.add_argument('--memory', type=int, default=256, metavar='MIB')
+    parser.add_argument('--output', type=Path, metavar='FILE',
+                        help='all figures as JSON')
+    return parser.parse_args()
+
+
+def one_at_a_time(all_kinds, runs):
+    """{kind: [times]}; the kinds take turns, so that load hits all alike."""
+    took = {kind.name: [] for kind in all_kinds}
+    for i in range(runs):
+        for kind in all_kinds:
+            vm, times = kind.clone()
+            kind.end(vm)
+            took[kind.name].append(times)
+        note(f'one at a time {i + 1}/{runs}')
+    return took
+
+
+def side_by_side(kind, count):
+    with concurrent.futures.ThreadPoolExecutor(count) as workers:
+        began = time.time()
+        made = list(workers.map(lambda _: kind.clone(), range(count)))
+        whole = time.time() - began
+    for vm, _ in made:
+        kind.end(vm)
+    return [times for _, times in made], whole
+
+
+def memory(kind, count):
+    with concurrent.futures.ThreadPoolExecutor(2) as workers:
+        made = list(workers.map(lambda _: kind.clone(), range(count)))
+    time.sleep(measuring.SETTLE)
+    read = [measuring.guest_memory(kind.pid(vm), kind.ramblocks(vm))
+            for vm, _ in made]
+    for vm, _ in made:
+        kind.end(vm)
+    return {'clones': count, 'pss': sum(r[0] for r in read) / count,
+            'private': sum(r[1] for r in read) / count}
+
+
+def note(text):
+    if sys.stderr.isatty():
+        sys.stderr.write(f'\r\x1b[K{text}')
+        sys.stderr.flush()
+
+
+def report(figures):
+    rows = [['times, ms', 'n', 'RESUME p50', 'p99', 'first tick p50', 'p99']]
+    for name, times in figures['times'].items():
+        row = [name, len(times)]
+        for key in ('resume', 'tick'):
+            values = [t[key] * 1000 for t in times if key in t]
+            spread = ui.spread(values) if values else None
+            row += [f'{spread[p]:.1f}' if spread else '-'
+                    for p in ('p50', 'p99')]
+        rows.append(row)
+    lines = ui.table(rows) + ['']
+    rows = [['guest memory each', 'clones', 'PSS', 'private', 'saved']]
+    for name, read in figures['memory'].items():
+        for m in read:
+            saved = 1 - m['pss'] / (figures['memory_mib'] << 20)
+            rows.append([name, m['clones'], ui.mib(m['pss']),
+                         ui.mib(m['private']), f'{saved:.1%}'])
+    return lines + ui.table(rows)
+
+
+def ratios(figures):
+    def p50(name, key):
+        times = figures['times'].get(name)
+        return times and ui.spread([t[key] for t in times])['p50']
+    lines = []
+    for what, name, other, key in (
+            ('SEV clone / stock clone, to RESUME', kinds.SEV, kinds.STOCK,
+             'resume'),
+            ('SEV clone / stock clone, to the first tick', kinds.SEV,
+             kinds.STOCK, 'tick'),
+            ('SEV clone / SEV cold boot, to the first tick', kinds.SEV,
+             kinds.BOOT, 'tick')):
+        if p50(name, key) and p50(other, key):
+            lines.append(f'{what}: {p50(name, key) / p50(other, key):.3f}')
+    return lines
+
+
+def measure(options, all_kinds, boot):
+    figures = {'memory_mib': options.memory, 'load_before': os.getloadavg(),
+               'cpus': os.cpu_count(), 'times': {}, 'memory': {}}
+    figures['times'][kinds.BOOT] = [boot.boot() for _ in range(options.boots)]
+    figures['times'].update(one_at_a_time(all_kinds, options.runs))
+    for kind in all_kinds:
+        if kind.fresh:
+            times, whole = side_by_side(kind, 10)
+            figures['times'][f'{kind.name}, 10 at a time'] = times
+            figures[f'{kind.name}, 10 at a time, seconds'] = whole
+    for kind in all_kinds:
+        if kind.fresh:
+            figures['memory'][kind.name] = []
+            for count in options.alive:
+                note(f'{kind.name}: {count} alive')
+                figures['memory'][kind.name].append(memory(kind, count))
+    figures['load_after'] = os.getloadavg()
+    return figures
+
+
+def main():
+    options = arguments()
+    os.environ['BUILD'] = str(options.build)
+    os.environ.setdefault('SEV_PSP_DIR', str(options.build / 'bench/psp'))
+    # The templates lie in memory, as the stock way's must.
+    scratch = Path(tempfile.mkdtemp(prefix='bench-clone.', dir='/dev/shm'))
+    os.environ['SEV_CLONE_HOME'] = str(scratch / 'home')
+    os.environ['SEV_CLONE_RUN'] = str(scratch / 'run')
+    try:
+        with contextlib.ExitStack() as stack:
+            sev = kinds.Sev(places.qemu(), options.memory)
+            all_kinds = [sev, kinds.Waiting(sev)]
+            base = options.base or options.build / 'base/obj/qemu-system-x86_64'
+            if base.exists():
+                all_kinds.append(kinds.Stock(base, scratch, options.memory))
+            else:
+                print('no unpatched base: tests/functional/build-base.sh makes '
+                      'it, --base names it', file=sys.stderr)
+            for kind in all_kinds:
+                stack.callback(kind.close)
+            figures = measure(options, all_kinds, sev)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    note('')
+    print('\n'.join(report(figures) + [''] + ratios(figures)))
+    print(f'load {figures["load_before"][0]:.1f} before, '
+          f'{figures["load_after"][0]:.1f} after; {figures["cpus"]} CPUs')
+    if options.output:
+        options.output.write_text(json.dumps(figures, indent=1), 'utf-8')
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except Trouble as error:
+        sys.exit(f'error: {error}')

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The kinds of clones that bench-clone.py compares.
+
+Each has clone(): (process, {'resume': s, 'tick': s}), end(), pid(),
+ramblocks(), close().  The guest counts every 5 ms, from before it was sealed.
+"""
+
+import argparse
+import shutil
+import time
+from pathlib import Path
+
+import player
+from sevclone import Trouble, cloning, making, measuring, store, ui
+from sevclone.cli import make_options
+
+SEV, WAITING, STOCK = 'SEV clone', 'SEV clone, pool', 'stock, Kata way'
+BOOT = 'SEV cold boot'
+APPEND = 'quiet tick=5'
+MARK = r'^TICK 20 '
+LIMIT = 300             # seconds for a boot or a tick
+
+
+def first_tick(screen, since):
+    """Seconds from @since until a clone's screen has a tick."""
+    end = time.time() + LIMIT
+    while time.time() < end:
+        if b'TICK ' in screen.read_bytes():
+            return time.time() - since
+        time.sleep(0.0005)
+    raise Trouble('a clone does not tick')
+
+
+def guest():
+    """The small guest's kernel and initramfs, without its seal step."""
+    kernel, initrd = making.places.kernel(None, None)
+    return ['--kernel', kernel, '--initrd', initrd]
+
+
+class Sev:
+    """A new process per clone, by sev-clone's own code."""
+
+    name, fresh = SEV, True
+
+    def __init__(self, binary, memory):
+        parser = argparse.ArgumentParser()
+        make_options(parser)
+        self.options = parser.parse_args(
+            ['bench', '--append', APPEND, '-m', str(memory), '--until', MARK,
+             *guest()])
+        self.options.qemu = binary
+        self.binary = binary
+        making.make('bench', self.options, ui.Progress(quiet=True))
+        self.template = store.open_template('bench')
+
+    def boot(self):
+        """A cold boot of the same guest, until its first tick."""
+        options = argparse.Namespace(**vars(self.options))
+        options.until = r'^TICK 1 '
+        return {'tick': making.cold_boot(options)}
+
+    def clone(self):
+        vm, times = cloning.one(self.binary, self.template, None)
+        times['tick'] = first_tick(vm.path('screen'), vm.spawned)
+        return vm, times
+
+    def end(self, vm):
+        vm.stop()
+
+    def pid(self, vm):
+        return vm.pid
+
+    def ramblocks(self, vm):
+        return measuring.ramblocks_of(vm)
+
+    def close(self):
+        store.remove('bench')
+
+
+class Waiting(Sev):
+    """The process waits; the clock starts at migrate-incoming."""
+
+    name, fresh = WAITING, False
+
+    def __init__(self, sev):            # pylint: disable=super-init-not-called
+        self.binary, self.template = sev.binary, sev.template
+
+    def clone(self):
+        vm = cloning.start(self.binary, self.template)
+        cloning.ready(vm, self.template)
+        began = time.time()
+        times = cloning.fill(vm, self.template, None)
+        times['tick'] = first_tick(vm.path('screen'), began)
+        return vm, times
+
+    def close(self):
+        pass
+
+
+class Stock:
+    """The unpatched base and an ordinary guest, as Kata drives it."""
+
+    name, fresh = STOCK, True
+    POLL = 0.001        # the runtime polls every 100 ms: that is not QEMU's time
+
+    def __init__(self, binary, scratch, memory):
+        kernel, initrd = making.places.kernel(None, None)
+        self.kata = player.Kata(
+            binary, Path(scratch) / 'kata', Path(scratch) / 'vms', kernel,
+            initrd, memory, sev=False, cpu='EPYC-v4', append=APPEND)
+        self.kata.prepare()
+        origin = self.kata.boot_template()
+        end = time.time() + LIMIT
+        while b'TICK 20 ' not in origin.screen.read_bytes():
+            if time.time() > end:
+                origin.kill()
+                raise Trouble('the ordinary guest does not boot')
+            time.sleep(0.02)
+        self.kata.save(origin)
+
+    def clone(self):
+        vm, resumed = self.kata.clone(self.POLL)
+        return vm, {'resume': resumed - vm.spawned,
+                    'tick': first_tick(vm.screen, vm.spawned)}
+
+    def end(self, vm):
+        vm.kill()
+        shutil.rmtree(vm.store)
+
+    def pid(self, vm):
+        return vm.process.pid
+
+    def ramblocks(self, vm):
+        with vm.monitor() as monitor:
+            return monitor.cmd('human-monitor-command',
+                               **{'command-line': 'info ramblock'})
+
+    def close(self):
+        shutil.rmtree(self.kata.folder, ignore_errors=True)
