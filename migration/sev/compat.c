@@ -32,8 +32,8 @@ static const Refused refused[] = {
       "its pages would bypass the firmware" },
     { MIGRATION_CAPABILITY_XBZRLE,
       "its cache does not see pages that become private and shared again" },
-    { MIGRATION_CAPABILITY_MULTIFD,
-      "packets travel on the main channel only, so far" },
+    { MIGRATION_CAPABILITY_ZERO_COPY_SEND,
+      "a packet's buffer is used again while the kernel still sends it" },
     { MIGRATION_CAPABILITY_MAPPED_RAM,
       "its fixed offsets have no room for packet headers" },
     { MIGRATION_CAPABILITY_X_IGNORE_SHARED,
@@ -85,6 +85,12 @@ bool sev_compat_check(Error **errp)
             refuse(&refused[i], errp);
             goto no;
         }
+    }
+    if (migrate_multifd() && migrate_multifd_compression()) {
+        error_setg(errp, "An SEV guest cannot be migrated with "
+                   "multifd-compression '%s': ciphertext does not shrink",
+                   MultiFDCompression_str(migrate_multifd_compression()));
+        goto no;
     }
     if (migrate_mode() != MIG_MODE_NORMAL) {
         error_setg(errp, "An SEV guest cannot be migrated in mode '%s': "

@@ -22,6 +22,7 @@
 #include "io/channel.h"
 #include "migration/migration.h"
 #include "migration/misc.h"
+#include "migration/multifd.h"
 #include "migration/options.h"
 #include "migration/qemu-file.h"
 #include "migration/register.h"
@@ -30,6 +31,7 @@
 #include "config.h"
 #include "device-fault.h"
 #include "map.h"
+#include "multifd.h"
 #include "pages.h"
 #include "return-path.h"
 #include "session.h"
@@ -146,6 +148,9 @@ static int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
         sev_place_save_begin(sev.source, f);
         sev_stream_put(f, &rec);
     }
+    sev_multifd_set_source(sev.source);
+    /* Channels are waiting for this, and ram for the channels. */
+    qemu_fflush(f);
     stat64_set(&sev_page_stats.start_ns, get_clock());
     return 0;
 
@@ -208,6 +213,7 @@ static void sev_migration_end(bool success)
 {
     Error *err = NULL;
 
+    sev_multifd_set_source(NULL);
     g_clear_pointer(&sev.source, sev_source_free);
     if (!sev.started) {
         return;
@@ -269,11 +275,16 @@ bool sev_migration_queue_page(RAMBlock *rb, ram_addr_t offset)
     if (!sev.source) {
         return false;
     }
-    if (sev_page_is_private(rb, offset)) {
-        sev_pages_queue(sev.source, rb, offset);
-        return true;
+    if (!sev_page_is_private(rb, offset)) {
+        return sev.source->image &&
+               sev_image_save_shared(sev.source, rb, offset);
     }
-    return sev.source->image && sev_image_save_shared(sev.source, rb, offset);
+    if (migrate_multifd()) {
+        /* If this fails so does ram.c's own next attempt. */
+        return multifd_queue_page(rb, offset);
+    }
+    sev_pages_queue(sev.source, rb, offset);
+    return true;
 }
 
 bool sev_migration_queue_full(void)
@@ -337,6 +348,9 @@ static int sev_load_state(QEMUFile *f, void *opaque, int version_id)
     Error *err = NULL;
 
     if (sev_stream_load(sev.target, f, &err)) {
+        if (sev.target->state == SEV_STREAM_PAGES) {
+            sev_multifd_open(sev.target);
+        }
         return 0;
     }
     trace_sev_migration_refused("load", error_get_pretty(err));
@@ -347,9 +361,20 @@ static int sev_load_state(QEMUFile *f, void *opaque, int version_id)
 
 bool sev_load_end(int ret, Error **errp)
 {
+    MigrationState *ms = migrate_get_current();
     g_autofree char *where = NULL;
 
-    if (!sev.target || sev.target->state == SEV_STREAM_ENDED) {
+    if (!sev.target) {
+        return true;
+    }
+    sev_multifd_close();
+    if (sev.target->state == SEV_STREAM_ENDED) {
+        /* A channel that failed may have lost pages that nobody counts. */
+        if (migrate_multifd() && migrate_has_error(ms)) {
+            QEMU_LOCK_GUARD(&ms->error_mutex);
+            error_propagate(errp, error_copy(ms->error));
+            return false;
+        }
         return true;
     }
     where = sev_stream_where(sev.target);
@@ -413,6 +438,7 @@ bool sev_migration_init(Error **errp)
         return false;
     }
     sev_migration_on = true;
+    sev_multifd_init();
     return true;
 }
 

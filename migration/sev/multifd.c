@@ -1,0 +1,357 @@
+/*
+ * Packets on multifd's channels: made and opened on the channel threads.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/iov.h"
+#include "qemu/lockable.h"
+#include "qemu/timer.h"
+#include "io/channel.h"
+#include "migration/multifd.h"
+#include "migration/options.h"
+#include "migration/ram.h"
+#include "multifd.h"
+#include "return-path.h"
+#include "trace.h"
+
+#define PAGE_LEN SEV_RECORD_PACKET_DATA
+/* PAGES records of one multifd packet, all of whose pages may be private */
+#define RECORDS_MAX DIV_ROUND_UP(MULTIFD_PACKET_SIZE / PAGE_LEN, \
+                                 SEV_RECORD_PAGES_MAX)
+/* How long a channel waits for the session, and for a refused source to go */
+#define SESSION_TIMEOUT_S 120
+#define LINGER_S 3
+
+/* --- Source, channel threads ---------------------------------------------- */
+
+static const SevSource *source;
+
+void sev_multifd_set_source(const SevSource *s)
+{
+    source = s;
+}
+
+/* One channel's */
+typedef struct SendData {
+    ram_addr_t offsets[MULTIFD_PACKET_SIZE / PAGE_LEN];     /* private pages */
+    uint8_t records[RECORDS_MAX][SEV_RECORD_MAX];
+} SendData;
+
+static int send_setup(MultiFDSendParams *p, Error **errp)
+{
+    p->iov = g_new0(struct iovec, 1 + RECORDS_MAX + multifd_ram_page_count());
+    p->compress_data = g_new(SendData, 1);
+    return 0;
+}
+
+static void send_cleanup(MultiFDSendParams *p, Error **errp)
+{
+    g_clear_pointer(&p->iov, g_free);
+    g_clear_pointer(&p->compress_data, g_free);
+}
+
+static void add_iov(MultiFDSendParams *p, void *base, size_t len)
+{
+    p->iov[p->iovs_num++] = (struct iovec) { base, len };
+}
+
+/* Move private pages to @d; their number. */
+static size_t split_private(MultiFDPages_t *pages, SendData *d)
+{
+    uint32_t rest = 0, n = 0;
+
+    for (uint32_t i = 0; i < pages->num; i++) {
+        ram_addr_t offset = pages->offset[i];
+
+        if (sev_page_is_private(pages->block, offset)) {
+            d->offsets[n++] = offset;
+        } else {
+            pages->offset[rest++] = offset;
+        }
+    }
+    pages->num = rest;
+    return n;
+}
+
+/* Records of @n private pages; *@sealed of them still are. */
+static bool seal_private(MultiFDSendParams *p, size_t n, size_t *sealed,
+                         Error **errp)
+{
+    MultiFDPages_t *pages = &p->data->u.ram;
+    SendData *d = p->compress_data;
+
+    *sealed = 0;
+    for (size_t i = 0, at = 0; at < n; i++, at += SEV_RECORD_PAGES_MAX) {
+        size_t count = MIN(n - at, SEV_RECORD_PAGES_MAX), len;
+
+        if (!sev_pages_seal(source, d->records[i], pages->block,
+                            d->offsets + at, &count, &len, errp)) {
+            return false;
+        }
+        if (count) {
+            add_iov(p, d->records[i], len);
+            memmove(d->offsets + *sealed, d->offsets + at,
+                    count * sizeof(d->offsets[0]));
+            *sealed += count;
+        }
+    }
+    return true;
+}
+
+static int send_prepare(MultiFDSendParams *p, Error **errp)
+{
+    MultiFDPages_t *pages = &p->data->u.ram;
+    SendData *d = p->compress_data;
+    size_t n = split_private(pages, d), sealed;
+
+    /* Zero pages are looked for among the others only. */
+    multifd_send_zero_page_detect(p);
+    add_iov(p, p->packet, p->packet_len);
+    if (!seal_private(p, n, &sealed, errp)) {
+        return -1;
+    }
+    for (uint32_t i = 0; i < pages->normal_num; i++) {
+        add_iov(p, pages->block->host + pages->offset[i], PAGE_LEN);
+    }
+    p->next_packet_size = iov_size(p->iov + 1, p->iovs_num - 1);
+
+    memmove(pages->offset + sealed, pages->offset,
+            pages->num * sizeof(pages->offset[0]));
+    memcpy(pages->offset, d->offsets, sealed * sizeof(pages->offset[0]));
+    pages->num += sealed;
+    pages->normal_num += sealed;
+    p->flags |= MULTIFD_FLAG_NOCOMP;
+    multifd_send_fill_packet(p);
+    return 0;
+}
+
+/* --- Target: the session is on the main channel ---------------------------- */
+
+static struct {
+    QemuMutex lock;             /* protects the rest */
+    QemuCond changed;
+    SevTarget *target;          /* its blocks are complete */
+    bool over;
+} gate;
+
+static void gate_set(SevTarget *target, bool over)
+{
+    QEMU_LOCK_GUARD(&gate.lock);
+    gate.target = target;
+    gate.over = over;
+    qemu_cond_broadcast(&gate.changed);
+}
+
+void sev_multifd_open(SevTarget *t)
+{
+    gate_set(t, false);
+}
+
+void sev_multifd_close(void)
+{
+    gate_set(NULL, true);
+}
+
+static SevTarget *gate_wait(Error **errp)
+{
+    int64_t deadline = get_clock() +
+                       SESSION_TIMEOUT_S * (int64_t)NANOSECONDS_PER_SECOND;
+
+    QEMU_LOCK_GUARD(&gate.lock);
+    while (!gate.target && !gate.over && get_clock() < deadline) {
+        qemu_cond_timedwait(&gate.changed, &gate.lock, 1000);
+    }
+    if (!gate.target) {
+        error_setg(errp, gate.over
+                   ? "pages came after the main channel ended"
+                   : "no SESSION record came on the main channel");
+    }
+    return gate.target;
+}
+
+/* --- Target, channel threads ------------------------------------------------ */
+
+static int recv_setup(MultiFDRecvParams *p, Error **errp)
+{
+    gate_set(NULL, false);
+    p->iov = g_new0(struct iovec, multifd_ram_page_count());
+    p->compress_data = g_malloc(SEV_RECORD_MAX);
+    return 0;
+}
+
+static void recv_cleanup(MultiFDRecvParams *p)
+{
+    g_clear_pointer(&p->iov, g_free);
+    g_clear_pointer(&p->compress_data, g_free);
+}
+
+static bool check_offsets(const ram_addr_t *offsets, uint32_t n, Error **errp)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (!QEMU_IS_ALIGNED(offsets[i], PAGE_LEN)) {
+            error_setg(errp, "offset 0x" RAM_ADDR_FMT " is not that of a page",
+                       offsets[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A PAGES record of at most @left bytes, into the channel's buffer. */
+static bool read_record(MultiFDRecvParams *p, size_t left, SevRecord *rec,
+                        size_t *len, Error **errp)
+{
+    uint8_t *buf = p->compress_data;
+    SevRecordType type;
+    size_t payload;
+
+    if (left < SEV_RECORD_HEADER_LEN) {
+        error_setg(errp, "%zu bytes are left for a record", left);
+        return false;
+    }
+    if (qio_channel_read_all(p->c, (char *)buf, SEV_RECORD_HEADER_LEN, errp) ||
+        !sev_record_decode_header(buf, &type, &payload, errp)) {
+        return false;
+    }
+    *len = SEV_RECORD_HEADER_LEN + payload;
+    if (type != SEV_RECORD_PAGES || *len > left) {
+        error_setg(errp, "a %s record of %zu bytes, not PAGES of at most %zu",
+                   sev_record_name(type), *len, left);
+        return false;
+    }
+    return !qio_channel_read_all(p->c, (char *)buf + SEV_RECORD_HEADER_LEN,
+                                 payload, errp) &&
+           sev_record_decode(rec, buf, *len, errp);
+}
+
+/* Are these the pages that the header lists from @first on? */
+static bool check_listed(MultiFDRecvParams *p, SevTarget *t, uint32_t first,
+                         const SevRecordPages *r, Error **errp)
+{
+    SevTargetBlock *block = sev_pages_block(t, r->block, errp);
+
+    if (!block) {
+        return false;
+    }
+    if (block->rb != p->block || !r->count ||
+        r->count > p->normal_num - first) {
+        error_setg(errp, "%" PRIu64 " packets for RAM block %s, the header "
+                   "lists %u pages of %s", r->count, block->rb->idstr,
+                   p->normal_num - first, p->block->idstr);
+        return false;
+    }
+    for (size_t i = 0; i < r->count; i++) {
+        uint64_t offset;
+
+        sev_record_page(r, i, &offset);
+        if (offset != p->normal[first + i]) {
+            error_setg(errp, "a packet for 0x%" PRIx64 ", the header lists 0x"
+                       RAM_ADDR_FMT, offset, p->normal[first + i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool recv_shared(MultiFDRecvParams *p, uint32_t first, size_t left,
+                        Error **errp)
+{
+    uint32_t n = p->normal_num - first;
+
+    if (left != (size_t)n * PAGE_LEN) {
+        error_setg(errp, "%zu bytes are left for %u shared pages", left, n);
+        return false;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        p->iov[i] = (struct iovec) { p->host + p->normal[first + i], PAGE_LEN };
+    }
+    return !n || !qio_channel_readv_all(p->c, p->iov, n, errp);
+}
+
+static bool recv_pages(MultiFDRecvParams *p, Error **errp)
+{
+    uint32_t flags = p->flags & MULTIFD_FLAG_COMPRESSION_MASK, first = 0;
+    size_t left = p->next_packet_size, len;
+    SevTarget *t;
+
+    if (flags != MULTIFD_FLAG_NOCOMP || migrate_mapped_ram()) {
+        error_setg(errp, "compression 0x%x or mapped-ram, neither goes with "
+                   "SEV", flags);
+        return false;
+    }
+    t = gate_wait(errp);
+    if (!t || !check_offsets(p->normal, p->normal_num, errp) ||
+        !check_offsets(p->zero, p->zero_num, errp)) {
+        return false;
+    }
+    multifd_recv_zero_page_process(p);
+    /* An entry of a record is longer than a shared page. */
+    while (left > (size_t)(p->normal_num - first) * PAGE_LEN) {
+        SevRecord rec;
+
+        if (!read_record(p, left, &rec, &len, errp) ||
+            !check_listed(p, t, first, &rec.u.pages, errp) ||
+            !sev_pages_load(t, &rec, errp)) {
+            return false;
+        }
+        first += rec.u.pages.count;
+        left -= len;
+    }
+    if (!recv_shared(p, first, left, errp)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < p->normal_num; i++) {
+        ramblock_recv_bitmap_set_offset(p->block, p->normal[i]);
+    }
+    trace_sev_multifd_recv(p->id, first, p->normal_num - first, p->zero_num);
+    return true;
+}
+
+/*
+ * The source shall hear why before its sockets break: tell it, then read on
+ * until it hangs up.
+ */
+static void refuse(MultiFDRecvParams *p, const char *why)
+{
+    int64_t deadline = get_clock() + LINGER_S * (int64_t)NANOSECONDS_PER_SECOND;
+    size_t len = MIN(strlen(why), SEV_RP_REFUSAL_MAX);
+
+    if (!sev_return_path_send(SEV_RP_REFUSAL, why, len, NULL)) {
+        return;
+    }
+    while (get_clock() < deadline &&
+           qio_channel_read(p->c, p->compress_data, SEV_RECORD_MAX, NULL) > 0) {
+        /* thrown away */
+    }
+}
+
+static int channel_recv(MultiFDRecvParams *p, Error **errp)
+{
+    ERRP_GUARD();
+
+    if (recv_pages(p, errp)) {
+        return 0;
+    }
+    error_prepend(errp, "SEV stream, channel %u: ", p->id);
+    refuse(p, error_get_pretty(*errp));
+    return -1;
+}
+
+/* --- Registration ----------------------------------------------------------- */
+
+static const MultiFDMethods sev_multifd_methods = {
+    .send_setup = send_setup,
+    .send_cleanup = send_cleanup,
+    .send_prepare = send_prepare,
+    .recv_setup = recv_setup,
+    .recv_cleanup = recv_cleanup,
+    .recv = channel_recv,
+};
+
+void sev_multifd_init(void)
+{
+    qemu_mutex_init(&gate.lock);
+    qemu_cond_init(&gate.changed);
+    multifd_register_ops(MULTIFD_COMPRESSION_NONE, &sev_multifd_methods);
+}
