@@ -8,6 +8,7 @@
 #include "qemu/lockable.h"
 #include "qemu/timer.h"
 #include "io/channel.h"
+#include "migration/migration.h"
 #include "migration/multifd.h"
 #include "migration/options.h"
 #include "migration/ram.h"
@@ -333,7 +334,9 @@ static int channel_recv(MultiFDRecvParams *p, Error **errp)
     if (recv_pages(p, errp)) {
         return 0;
     }
-    error_prepend(errp, "SEV stream, channel %u: ", p->id);
+    error_prepend(errp, "Multifd channel %u: ", p->id);
+    /* Now: the source's hanging up must not be taken for the reason. */
+    migrate_set_error(migrate_get_current(), *errp);
     refuse(p, error_get_pretty(*errp));
     return -1;
 }

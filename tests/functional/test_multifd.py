@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Packets on multifd's channels, and what goes wrong there."""
+
+import contextlib
+import re
+import select
+import socket
+import threading
+
+import pki
+from registry import expect_error, test
+from verdict import Failed, check, wait_until
+
+# The virtio RNG's rings become shared and private again, over and over.
+FLIP = ('cd /sys/bus/virtio/drivers/virtio_rng; n=0; while :; do '
+        'for d in virtio*; do echo $d > unbind; echo $d > bind; '
+        'n=$((n+1)); echo $n > /flips; done; done')
+STRESS = '(tools stress 10 32 2; echo over) > /stress 2>&1'
+
+
+class Lines(threading.Thread):
+    """Forward every connection to a target; one of them can be cut.
+
+    @edit(number, offset, data) sees what the source sends on each connection,
+    numbered as they come, and returns the bytes to pass on, or None to cut
+    that connection.
+    """
+
+    def __init__(self, port, edit=None):
+        super().__init__(daemon=True)
+        self._target, self._edit = port, edit
+        self._listener = socket.create_server(('127.0.0.1', 0))
+        self._listener.settimeout(120)
+        self.port = self._listener.getsockname()[1]
+        self.count = 0
+        self.start()
+
+    def run(self):
+        with self._listener, contextlib.suppress(OSError):
+            while True:
+                source, _ = self._listener.accept()
+                threading.Thread(target=self._forward, daemon=True,
+                                 args=(self.count, source)).start()
+                self.count += 1
+
+    def stop(self):
+        self._listener.close()
+
+    def _forward(self, number, source):
+        passed, buffer = 0, bytearray(1 << 18)
+        with source, contextlib.suppress(OSError), socket.create_connection(
+                ('127.0.0.1', self._target), timeout=60) as target:
+            while True:
+                ready, _, _ = select.select([source, target], [], [], 120)
+                for end in ready:
+                    length = end.recv_into(buffer)
+                    data = memoryview(buffer)[:length]
+                    if end is source and length and self._edit:
+                        data = self._edit(number, passed, data)
+                        passed += length
+                    if not length or data is None:
+                        return
+                    (target if end is source else source).sendall(data)
+                if not ready:
+                    return
+
+
+def channels(number, *guests):
+    for guest in guests:
+        guest.capability('multifd')
+        guest.cmd('migrate-set-parameters', multifd_channels=number)
+
+
+def forget(guest):
+    """A guest that others use again."""
+    guest.capability('multifd', False)
+
+
+def busy_move(env, number, smp):
+    """Both directions of the page state change while channels work."""
+    options = dict(smp=smp, shell=True)
+    source = env.boot('busy', **options)
+    with env.target(**options) as target:
+        source.shell.must(f'({FLIP}) & ({STRESS}) &')
+        source.wait_ticks(3)
+        channels(number, source, target)
+        info = source.migrate(f'tcp:127.0.0.1:{target.listen(source)}')
+        check(info['status'] == 'completed', f'it ended: {info}')
+        check(info['ram']['multifd-bytes'] > info['sev']['packet-bytes'] > 0,
+              f'packets are not on the channels: {info}')
+        source.close()
+        target.wait_ticks(8)
+        said = wait_until('end of the stress', 120, lambda: 'over' in (
+            text := target.shell.must('cat /stress')) and text, 1)
+        check(len(re.findall(': ok,', said)) == 2, f'processes say: {said}')
+        flips = re.search(r'^(\d+)\s*$', target.shell.must('cat /flips'), re.M)
+        check(flips and int(flips.group(1)) > 1, 'nothing changed sides')
+
+
+@test('multifd: 2 channels, processes write and pages change sides')
+def two_channels(env):
+    busy_move(env, 2, 2)
+
+
+@test('multifd: 4 channels, processes write and pages change sides')
+def four_channels(env):
+    busy_move(env, 4, 1)
+
+
+@test('multifd: with TLS, there and back', sev=False)
+def with_tls(env):
+    folder = pki.make(env.folder / 'pki')
+    source = env.boot('tls')
+    for here, there in (('a', 'b'), ('b', 'a')):
+        if env.lab.sev:
+            env.host(here).trust(env.host(there))
+        target = env.start(f'tls-{there}', there, incoming='defer')
+        channels(2, source, target)
+        pki.use(source, folder, 'client')
+        pki.use(target, folder, 'server')
+        info = source.migrate(f'tcp:127.0.0.1:{target.listen(source)}')
+        check(info['status'] == 'completed', f'it ended: {info}')
+        target.wait_ticks(5)
+        source.close()
+        source = target
+        pki.drop(source)
+    source.close()
+
+
+@test('multifd: a migration under way is called off, the next one completes')
+def cancel(env):
+    source = env.boot('cancel', smp=2)
+    with env.target(smp=2) as target:
+        channels(2, source, target)
+        port = target.listen(source)
+        source.cmd('migrate-set-parameters', max_bandwidth=8 << 20)
+        source.cmd('migrate', uri=f'tcp:127.0.0.1:{port}')
+        wait_until('first packets', 20, lambda: source.migration().get(
+            'sev', {}).get('packets', 0) > 500)
+        source.cmd('migrate_cancel')
+        info = source.wait_migration()
+        check(info['status'] == 'cancelled', f'it ended {info["status"]}')
+        source.wait_ticks(3)
+    source.cmd('migrate-set-parameters', max_bandwidth=1 << 30)
+    with env.target(smp=2) as target:
+        channels(2, target)
+        info = source.migrate(f'tcp:127.0.0.1:{target.listen(source)}')
+        check(info['status'] == 'completed', f'it ended: {info}')
+        target.wait_ticks(5)
+    source.close()
+
+
+def interfere(env, edit):
+    """Two channels through the proxy; (source's, target's) query-migrate."""
+    with env.booted() as source, env.target() as target:
+        channels(2, source, target)
+        lines = Lines(target.listen(source), edit)
+        here = source.migrate(f'tcp:127.0.0.1:{lines.port}')
+        there = target.wait_migration()
+        lines.stop()
+        forget(source)
+        return here, there
+
+
+@test('multifd: one channel is cut')
+def cut(env):
+    def edit(number, offset, data):
+        return data if number != 1 or offset < 4 << 20 else None
+
+    here, there = interfere(env, edit)
+    for info in (here, there):
+        check(info['status'] == 'failed', f'it ended {info["status"]}')
+
+
+@test('multifd: a byte of a packet on a channel was flipped')
+def flipped(env):
+    def edit(number, offset, data):
+        at = (3 << 20) - offset
+        if number in (1, 2) and 0 <= at < len(data):
+            data[at] ^= 1
+        return data
+
+    here, there = interfere(env, edit)
+    sentence = r'Multifd channel [01]: Page 0x.* fails its MAC'
+    expect_error(there, sentence)
+    expect_error(here, r'The target refused: ' + sentence)
+
+
+@test('multifd: only the source has it')
+def only_source(env):
+    with env.booted() as source, env.target() as target:
+        channels(2, source)
+        info = source.migrate(f'tcp:127.0.0.1:{target.listen(source)}')
+        forget(source)
+        check(info['status'] == 'failed', f'it ended {info["status"]}')
+
+
+@test('multifd: only the target has it; the source is called off')
+def only_target(env):
+    with env.booted() as source, env.target() as target:
+        channels(2, target)
+        source.cmd('migrate',
+                   uri=f'tcp:127.0.0.1:{target.listen(source)}')
+        source.wait_ticks(3)
+        source.cmd('migrate_cancel')
+        info = source.wait_migration()
+        check(info['status'] in ('cancelled', 'failed'), f'it ended: {info}')
+
+
+@test('multifd: what does not go with it is refused in words')
+def refused(env):
+    with env.booted() as source:
+        channels(2, source)
+        for undo, change, words in (
+                (dict(multifd_compression='none'),
+                 dict(multifd_compression='zstd'), 'multifd-compression'),):
+            source.cmd('migrate-set-parameters', **change)
+            try:
+                source.cmd('migrate', uri='tcp:127.0.0.1:9')
+            except Failed as error:
+                check(words in str(error), str(error))
+            else:
+                raise Failed(f'{change} was accepted')
+            finally:
+                source.cmd('migrate-set-parameters', **undo)
+        source.capability('zero-copy-send')
+        try:
+            source.cmd('migrate', uri='tcp:127.0.0.1:9')
+        except Failed as error:
+            check('zero-copy-send' in str(error), str(error))
+        else:
+            raise Failed('zero-copy-send was accepted')
+        finally:
+            source.capability('zero-copy-send', False)
+            forget(source)
