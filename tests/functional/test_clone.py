@@ -14,11 +14,19 @@ import time
 
 from registry import SAID, test
 from sevlib import ROOT
-from verdict import Failed, check, wait_until
+from verdict import Failed, Skip, check, wait_until
+
+sys.path.insert(1, str(ROOT / 'scripts'))
+from sevclone import qmp                # noqa: E402
 
 TOOL = ROOT / 'scripts/sev-clone'
 LIMIT = 400             # seconds, for one command
 RANDOM = re.compile(rb'^RANDOM (\w{32})\r?$', re.M)
+
+PONG = re.compile(rb'PONG (\w+) clock=([\d.]+) id=(\w+) page=(\w+)\r?\n')
+HUNDRED = 100
+NEEDS_MIB = 120         # for each of the hundred, QEMU itself included
+PAGE = 4096
 
 
 class Tool:
@@ -95,19 +103,19 @@ def draws(clone, count):
 
 
 def ping(clone, word):
-    """Ask a clone on its console: (its clock, its machine-id)."""
+    """Ask a clone on its console: (its clock, machine-id, witness page)."""
     with socket.socket(socket.AF_UNIX) as console:
         console.settimeout(60)
         console.connect(f'{clone["folder"]}/console')
         console.sendall(f'PING {word}\n'.encode())
         said = b''
-        while not (found := re.search(rb'PONG (\w+) clock=([\d.]+) id=(\w+)\r?\n',
-                                      said)):
+        while not (found := PONG.search(said)):
             data = console.recv(4096)
             check(data, f'clone {clone["id"]} closed its console')
             said += data
     check(found.group(1).decode() == word, f'it answered {found.group()}')
-    return float(found.group(2)), found.group(3).decode()
+    return (float(found.group(2)), found.group(3).decode(),
+            int(found.group(4), 16))
 
 
 def check_distinct(clones):
@@ -138,9 +146,12 @@ def commands(env):
               {c['id'] for c in listed[0]['clones']} ==
               {c['id'] for c in clones}, f'list says {listed}')
         now = time.time()
-        for clock, _ in check_distinct(clones):
+        answers = check_distinct(clones)
+        for clock, _, _ in answers:
             check(abs(clock - now) < 60, f'a clone\'s clock is {clock - now:.1f}'
                   ' s off')
+        if env.lab.sev:
+            check_keys(env, clones, answers)
         said = tool.do('verify', 'base')
         check(said['sha256'] == spec['image']['sha256'], 'the digest changed')
         tool.do('stop', 'base')
@@ -238,3 +249,50 @@ def killed(env):
         tool.make('half', '--after', 3)
         left = [p.name for p in tool.home.iterdir()]
         check(left == ['half'], f'left behind: {left}')
+
+
+def under_its_key(clone, address, scratch):
+    """The witness page as the host has it, of a clone that stands still."""
+    with qmp.Qmp(f'{clone["folder"]}/qmp') as monitor:
+        monitor.hello()
+        monitor.cmd('stop')
+        monitor.cmd('pmemsave', {'val': address, 'size': PAGE,
+                                 'filename': str(scratch)})
+        monitor.cmd('cont')
+    found = scratch.read_bytes()
+    scratch.unlink()
+    return found
+
+
+def check_keys(env, clones, answers):
+    """One page, the same bytes, the same address: a key each."""
+    addresses = {a[2] for a in answers}
+    check(len(addresses) == 1 and 0 not in addresses,
+          f'the witness page is at {addresses}')
+    found = [under_its_key(c, answers[0][2], env.lab.folder / 'page')
+             for c in clones]
+    check(not any(b'witness' in page for page in found),
+          'a clone\'s private page is in the clear')
+    check(len(set(found)) == len(clones), f'{len(clones)} clones, '
+          f'{len(set(found))} ciphertexts of one page')
+
+
+def available_mib():
+    with open('/proc/meminfo', encoding='ascii') as f:
+        return int(re.search(r'MemAvailable: +(\d+)', f.read()).group(1)) >> 10
+
+
+@test('clones: a hundred at once, a hundred keys', slow=True)
+def hundred(env):
+    if available_mib() < HUNDRED * NEEDS_MIB:
+        raise Skip(f'needs {HUNDRED * NEEDS_MIB} MiB of free memory')
+    with Tool(env) as tool:
+        before = tool.make('base', '--append', 'draws=1 tick=1000')
+        clones = tool.do('run', 'base', HUNDRED, '--detach')
+        answers = check_distinct(clones)
+        check_keys(env, clones, answers)
+        alive = tool.do('list')[0]['clones']
+        check(len(alive) == HUNDRED, f'{len(alive)} are alive')
+        after = tool.do('verify', 'base')
+        check(after['sha256'] == before['image']['sha256'],
+              'the template is not what it was')

@@ -4,20 +4,82 @@
  *
  * Settings come from the kernel command line: tick=MS, draws=1 (print bytes).
  *
- *   -> PING word            <- PONG word clock=SECONDS.MICROS id=MACHINE-ID
+ *   -> PING word     <- PONG word clock=SECONDS.MICROS id=MACHINE-ID page=GPA
+ *
+ * The page is that of "pulse witness", another process: it holds the same bytes
+ * in every clone and is written again and again, so that what the host finds
+ * there is those bytes under the clone's key.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
+#include <fcntl.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/time.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { PAGE = 4096 };
+
+#define WITNESS "/tmp/witness"          /* the page's address, as text */
+
+/* Where a page of ours is in guest memory; 0 when the kernel does not say. */
+static uint64_t guest_address(const volatile void *page)
+{
+    uint64_t entry = 0;
+    int fd = open("/proc/self/pagemap", O_RDONLY);
+
+    if (fd < 0 || pread(fd, &entry, sizeof(entry), (uintptr_t)page / PAGE *
+                        sizeof(entry)) != sizeof(entry)) {
+        entry = 0;
+    }
+    close(fd);
+    return (entry & ((1ULL << 55) - 1)) * PAGE;
+}
+
+/* A process of its own, started before the guest is sealed. */
+static int witness(void)
+{
+    volatile char *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    FILE *f;
+
+    if (page == MAP_FAILED || mlock((char *)page, PAGE)) {
+        return 1;
+    }
+    for (bool told = false; ; usleep(100000)) {
+        for (int i = 0; i < PAGE; i++) {
+            page[i] = "witness "[i % 8];
+        }
+        if (!told && (f = fopen(WITNESS ".new", "w"))) {
+            fprintf(f, "%llx\n", (unsigned long long)guest_address(page));
+            fclose(f);
+            rename(WITNESS ".new", WITNESS);
+            told = true;
+        }
+    }
+}
+
+/* One word from a file. */
+static void word_of(const char *path, char word[64])
+{
+    FILE *f = fopen(path, "r");
+
+    strcpy(word, "0");
+    if (f) {
+        if (fscanf(f, "%63s", word) != 1) {
+            strcpy(word, "0");
+        }
+        fclose(f);
+    }
+}
 
 static uint64_t setting(const char *name, uint64_t otherwise)
 {
@@ -50,20 +112,15 @@ static void draw(void)
 
 static void answer(const char *line)
 {
-    char word[64], id[64] = "none";
+    char word[64], id[64], page[64];
     struct timeval tv;
-    FILE *f = fopen("/etc/machine-id", "r");
 
-    if (f) {
-        if (fscanf(f, "%63s", id) != 1) {
-            strcpy(id, "none");
-        }
-        fclose(f);
-    }
+    word_of("/etc/machine-id", id);
+    word_of(WITNESS, page);
     gettimeofday(&tv, NULL);
     if (sscanf(line, "PING %63s", word) == 1) {
-        printf("PONG %s clock=%lld.%06ld id=%s\n", word, (long long)tv.tv_sec,
-               (long)tv.tv_usec, id);
+        printf("PONG %s clock=%lld.%06ld id=%s page=%s\n", word,
+               (long long)tv.tv_sec, (long)tv.tv_usec, id, page);
     }
 }
 
@@ -77,10 +134,13 @@ static void quiet_terminal(void)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     uint64_t period = setting("tick", 200), draws = setting("draws", 0);
 
+    if (argc == 2 && !strcmp(argv[1], "witness")) {
+        return witness();
+    }
     setvbuf(stdout, NULL, _IOLBF, 0);
     quiet_terminal();
     printf("UP at=%llu\n", (unsigned long long)now_ms());
