@@ -16,7 +16,7 @@ import time
 import uuid
 from pathlib import Path
 
-LIMIT = 5               # seconds for a save or a restore, as the runtime has it
+LIMIT = 5               # seconds for a save or a restore
 POLL = 0.1
 START_LIMIT = 60
 
@@ -119,23 +119,23 @@ class Monitor:
                           separators=(',', ':'))
         self.socket.sendall(text.replace('>', '\\u003e').encode() + b'\n')
         while True:
-            reply = self.line(LIMIT + START_LIMIT)
+            reply = self.line(START_LIMIT)
             if 'error' in reply:
                 raise KataError(reply['error']['desc'])
             if 'return' in reply:
                 return reply['return']
             self.events.append(reply)
 
-    def wait_migration(self, poll):
-        """Only 'completed' counts; anything else is polled for 5 seconds."""
-        end = time.monotonic() + LIMIT
+    def wait_migration(self, poll, limit):
+        """Only 'completed' counts; anything else is polled till the limit."""
+        end = time.monotonic() + limit
         info = {}
         while time.monotonic() < end:
             info = self.cmd('query-migrate')
             if info.get('status') == 'completed':
                 return info
             time.sleep(poll)
-        raise KataError(f'timed out after {LIMIT} s waiting for qemu migration: '
+        raise KataError(f'timed out after {limit} s waiting for qemu migration: '
                         f'{info.get("error-desc", info.get("status"))}')
 
     def ignore_shared(self):
@@ -148,13 +148,14 @@ class Kata:
 
     def __init__(self, binary, folder, store, kernel, initrd, memory=256,
                  sev=True, firmware=None, accelerators='accel=tcg', append='',
-                 cpu='host,pmu=off', environ=None):
+                 cpu='host,pmu=off', environ=None,
+                 limit=LIMIT):
         self.binary, self.store = str(binary), Path(store)
         self.folder = Path(folder)
         self.kernel, self.initrd, self.memory = kernel, initrd, memory
         self.sev, self.firmware = sev, firmware
         self.accelerators, self.append, self.cpu = accelerators, append, cpu
-        self.environ = {**os.environ, **(environ or {})}
+        self.environ, self.limit = {**os.environ, **(environ or {})}, limit
 
     def arguments(self, vm, clone):
         """The command line, in the runtime's order."""
@@ -214,7 +215,7 @@ class Kata:
         with vm.monitor() as monitor:
             monitor.ignore_shared()
             monitor.cmd('migrate', uri=f'exec:cat>{self.folder}/state')
-            info = monitor.wait_migration(poll)
+            info = monitor.wait_migration(poll, self.limit)
         vm.kill()
         return info
 
@@ -229,12 +230,12 @@ class Kata:
         with vm.monitor() as monitor:
             monitor.ignore_shared()
             monitor.cmd('migrate-incoming', uri=f'exec:cat {self.folder}/state')
-            monitor.wait_migration(poll)
+            monitor.wait_migration(poll, self.limit)
         with vm.monitor() as monitor:
             monitor.cmd('cont')
             while not (stamps := [e['timestamp'] for e in monitor.events
                                   if e['event'] == 'RESUME']):
-                monitor.events.append(monitor.line(LIMIT))
+                monitor.events.append(monitor.line(START_LIMIT))
         return stamps[0]['seconds'] + stamps[0]['microseconds'] / 1e6
 
     def clone(self, poll=POLL):

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Kata's way to a template, command by command, with an SEV guest."""
+
+import contextlib
+import mmap
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from registry import SAID, test
+from sevlib import ROOT
+from verdict import BOOT_LIMIT, TICK_LIMIT, Failed, check, wait_until
+
+sys.path.insert(1, str(ROOT / 'integration/kata'))
+import player                           # noqa: E402
+
+CLONES = 3
+ROOM = 8 << 20          # what the runtime's tmpfs has beyond the guest's memory
+PATIENCE = 120          # the runtime gives up after 5 s; this machine may be busy
+WITNESS = b'witness ' * 8
+
+
+def ticks(vm):
+    return vm.screen.read_bytes().count(b'TICK ')
+
+
+def wait_ticks(vm, more, limit):
+    aim = ticks(vm) + more
+
+    def probe():
+        check(vm.process.poll() is None, f'QEMU ended: {vm.log()[-300:]}')
+        return ticks(vm) >= aim
+    wait_until(f'{more} ticks', limit, probe)
+
+
+@contextlib.contextmanager
+def runtime(env, **options):
+    """A runtime whose template is on a tmpfs; all of it goes at the end."""
+    folder = Path(tempfile.mkdtemp(prefix='kata.', dir='/dev/shm'))
+    identity = env.host('kata')
+    kata = player.Kata(
+        env.lab.binary, folder / 'template', folder / 'vms',
+        env.lab.kernel / 'vmlinuz', env.lab.kernel / 'initrd-clone.img',
+        sev=env.lab.sev, append='tick=50', limit=PATIENCE,
+        firmware=(env.lab.firmware, env.lab.variables) if env.lab.sev else (),
+        environ={'SEV_PSP_DIR': str(identity.folder)} if identity else {},
+        **({} if env.lab.sev else {'cpu': 'EPYC-v4'}), **options)
+    made = []
+    launch = player.Vm.start
+
+    def start(vm, arguments):
+        made.append(vm)
+        launch(vm, arguments)
+    player.Vm.start = start
+    try:
+        yield kata
+    finally:
+        player.Vm.start = launch
+        for vm in made:
+            vm.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def seal(kata):
+    kata.prepare()
+    origin = kata.boot_template()
+    wait_ticks(origin, 3, BOOT_LIMIT)
+    return kata.save(origin)
+
+
+def in_the_clear(path):
+    with open(path, 'rb') as f, \
+            mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        return view.find(WITNESS) >= 0
+
+
+def restore_all(kata, count):
+    """@count clones, side by side."""
+    results = [None] * count
+
+    def one(i):
+        try:
+            results[i] = kata.clone()[0]
+        except (player.KataError, OSError) as error:
+            results[i] = error
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for result in results:
+        if isinstance(result, Exception):
+            raise Failed(f'a clone failed: {result}')
+    return results
+
+
+@test('kata: template in place, clones side by side, then the folder goes',
+      sev=False)
+def template(env):
+    with runtime(env) as kata:
+        seal(kata)
+        files = {p.name: p.stat().st_size for p in kata.folder.iterdir()}
+        check(files.pop('memory') == kata.memory << 20, 'memory has grown')
+        check(sum(files.values()) < ROOM,
+              f'{files} is more than the tmpfs has room for')
+        check(in_the_clear(kata.folder / 'memory') != env.lab.sev,
+              'what the guest wrote is in the clear' if env.lab.sev else
+              'an ordinary guest\'s memory is hidden')
+        changed = (kata.folder / 'memory').stat().st_mtime_ns
+        clones = restore_all(kata, CLONES)
+        for clone in clones:
+            wait_ticks(clone, 3, TICK_LIMIT)
+        check((kata.folder / 'memory').stat().st_mtime_ns == changed,
+              'a clone wrote to the template')
+        shutil.rmtree(kata.folder)      # factory destroy, while they run
+        for clone in clones:
+            wait_ticks(clone, 5, TICK_LIMIT)
+
+
+@test('kata: a clone that does not fit says so and ends')
+def misfit(env):
+    with runtime(env) as kata:
+        seal(kata)
+        state = (kata.folder / 'state')
+        whole = state.read_bytes()
+        state.write_bytes(whole[:len(whole) // 2])
+        said = refusal(kata)
+        SAID.append(said)
+        check('emplate' in said or 'SEV' in said or 'stream' in said,
+              f'a state cut short: QEMU said "{said}"')
+        state.write_bytes(whole)
+        kata.memory //= 2
+        said = refusal(kata)
+        SAID.append(said)
+        check('192' in said or 'size' in said.lower() or 'fit' in said,
+              f'half the memory: QEMU said "{said}"')
+
+
+def refusal(kata):
+    """The runtime leaves no such process behind: QEMU must end by itself."""
+    vm = kata.launch()
+    try:
+        kata.limit, limit = 1, kata.limit
+        kata.restore(vm)
+        raise Failed('it was accepted')
+    except player.KataError as error:
+        said = str(error)
+    finally:
+        kata.limit = limit
+    end = time.monotonic() + PATIENCE
+    while vm.process.poll() is None and time.monotonic() < end:
+        time.sleep(0.05)
+    check(vm.process.poll() is not None, f'QEMU stays after "{said}"')
+    return vm.log() or said
