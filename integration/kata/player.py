@@ -19,6 +19,7 @@ from pathlib import Path
 LIMIT = 5               # seconds for a save or a restore
 POLL = 0.1
 START_LIMIT = 60
+ENDED = 'exiting QMP loop, command cancelled'
 
 # The runtime's own words for the guest's kernel, and a console that we can read.
 APPEND = ('tsc=reliable no_timer_check rcupdate.rcu_expedited=1 i8042.direct=1 '
@@ -97,9 +98,12 @@ class Monitor:
             left = end - time.monotonic()
             if left <= 0 or not select.select([self.socket], [], [], left)[0]:
                 raise KataError('no reply from QEMU')
-            data = self.socket.recv(self.LINE_MAX)
+            try:
+                data = self.socket.recv(self.LINE_MAX)
+            except ConnectionError:
+                data = b''
             if not data:
-                raise KataError('exiting QMP loop, command cancelled')
+                raise KataError(ENDED)
             self.text += data
             if len(self.text.split(b'\n', 1)[0]) > self.LINE_MAX:
                 raise KataError('bufio.Scanner: token too long')
@@ -117,7 +121,10 @@ class Monitor:
         message = {'arguments': arguments} if arguments else {}
         text = json.dumps({**message, 'execute': command},
                           separators=(',', ':'))
-        self.socket.sendall(text.replace('>', '\\u003e').encode() + b'\n')
+        try:
+            self.socket.sendall(text.replace('>', '\\u003e').encode() + b'\n')
+        except ConnectionError:
+            raise KataError(ENDED) from None
         while True:
             reply = self.line(START_LIMIT)
             if 'error' in reply:
