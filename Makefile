@@ -34,6 +34,12 @@ bench: ## how fast packets are, beside OpenSSL and the bare primitives
 	@ninja -C "$(BUILD)/lib" scripts/bench/psp/bench-psp > /dev/null
 	@"$(BUILD)/lib/scripts/bench/psp/bench-psp"
 
+bench-clone: build ## clones against cold boots and stock templating (10 minutes)
+	@$(OVERLAY)/deps.sh test
+	@tests/guest/build.sh
+	@tests/functional/build-base.sh
+	@$(OVERLAY)/as-root.sh $(PYTHON) scripts/bench/clone/bench-clone.py --build "$(BUILD)"
+
 ## Build
 
 deps: ## install the packages that are missing (root or sudo)
@@ -54,7 +60,10 @@ build: patch ## everything up to a working qemu-system-x86_64
 	@$(OVERLAY)/build.sh
 	@echo "  ready      $(BUILD)/obj/qemu-system-x86_64"
 
-install: build ## install QEMU and sev-psp below DESTDIR and PREFIX
+guest-tools: ## the programs that go into a guest: BUILD/guest-tools
+	@tools/guest/build.sh "$(BUILD)/guest-tools"
+
+install: build ## install QEMU, sev-psp, sev-clone below DESTDIR and PREFIX
 	@$(OVERLAY)/lib-build.sh
 	@$(OVERLAY)/install.sh
 
@@ -120,6 +129,6 @@ distclean: ## remove the build directory and the choices of ./configure
 	rm -rf "$(BUILD)" config.mk
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench deps fetch patch build install check check-lib coverage fuzz \
+.PHONY: help demo bench bench-clone guest-tools deps fetch patch build install check check-lib coverage fuzz \
     check-unit check-qtest check-functional lint lint-hook refresh diff \
     export hooks-report clean distclean

@@ -18,6 +18,13 @@ mkdir -p "$target" 2>/dev/null && [ -w "$target" ] ||
 cp -a "$stage$configured/." "$target/" || disk_full
 cp -a "$stage/lib/usr/local/." "$target/" || disk_full
 rm -rf "${stage:?}/lib"
+install -D -m 755 "$ROOT/scripts/sev-clone" "$target/bin/sev-clone"
+install -D -m 644 -t "$target/share/sev-clone/sevclone" "$ROOT"/scripts/sevclone/*.py
+install -D -m 755 -t "$target/share/sev-clone" "$ROOT/scripts/analyze-sev-stream.py"
+"$ROOT/tools/guest/build.sh" "$BUILD/guest-tools"
+install -D -m 755 -t "$target/share/sev-clone/guest" "$BUILD/guest-tools/sev-reseed"
+install -D -m 755 -t "$target/share/sev-clone/guest/sev-clone.d" "$ROOT"/tools/guest/hooks/*
+install -D -m 644 -t "$target/share/sev-clone/guest" "$ROOT"/tools/guest/*.service
 # /var and /etc, when meson put some outside the prefix.
 rm -rf "${stage:?}$configured"
 find "$stage" -type d -empty -delete 2>/dev/null || true

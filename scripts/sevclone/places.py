@@ -29,7 +29,7 @@ def qemu(given=None):
             raise Trouble(f'there is no QEMU at {given}')
         return str(Path(found).absolute())
     found = first([b / 'obj/qemu-system-x86_64' for b in builds()] +
-                  [ROOT / 'bin/qemu-system-x86_64'])
+                  [ROOT.parent / 'bin/qemu-system-x86_64'])   # installed
     found = found or shutil.which('qemu-system-x86_64')
     if not found:
         raise Trouble('no qemu-system-x86_64 found: run "make build", or name '

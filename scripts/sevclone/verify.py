@@ -7,12 +7,13 @@ import sys
 
 from sevclone import Trouble, places
 
-ANALYZE = places.ROOT / 'scripts/analyze-sev-stream.py'
+ANALYZE = places.first([places.ROOT / 'scripts/analyze-sev-stream.py',
+                        places.ROOT / 'sev-clone/analyze-sev-stream.py'])
 
 
 def analysis(template):
     """What scripts/analyze-sev-stream.py finds wrong; None without it."""
-    if not ANALYZE.exists() or template.spec['sev'] is None:
+    if not ANALYZE or template.spec['sev'] is None:
         return None
     done = subprocess.run([sys.executable, str(ANALYZE), '--json',
                            str(template.image)], capture_output=True,
