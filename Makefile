@@ -40,6 +40,12 @@ bench-clone: build ## clones against cold boots and stock templating (10 minutes
 	@tests/functional/build-base.sh
 	@$(OVERLAY)/as-root.sh $(PYTHON) scripts/bench/clone/bench-clone.py --build "$(BUILD)"
 
+bench-migration: build ## migration of SEV guests beside stock QEMU's (20 minutes)
+	@$(OVERLAY)/deps.sh test
+	@tests/guest/build.sh
+	@tests/functional/build-base.sh
+	@$(OVERLAY)/as-root.sh $(PYTHON) scripts/bench/migration/bench-migration.py --build "$(BUILD)"
+
 ## Build
 
 deps: ## install the packages that are missing (root or sudo)
@@ -129,6 +135,6 @@ distclean: ## remove the build directory and the choices of ./configure
 	rm -rf "$(BUILD)" config.mk
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench bench-clone guest-tools deps fetch patch build install check check-lib coverage fuzz \
+.PHONY: help demo bench bench-clone bench-migration guest-tools deps fetch patch build install check check-lib coverage fuzz \
     check-unit check-qtest check-functional lint lint-hook refresh diff \
     export hooks-report clean distclean

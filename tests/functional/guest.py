@@ -24,12 +24,13 @@ logging.getLogger('qemu').setLevel(logging.CRITICAL)     # we report it
 _launching = threading.Lock()   # QEMUMachine hands sockets over by inheritance
 
 
-def machine(lab, name, host):
+def machine(lab, name, host, environment=()):
     """A QEMU process to be, on @host (None: nobody asks for its identity)."""
     from qemu.machine import QEMUMachine
-    identity = [f'SEV_PSP_DIR={host.folder}'] if host else []
+    words = [f'SEV_PSP_DIR={host.folder}'] if host else []
+    words += environment
     return QEMUMachine(str(lab.binary), name=name, log_dir=str(lab.folder),
-                       wrapper=['env', *identity] if identity else [])
+                       wrapper=['env', *words] if words else [])
 
 
 def launch(vm):
@@ -47,7 +48,8 @@ class Guest:
 
     def __init__(self, lab, name, host=None, sev=None, policy=0x1, mem=256,
                  smp=1, net=None, boot=None, session=None, ram_file=True,
-                 incoming=False, extra=(), shape=Shape(), shell=False):
+                 incoming=False, extra=(), shape=Shape(), shell=False,
+                 environment=()):
         self.lab, self.name, self.host = lab, name, host
         self.shape = shape
         self.sev = lab.sev if sev is None else sev
@@ -57,7 +59,7 @@ class Guest:
         self.variables = lab.large(f'{name}.vars')
         self.started = None
         self.came_from = None           # the Guest whose screen goes on here
-        self.vm = machine(lab, name, host)
+        self.vm = machine(lab, name, host, environment)
         self.shell = Shell(self) if shell else None
         self.vm.add_args(*self._machine_args(policy, mem, smp, session),
                          *self._boot_args(boot or {}),

@@ -58,7 +58,8 @@ class Shape:
                     f'share={"on" if share == "shared" else "off"}')
         if self.backend == 'file' and ram:
             return f'memory-backend-file,{tail},share=on,mem-path={ram}'
-        return f'memory-backend-ram,{tail}'
+        touched = ',prealloc=on' if self.backend == 'prealloc' else ''
+        return f'memory-backend-ram,{tail}{touched}'
 
     def firmware_args(self, lab, variables):
         """@variables: where this guest's own copy of them is to lie."""

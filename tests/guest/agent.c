@@ -4,7 +4,8 @@
  *
  * Settings come from the kernel command line, which Linux hands to init as
  * environment: seed=HEX mib=N tick=MS peer=ADDRESS:PORT reboot_at=TICKS
- * poweroff_at=TICKS.
+ * poweroff_at=TICKS check=0|1 (of the cold pages, default 1) dirty=MIB (to
+ * write per second) ws=MIB (over so much more memory).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -122,6 +123,18 @@ static bool hot_turn(uint64_t *mem, uint64_t tick, uint64_t seed)
     return ok;
 }
 
+/* --- Pages that are only written, for benchmarks ------------------------- */
+
+/* A word in each of @count pages, going round. */
+static void dirty_turn(uint64_t *mem, size_t n, size_t count, uint64_t tick)
+{
+    static size_t next;
+
+    for (size_t i = 0; n && i < count; i++, next = (next + 1) % n) {
+        mem[next * PAGE_WORDS] = tick;
+    }
+}
+
 /* --- One TCP connection, never made twice -------------------------------- */
 
 typedef struct Peer {
@@ -216,7 +229,11 @@ int main(void)
     uint64_t period = setting("tick", 10, 200);
     uint64_t reboot_at = setting("reboot_at", 10, 0);
     uint64_t poweroff_at = setting("poweroff_at", 10, 0);
+    bool check = setting("check", 10, 1);
+    size_t ws = setting("ws", 10, 0) * (1 << 20) / PAGE;
+    size_t dirty = setting("dirty", 10, 0) * (1 << 20) / PAGE * period / 1000;
     uint64_t *cold = pages(n), *hot = pages(HOT_PAGES);
+    uint64_t *written = ws ? pages(ws) : NULL;
     Peer peer = { .fd = -1, .seed = seed };
     bool sum_ok = true, hot_ok = true;
 
@@ -230,8 +247,9 @@ int main(void)
     for (uint64_t tick = 1; ; tick++) {
         size_t slice = tick % SLICES;
 
-        sum_ok &= cold_check(cold, n * slice / SLICES,
-                             n * (slice + 1) / SLICES, seed);
+        sum_ok &= !check || cold_check(cold, n * slice / SLICES,
+                                       n * (slice + 1) / SLICES, seed);
+        dirty_turn(written, ws, dirty, tick);
         hot_ok &= hot_turn(hot, tick, seed);
         peer_turn(&peer);
         printf("TICK %llu t=%llu sum=%s hot=%s tcp=%lld\n",

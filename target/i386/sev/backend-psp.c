@@ -19,6 +19,7 @@
 #include "hw/psp/psp-memory.h"
 #include "hw/psp/psp-packet-key.h"
 #include "psp-host.h"
+#include "slow-psp.h"
 #include "trace.h"
 
 /* Any number will do: contexts live in this process, as one VM's do. */
@@ -218,6 +219,7 @@ static int packet_batch(SevPsp *sp, PspCommand cmd,
 {
     PspPacketCmd bufs[PSP_WINDOWS / 2];
     PspStatus status;
+    int64_t until;
     int bad = 0, ret;
 
     for (size_t i = 0; i < n; i++) {
@@ -226,7 +228,9 @@ static int packet_batch(SevPsp *sp, PspCommand cmd,
             n = i;
         }
     }
+    until = sev_slow_psp_reserve(n);
     status = psp_exec_batch(sp->psp, cmd, bufs, sizeof(bufs[0]), n, done);
+    sev_slow_psp_wait(until);
     /* One that failed may have said which lengths it wants. */
     for (size_t i = 0; i < MIN(*done + 1, n); i++) {
         p[i].hdr_len = le32_to_cpu(bufs[i].hdr_len);
