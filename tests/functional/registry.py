@@ -4,6 +4,7 @@
 import contextlib
 import re
 import shutil
+import tempfile
 
 from sevlib import Lab
 from verdict import Skip, check
@@ -32,8 +33,17 @@ class Env:
         self.lab = Lab(folder, args.build.resolve(), args.qemu, args.firmware,
                        not args.no_sev, args.kernel)
         self._hosts, self._idle, self._made = {}, {}, 0
+        self._short = None
+
+    def short_folder(self):
+        """A folder whose name fits into the path of a socket."""
+        if self._short is None:
+            self._short = tempfile.mkdtemp(prefix='sev-')
+        return self._short
 
     def close(self):
+        if self._short is not None:
+            shutil.rmtree(self._short, ignore_errors=True)
         self.lab.__exit__()
 
     def host(self, name):
