@@ -6,7 +6,7 @@
 #include "qemu/osdep.h"
 #include "qemu/base64.h"
 #include "monitor/monitor.h"
-#include "qapi/qapi-commands-sev-overlay.h"
+#include "qapi/qapi-commands-sev-overlay-target.h"
 #include "params.h"
 #include "record.h"
 #include "sev.h"

@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-sev-overlay.h"
+#include "qapi/qapi-commands-sev-overlay-target.h"
 #include "sev.h"
 
 bool sev_migration_on;
@@ -76,11 +77,13 @@ void sev_params_print(Monitor *mon)
 {
 }
 
+#ifdef TARGET_I386
 SevPlatformCertificates *qmp_query_sev_platform_certs(Error **errp)
 {
     error_setg(errp, "This QEMU has no SEV");
     return NULL;
 }
+#endif
 
 SevPageMapInfo *qmp_x_query_sev_page_map(Error **errp)
 {
