@@ -18,6 +18,7 @@ import registry                         # noqa: E402
 import test_capability_table            # noqa: E402,F401
 import test_boot                        # noqa: E402,F401
 import test_clone                       # noqa: E402,F401
+import test_golden                      # noqa: E402,F401
 import test_kata                        # noqa: E402,F401
 import test_migrate                     # noqa: E402,F401
 import test_multifd                     # noqa: E402,F401

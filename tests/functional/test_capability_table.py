@@ -23,6 +23,7 @@ DOCUMENT = ROOT / 'docs/sev-capabilities.md'
 BEGIN, END = '<!-- begin: {} -->\n', '<!-- end: {} -->\n'
 CORE = ('tcp', 'unix', 'exec', 'postcopy-ram', 'mapped-ram',
         'pause-before-switchover')
+LIMIT = 240             # seconds for a few ticks: the machine may be busy
 MODES = ('cpr-reboot', 'cpr-transfer', 'cpr-exec')
 
 
@@ -51,8 +52,7 @@ def capability(name):
         'postcopy-preempt': 'with postcopy-ram',
         'switchover-ack': 'with return-path',
         'zero-copy-send': 'with multifd',
-        'x-ignore-shared': 'a template in place is another matter: '
-                           '[user\'s guide](sev-clone.md)',
+        'x-ignore-shared': 'makes a [template](templates.md) in place',
         'sev-template': 'guest stopped, over file:',
         'late-block-activate': 'the target waits for `cont`',
         'return-path': 'on by itself where the channel has one',
@@ -116,7 +116,7 @@ class Chain:
         if row.template or 'late-block-activate' in row.capabilities:
             target.wait_loaded()
             target.cmd('cont')
-        target.wait_ticks(3)
+        target.wait_ticks(3, LIMIT)
         source.close()
         self.guest, self.at = target, there
         self.recover(row, target)
@@ -179,7 +179,7 @@ class Chain:
             guest.cmd('object-del', id='tls0')
         if guest.cmd('query-status')['status'] != 'running':
             guest.cmd('cont')
-        guest.wait_ticks(2)
+        guest.wait_ticks(2, LIMIT)
 
 
 def command(function, *args, **options):
