@@ -5,6 +5,7 @@
  * Settings come from the kernel command line: tick=MS, draws=1 (print bytes).
  *
  *   -> PING word     <- PONG word clock=SECONDS.MICROS id=MACHINE-ID page=GPA
+ *                       writes=COUNT
  *
  * The page is that of "pulse witness", another process: it holds the same bytes
  * in every clone and is written again and again, so that what the host finds
@@ -28,7 +29,12 @@
 
 enum { PAGE = 4096 };
 
-#define WITNESS "/tmp/witness"          /* the page's address, as text */
+#define WITNESS "/tmp/witness"          /* a struct told */
+
+struct told {
+    uint64_t page;              /* its address in guest memory */
+    uint64_t writes;
+};
 
 /* Where a page of ours is in guest memory; 0 when the kernel does not say. */
 static uint64_t guest_address(const volatile void *page)
@@ -49,36 +55,52 @@ static int witness(void)
 {
     volatile char *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    FILE *f;
+    int fd = open(WITNESS ".new", O_RDWR | O_CREAT, 0600);
+    struct told *told;
 
-    if (page == MAP_FAILED || mlock((char *)page, PAGE)) {
+    if (page == MAP_FAILED || mlock((char *)page, PAGE) ||
+        ftruncate(fd, PAGE)) {
         return 1;
     }
-    for (bool told = false; ; usleep(100000)) {
+    told = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (told == MAP_FAILED) {
+        return 1;
+    }
+    for (;; usleep(100000)) {
         for (int i = 0; i < PAGE; i++) {
             page[i] = "witness "[i % 8];
         }
-        if (!told && (f = fopen(WITNESS ".new", "w"))) {
-            fprintf(f, "%llx\n", (unsigned long long)guest_address(page));
-            fclose(f);
+        told->page = guest_address(page);       /* compaction moves pages */
+        if (!told->writes++) {
             rename(WITNESS ".new", WITNESS);
-            told = true;
         }
     }
 }
 
-/* One word from a file. */
-static void word_of(const char *path, char word[64])
+static void read_id(char id[64])
 {
-    FILE *f = fopen(path, "r");
+    FILE *f = fopen("/etc/machine-id", "r");
 
-    strcpy(word, "0");
+    if (!f || fscanf(f, "%63s", id) != 1) {
+        strcpy(id, "none");
+    }
     if (f) {
-        if (fscanf(f, "%63s", word) != 1) {
-            strcpy(word, "0");
-        }
         fclose(f);
     }
+}
+
+static struct told read_witness(void)
+{
+    struct told told = { 0 };
+    FILE *f = fopen(WITNESS, "r");
+
+    if (f && fread(&told, sizeof(told), 1, f) != 1) {
+        told = (struct told) { 0 };
+    }
+    if (f) {
+        fclose(f);
+    }
+    return told;
 }
 
 static uint64_t setting(const char *name, uint64_t otherwise)
@@ -112,15 +134,16 @@ static void draw(void)
 
 static void answer(const char *line)
 {
-    char word[64], id[64], page[64];
+    struct told told = read_witness();
+    char word[64], id[64];
     struct timeval tv;
 
-    word_of("/etc/machine-id", id);
-    word_of(WITNESS, page);
+    read_id(id);
     gettimeofday(&tv, NULL);
     if (sscanf(line, "PING %63s", word) == 1) {
-        printf("PONG %s clock=%lld.%06ld id=%s page=%s\n", word,
-               (long long)tv.tv_sec, (long)tv.tv_usec, id, page);
+        printf("PONG %s clock=%lld.%06ld id=%s page=%llx writes=%llu\n", word,
+               (long long)tv.tv_sec, (long)tv.tv_usec, id,
+               (unsigned long long)told.page, (unsigned long long)told.writes);
     }
 }
 
