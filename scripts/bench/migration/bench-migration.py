@@ -159,13 +159,14 @@ def ratios(hops):
 def slow_psp(lab, delay):
     print(f'\nA secure processor of {delay} us per packet, idle guests of '
           '512 MiB')
-    for mib in (16, 128, 256):
-        busy, info = slow(lab, delay, mib, 512)
+    for mib, channels in ((16, 0), (128, 0), (256, 0), (16, 2)):
+        busy, info = slow(lab, delay, mib, 512, channels)
         sev = info['sev']
-        print(f'{mib:4} MiB filled: {sev["private-pages"]} private pages, '
-              f'{sev["packets"]} packets, {info["ram"]["transferred"] / 1e6:.0f}'
-              f' MB sent in {info["total-time"] / 1e3:.1f} s, the secure '
-              f'processor busy {min(busy, 1):.1%} of the time')
+        print(f'{mib:4} MiB filled, {f"multifd {channels}" if channels else "tcp"}'
+              f': {sev["private-pages"]} private pages, {sev["packets"]} packets,'
+              f' {info["ram"]["transferred"] / 1e6:.0f} MB sent in '
+              f'{info["total-time"] / 1e3:.1f} s, the secure processor busy '
+              f'{min(busy, 1):.1%} of the time', flush=True)
 
 
 def main():

@@ -143,15 +143,14 @@ def _event(guest, name):
     return stamp['seconds'] + stamp['microseconds'] / 1e6
 
 
-def slow(lab, delay_us, mib, memory):
+def slow(lab, delay_us, mib, memory, channels):
     """One migration with slow secure processors at both ends.
 
-    (share of the time that the source's was busy, query-migrate, pages of the
-    guest's RAM that hold anything)
+    (share of the time that the source's was busy, query-migrate)
     """
     ends = []
     for name in ('slow-a', 'slow-b'):
-        ends.append(lab.guest(f'{name}-{mib}-{delay_us}', host=lab.host(name),
+        ends.append(lab.guest(f'{name}-{mib}-{channels}', host=lab.host(name),
                               mem=memory, ram_file=False,
                               boot={'mib': mib, 'tick': 1000},
                               incoming='defer' if ends else False).start())
@@ -162,6 +161,9 @@ def slow(lab, delay_us, mib, memory):
     for end in ends:
         end.cmd('qom-set', path='/objects/sev0', property='x-psp-delay-us',
                 value=delay_us)
+        if channels:
+            end.capability('multifd')
+            end.cmd('migrate-set-parameters', multifd_channels=channels)
     source.cmd('migrate', uri=f'tcp:127.0.0.1:{target.listen(source)}')
     info = source.wait_migration(BOOT_LIMIT)
     check(info['status'] == 'completed', f'slow: {info}')
