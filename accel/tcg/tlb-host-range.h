@@ -14,4 +14,10 @@
  */
 void tlb_invalidate_host_range_all(uintptr_t start, uintptr_t length);
 
+/*
+ * Call @fn with a host address in each page that a TLB entry of some vCPU
+ * maps.  No vCPU runs.
+ */
+void tlb_foreach_host_page(void (*fn)(uintptr_t host));
+
 #endif /* ACCEL_TCG_TLB_HOST_RANGE_H */

@@ -34,11 +34,33 @@ static inline void sev_cache_set_bits(SevPageMap *map, size_t page,
                           (map->state[page] & ~clear) | set);
 }
 
+/* Is the plaintext of a cached page newer than DRAM, as far as is known? */
+bool sev_cache_is_newer(SevCacheBlock *b, size_t page);
+bool sev_cache_differs_from_dram(SevCacheBlock *b, size_t page);
+
 /* Encrypt a page that is leaving the cache, if DRAM lacks anything. */
 void sev_cache_flush_evicted(SevCacheBlock *b, size_t page, bool syncing);
 
 /* Encrypt every page of the block that is newer than DRAM; no vCPU runs. */
 void sev_cache_flush_stopped(SevCacheBlock *b);
+
+/*
+ * A cached page leaves the cache while no vCPU runs.  It has no translated
+ * code, and the caller flushes the TLBs.
+ */
+void sev_cache_evict_quiet(SevCacheBlock *b, size_t page);
+
+/* Give the memory of plaintext back to the host.  None of it is cached. */
+void sev_cache_release(SevCacheBlock *b, size_t page, size_t n);
+
+/* How many pages came back into the cache since the last call. */
+size_t sev_cache_take_refills(void);
+
+/* Evict pages that nobody uses, from now on (tcg-idle.c). */
+void sev_cache_watch_idle(void);
+
+/* Abort if the cache is not as it must be; no vCPU runs (tcg-check.c). */
+void sev_cache_check(void);
 
 /* Follow dirty-log syncs. */
 void sev_cache_listen(void);

@@ -23,6 +23,7 @@ PspMemKey *sev_cache_vek;
 static MemoryRegion shadow_root;
 static Notifier machine_done;
 static bool machine_is_done;
+static size_t n_refills;
 
 MemoryRegion *sev_cache_root(void)
 {
@@ -76,6 +77,8 @@ bool sev_cache_fill(SevPageMap *map, size_t page)
     if (map->state[page] & SEV_PAGE_CACHED) {
         return true;
     }
+    sev_cache_used(b, page);
+    n_refills += !!(map->state[page] & SEV_PAGE_PRIVATE);
     if (map->state[page] & SEV_PAGE_SEALED) {
         if (!sev_sealed_open(map, page, b->plain + offset)) {
             return false;
@@ -92,6 +95,14 @@ bool sev_cache_fill(SevPageMap *map, size_t page)
                     b->plain + offset, TARGET_PAGE_SIZE);
     sev_page_state_set(map, page, SEV_PAGE_CACHED | SEV_PAGE_PRIVATE);
     return true;
+}
+
+size_t sev_cache_take_refills(void)
+{
+    size_t n = n_refills;
+
+    n_refills = 0;
+    return n;
 }
 
 /* Returns whether the page was cached. */
@@ -142,6 +153,19 @@ void sev_cache_declare(SevPageMap *map, size_t page, bool is_private)
     }
 }
 
+void sev_cache_release(SevCacheBlock *b, size_t page, size_t n)
+{
+    uint8_t *plain = b->plain + sev_cache_offset(page);
+
+    if (!n) {
+        return;
+    }
+    memset(b->age + page, 0, n);
+    if (qemu_madvise(plain, sev_cache_offset(n), QEMU_MADV_DONTNEED) < 0) {
+        memset(plain, 0, sev_cache_offset(n));  /* locked in memory */
+    }
+}
+
 static void drop_block(SevPageMap *map)
 {
     SevCacheBlock *b = map->cache;
@@ -155,7 +179,7 @@ static void drop_block(SevPageMap *map)
                               map->state[page] &
                               (SEV_PAGE_PRIVATE | SEV_PAGE_SEALED));
     }
-    qemu_madvise(b->plain, sev_cache_offset(map->npages), QEMU_MADV_DONTNEED);
+    sev_cache_release(b, 0, map->npages);
 }
 
 /*
@@ -200,6 +224,9 @@ static void create_shadow(SevPageMap *map)
     b->shadow_addr = memory_region_get_ram_addr(&b->shadow);
     /* plaintext never gets into a core file of QEMU */
     qemu_madvise(b->plain, sev_cache_offset(map->npages), QEMU_MADV_DONTDUMP);
+    /* it comes and goes by the page */
+    qemu_madvise(b->plain, sev_cache_offset(map->npages), QEMU_MADV_NOHUGEPAGE);
+    b->age = g_malloc0(ROUND_UP(map->npages, 8));
     if (rb->mr->rom_device || rb->mr->readonly) {
         memory_region_set_readonly(&b->shadow, true);
     }
@@ -216,6 +243,7 @@ static void sev_cache_machine_done(Notifier *n, void *unused)
     machine_is_done = true;
     sev_page_map_foreach(create_shadow);
     sev_cache_listen();
+    sev_cache_watch_idle();
     qemu_add_vm_change_state_handler(sev_cache_vm_state, NULL);
 }
 

@@ -22,7 +22,18 @@ typedef struct SevCacheBlock {
     ram_addr_t shadow_addr;     /* ram_addr_t of the shadow's own block */
     uint8_t *dram;
     uint8_t *plain;
+    /*
+     * One byte per page: 0 when the host holds no memory for its plaintext,
+     * else how many looks at idle pages ago it went into a TLB (tcg-idle.c).
+     */
+    uint8_t *age;
 } SevCacheBlock;
+
+/* A vCPU is about to have the page's plaintext in its TLB. */
+static inline void sev_cache_used(SevCacheBlock *b, size_t page)
+{
+    qatomic_set(&b->age[page], 1);
+}
 
 /* The address space of the shadows; a page lies at its paddr. */
 MemoryRegion *sev_cache_root(void);

@@ -44,6 +44,7 @@ static void fill_private(SevFill *fill, MemoryRegion *mr, hwaddr xlat,
     if (!(sev_page_state(fill->map, fill->page) & SEV_PAGE_CACHED)) {
         fill->failed = !sev_cache_fill(fill->map, fill->page);
     }
+    sev_cache_used(fill->map->cache, fill->page);
     fill->want = SEV_PAGE_CACHED;
     fill->paddr = fill->map->rb->offset + xlat;
     fill->attrs.space = X86ASIdx_SEV;

@@ -44,7 +44,7 @@ static void encrypt_to_dram(SevCacheBlock *b, size_t page)
  *    stays UNSETTLED: the next stop or sync compares it with DRAM.  Not the
  *    next WBINVD: a device may have written to DRAM since.
  */
-static bool is_newer(SevCacheBlock *b, size_t page)
+bool sev_cache_is_newer(SevCacheBlock *b, size_t page)
 {
     return cpu_physical_memory_get_dirty(b->shadow_addr + sev_cache_offset(page),
                                          TARGET_PAGE_SIZE, DIRTY_MEMORY_VGA);
@@ -55,6 +55,18 @@ static void take_newer_bit(SevCacheBlock *b, size_t page)
     cpu_physical_memory_test_and_clear_dirty(
         b->shadow_addr + sev_cache_offset(page), TARGET_PAGE_SIZE,
         DIRTY_MEMORY_VGA);
+}
+
+/* The same when no TLB has an entry for the page's plaintext any more. */
+static void forget_newer(SevCacheBlock *b, size_t page)
+{
+    size_t bit = (b->shadow_addr >> TARGET_PAGE_BITS) + page;
+    DirtyMemoryBlocks *blocks;
+
+    RCU_READ_LOCK_GUARD();
+    blocks = qatomic_rcu_read(&ram_list.dirty_memory[DIRTY_MEMORY_VGA]);
+    bitmap_test_and_clear_atomic(blocks->blocks[bit / DIRTY_MEMORY_BLOCK_SIZE],
+                                 bit % DIRTY_MEMORY_BLOCK_SIZE, 1);
 }
 
 static bool other_cpus_run(void)
@@ -69,7 +81,7 @@ static bool other_cpus_run(void)
     return false;
 }
 
-static bool differs_from_dram(SevCacheBlock *b, size_t page)
+bool sev_cache_differs_from_dram(SevCacheBlock *b, size_t page)
 {
     uint8_t buf[TARGET_PAGE_SIZE];
     ram_addr_t offset = sev_cache_offset(page);
@@ -81,8 +93,21 @@ static bool differs_from_dram(SevCacheBlock *b, size_t page)
 
 void sev_cache_flush_evicted(SevCacheBlock *b, size_t page, bool syncing)
 {
-    if (syncing || is_newer(b, page)) {
-        take_newer_bit(b, page);
+    if (syncing || sev_cache_is_newer(b, page)) {
+        forget_newer(b, page);
+        encrypt_to_dram(b, page);
+    }
+}
+
+void sev_cache_evict_quiet(SevCacheBlock *b, size_t page)
+{
+    uint8_t state = b->map->state[page];
+
+    sev_cache_set_bits(b->map, page, SEV_PAGE_CACHED | SEV_PAGE_UNSETTLED |
+                                     SEV_PAGE_SYNCING, 0);
+    if (sev_cache_is_newer(b, page) || state & SEV_PAGE_SYNCING ||
+        (state & SEV_PAGE_UNSETTLED && sev_cache_differs_from_dram(b, page))) {
+        forget_newer(b, page);
         encrypt_to_dram(b, page);
     }
 }
@@ -90,7 +115,7 @@ void sev_cache_flush_evicted(SevCacheBlock *b, size_t page, bool syncing)
 /* A vCPU writes back one page, to be seen by a device from now on. */
 static void writeback_locked(SevCacheBlock *b, size_t page)
 {
-    bool newer = is_newer(b, page);
+    bool newer = sev_cache_is_newer(b, page);
 
     if (newer) {
         take_newer_bit(b, page);
@@ -147,7 +172,7 @@ static void take_newer(SevCacheBlock *b, ram_addr_t start, ram_addr_t length,
                          TARGET_PAGE_SIZE)) ||
             state & SEV_PAGE_SYNCING ||
             (settle && state & SEV_PAGE_UNSETTLED &&
-             differs_from_dram(b, page))) {
+             sev_cache_differs_from_dram(b, page))) {
             fn(b, page);
         }
     }
