@@ -46,6 +46,12 @@ bench-migration: build ## migration of SEV guests beside stock QEMU's (20 minute
 	@tests/functional/build-base.sh
 	@$(OVERLAY)/as-root.sh $(PYTHON) scripts/bench/migration/bench-migration.py --build "$(BUILD)"
 
+bench-tcg: build ## SEV under TCG beside SEV off and the unpatched base (20 minutes)
+	@$(OVERLAY)/deps.sh test
+	@tests/guest/build.sh
+	@tests/functional/build-base.sh
+	@$(OVERLAY)/as-root.sh $(PYTHON) scripts/bench/tcg.py --build "$(BUILD)"
+
 ## Build
 
 deps: ## install the packages that are missing (root or sudo)
@@ -135,6 +141,6 @@ distclean: ## remove the build directory and the choices of ./configure
 	rm -rf "$(BUILD)" config.mk
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench bench-clone bench-migration guest-tools deps fetch patch build install check check-lib coverage fuzz \
+.PHONY: help demo bench bench-clone bench-migration bench-tcg guest-tools deps fetch patch build install check check-lib coverage fuzz \
     check-unit check-qtest check-functional lint lint-hook refresh diff \
     export hooks-report clean distclean
