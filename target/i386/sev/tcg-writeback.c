@@ -13,6 +13,7 @@
 #include "trace.h"
 
 static size_t n_syncing;                /* pages with SEV_PAGE_SYNCING */
+static size_t n_wbinvd;                 /* pages that this WBINVD wrote */
 
 static void encrypt_page(SevCacheBlock *b, size_t page)
 {
@@ -184,6 +185,7 @@ static void wbinvd_page(SevCacheBlock *b, size_t page)
         sev_cache_set_bits(b->map, page, 0, SEV_PAGE_UNSETTLED);
     }
     encrypt_to_dram(b, page);
+    n_wbinvd++;
 }
 
 static void wbinvd_block(SevPageMap *map)
@@ -197,7 +199,9 @@ static void wbinvd_block(SevPageMap *map)
 void sev_cache_writeback_all(void)
 {
     QEMU_LOCK_GUARD(&sev_cache_lock);
+    n_wbinvd = 0;
     sev_page_map_foreach(wbinvd_block);
+    trace_sev_cache_wbinvd(n_wbinvd);
 }
 
 void sev_cache_flush_stopped(SevCacheBlock *b)
