@@ -17,6 +17,7 @@ sys.path.insert(1, str(ROOT / 'scripts/demo'))
 import registry                         # noqa: E402
 import test_capability_table            # noqa: E402,F401
 import test_boot                        # noqa: E402,F401
+import test_cache                       # noqa: E402,F401
 import test_clone                       # noqa: E402,F401
 import test_golden                      # noqa: E402,F401
 import test_kata                        # noqa: E402,F401
