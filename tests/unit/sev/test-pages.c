@@ -140,7 +140,7 @@ bool sev_image_load_digest(SevTarget *t, const SevRecord *r, Error **errp)
 
 bool qemu_ram_is_migratable(RAMBlock *rb)
 {
-    return true;
+    return !migrate_ram_is_ignored(rb);
 }
 
 bool sev_image_load_end(SevTarget *t, Error **errp)
@@ -615,7 +615,7 @@ static void test_hostile_blocks(void)
     h.t->state = SEV_STREAM_BLOCKS;
     feed_block(&h, 1, "big", 100 * PAGE, "has number 1, not 0");
     feed_block(&h, 0, "nonesuch", 100 * PAGE, "nonesuch is unknown here");
-    feed_block(&h, 0, "ignored", 16 * PAGE, "ignored is not migrated here");
+    feed_block(&h, 0, "ignored", 16 * PAGE, "ignored is not migrated");
     feed_block(&h, 0, "big", 99 * PAGE, "0x63000 bytes long, here 0x64000");
     feed_block(&h, 0, "big", 100 * PAGE, NULL);
     feed_block(&h, 1, "big", 100 * PAGE, "announced twice");
