@@ -84,6 +84,7 @@ install: build ## install QEMU, sev-psp, sev-clone below DESTDIR and PREFIX
 check: build ## all of the following; installs and builds what it needs
 	@$(OVERLAY)/deps.sh test
 	@tests/guest/build.sh
+	@tests/guest/build.sh trixie
 	@$(OVERLAY)/as-root.sh $(OVERLAY)/check.py lint lib unit qtest functional
 
 check-lib: ## the chip's library alone, without QEMU, in seconds
@@ -99,7 +100,29 @@ check-qtest: build ## upstream's migration, boot and QMP tests, and ours
 check-functional: build ## real guests: boot, migrate, clone, tamper
 	@$(OVERLAY)/deps.sh test
 	@tests/guest/build.sh
+	@tests/guest/build.sh trixie
 	@$(OVERLAY)/as-root.sh $(OVERLAY)/check.py functional
+
+check-matrix: build guest-kernels ## boot guests of every shape, print a table (half an hour on a busy machine)
+	@$(OVERLAY)/deps.sh test
+	@tests/guest/extras.sh
+	@$(OVERLAY)/as-root.sh tests/functional/matrix.py --build "$(BUILD)"
+
+BOOTS ?= 50
+check-boots: build ## BOOTS=50 boots with four vCPUs in a row, none may be lost
+	@$(OVERLAY)/deps.sh test
+	@tests/guest/build.sh
+	@$(OVERLAY)/as-root.sh tests/functional/matrix.py --build "$(BUILD)" --repeat $(BOOTS)
+
+STRESS ?= 600
+check-stress: build ## STRESS=600 seconds of load on four vCPUs, then kexec, reboot, sleep
+	@$(OVERLAY)/deps.sh test
+	@tests/guest/build.sh
+	@$(OVERLAY)/as-root.sh tests/functional/stress.py --build "$(BUILD)" --seconds $(STRESS)
+
+guest-kernels:
+	@tests/guest/build.sh
+	@tests/guest/build.sh trixie
 
 coverage: ## lines of hw/psp that its tests run; fails below 95 %
 	@$(OVERLAY)/deps.sh build test
@@ -142,5 +165,6 @@ distclean: ## remove the build directory and the choices of ./configure
 
 .DEFAULT_GOAL := help
 .PHONY: help demo bench bench-clone bench-migration bench-tcg guest-tools deps fetch patch build install check check-lib coverage fuzz \
-    check-unit check-qtest check-functional lint lint-hook refresh diff \
+    check-unit check-qtest check-functional check-matrix check-boots \
+    check-stress guest-kernels lint lint-hook refresh diff \
     export hooks-report clean distclean

@@ -14,8 +14,8 @@ import time
 
 from shape import Shape
 from shell import Shell
-from verdict import (BOOT_LIMIT, MIGRATE_LIMIT, TICK_LIMIT, Failed, check,
-                     wait_until)
+from verdict import (BOOT_LIMIT, MIGRATE_LIMIT, TICK_LIMIT, Failed, Skip,
+                     check, wait_until)
 
 TICK = re.compile(rb'^TICK (\d+) t=(\d+) sum=(\w+) hot=(\w+) tcp=(-?\d+)\r?$',
                   re.M)
@@ -49,9 +49,10 @@ class Guest:
     def __init__(self, lab, name, host=None, sev=None, policy=0x1, mem=256,
                  smp=1, net=None, boot=None, session=None, ram_file=True,
                  incoming=False, extra=(), shape=Shape(), shell=False,
-                 environment=()):
+                 environment=(), kernel=None):
         self.lab, self.name, self.host = lab, name, host
-        self.shape = shape
+        self.shape, self.mem = shape, mem
+        self.kernel = lab.build / 'guest' / kernel if kernel else lab.kernel
         self.sev = lab.sev if sev is None else sev
         self.screen = lab.folder / f'{name}.serial'
         self.screen.write_bytes(b'')
@@ -85,13 +86,15 @@ class Guest:
         initrd = 'initrd.img'
         if self.shell:
             serial += self.shell.args
-            words['shell'] = 'ttyS1'
+            # Its port alone takes 1 MiB of that; with more devices it fills up.
+            words.update(shell='vport0p1', swiotlb=32768)
             initrd = 'tools.img'
         return [*self.shape.firmware_args(self.lab, self.variables), *serial,
-                '-kernel', str(self.lab.kernel / 'vmlinuz'),
-                '-initrd', str(self.lab.kernel / initrd),
-                '-append', ' '.join(f'{k}={v}' for k, v in words.items()),
-                '-device', 'virtio-rng-pci']
+                '-kernel', str(self.kernel / 'vmlinuz'),
+                '-initrd', str(self.kernel / initrd),
+                '-append', ' '.join(k if v is None else f'{k}={v}'
+                                    for k, v in words.items()),
+                '-device', self.shape.rng]
 
     def _net_args(self, net):
         self._tap = net.tap() if net else None
@@ -104,6 +107,9 @@ class Guest:
     # --- The process ---
 
     def start(self):
+        if not (self.kernel / 'vmlinuz').exists():
+            raise Skip(f'no {self.kernel.name} kernel; make it with '
+                       f'"tests/guest/build.sh {self.kernel.name}"')
         self.started = time.time()
         try:
             launch(self.vm)
@@ -187,13 +193,15 @@ class Guest:
         return [(int(n), int(t), s.decode(), h.decode(), int(tcp))
                 for n, t, s, h, tcp in TICK.findall(self.text())]
 
-    def wait_ticks(self, more, limit=TICK_LIMIT):
-        """Wait for @more new ticks; every tick so far must be sound."""
-        aim = len(self.ticks()) + more
-
+    def wait_more(self, aim, limit=TICK_LIMIT):
+        """Wait until there are @aim ticks in all."""
         def probe():
             return len(self.ticks()) >= aim or self.alive() and None
-        wait_until(f'{more} more ticks from {self.name}', limit, probe)
+        wait_until(f'{aim} ticks from {self.name}', limit, probe)
+
+    def wait_ticks(self, more, limit=TICK_LIMIT):
+        """Wait for @more new ticks; every tick so far must be sound."""
+        self.wait_more(len(self.ticks()) + more, limit)
         return self.sound_ticks()
 
     def sound_ticks(self):

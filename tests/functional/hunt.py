@@ -61,6 +61,22 @@ def offsets(path, what):
     return found
 
 
+def backing(guest, what):
+    """Hits in the RAM file or, of another process, in QEMU's memory files."""
+    if guest.ram:
+        return count(guest.ram, what)
+    return sum(count(path, what) for path in memory_files(guest))
+
+
+def memory_files(guest):
+    """QEMU's memfds, as any process of its user can open them."""
+    folder = f'/proc/{guest.vm.get_pid()}/fd'
+    for fd in os.listdir(folder):
+        path = f'{folder}/{fd}'
+        if os.path.islink(path) and os.readlink(path).startswith('/memfd:memory-backend'):
+            yield path
+
+
 def views(guest, what):
     """Hits in every host-side view of a running guest: {view: hits}.
 

@@ -53,14 +53,14 @@ class Env:
             self._hosts[name] = self.lab.host(name)
         return self._hosts[name]
 
-    def _name(self, stem):
+    def name(self, stem):
         self._made += 1
         return f'{self._made:02d}-{stem}'
 
     def start(self, stem, host='a', **options):
         """A new QEMU process."""
         options.setdefault('sev', None)
-        guest = self.lab.guest(self._name(stem), host=self.host(host),
+        guest = self.lab.guest(self.name(stem), host=self.host(host),
                                **options)
         return guest.start()
 

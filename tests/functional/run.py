@@ -17,7 +17,6 @@ sys.path.insert(1, str(ROOT / 'scripts/demo'))
 import registry                         # noqa: E402
 import test_capability_table            # noqa: E402,F401
 import test_boot                        # noqa: E402,F401
-import test_cache                       # noqa: E402,F401
 import test_clone                       # noqa: E402,F401
 import test_golden                      # noqa: E402,F401
 import test_kata                        # noqa: E402,F401
@@ -29,6 +28,10 @@ import test_pagemap                     # noqa: E402,F401
 import test_tool                        # noqa: E402,F401
 import test_trust                       # noqa: E402,F401
 import test_off                         # noqa: E402,F401
+import test_matrix                      # noqa: E402,F401
+import test_cache                       # noqa: E402,F401
+import test_devices                     # noqa: E402,F401
+import test_tamper                      # noqa: E402,F401
 from verdict import Failed              # noqa: E402
 
 

@@ -29,6 +29,10 @@ class Shape:
     firmware: str = 'split'
     sev: str = ''               # more properties of sev-guest
 
+    @property
+    def rng(self):
+        return 'virtio-rng-' + ('device' if self.machine == 'microvm' else 'pci')
+
     def machine_args(self, mem, smp, ram):
         """(arguments, value of -machine) for @mem MiB; @ram: a file or None."""
         args = ['-accel', self.accel, '-cpu', self.cpu, '-m', f'{mem}M',
@@ -79,7 +83,7 @@ class Shape:
 
     def _single_file(self, lab):
         name = {'bios': 'OVMF.fd', 'amdsev': 'OVMF.amdsev.fd'}[self.firmware]
-        path = lab.build / 'guest/firmware' / name
+        path = lab.build / 'guest/extras' / name
         if not path.exists():
-            raise Skip(f'no {name}; "tests/guest/firmware.sh" fetches it')
+            raise Skip(f'no {name}; "tests/guest/extras.sh" fetches it')
         return path

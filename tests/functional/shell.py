@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A shell inside the guest, on its second serial port."""
+"""A shell inside the guest, on a virtio port (tests/guest/init)."""
 
 import re
 import socket
@@ -20,7 +20,9 @@ class Shell:
     @property
     def args(self):
         return ['-chardev', f'socket,id=shell,path={self._path},server=on,'
-                'wait=off', '-serial', 'chardev:shell']
+                'wait=off', '-device', 'virtio-serial-pci,id=shell-bus',
+                '-device', 'virtserialport,bus=shell-bus.0,nr=1,chardev=shell,'
+                'name=shell']
 
     def close(self):
         if self._socket:

@@ -3,9 +3,9 @@
 
 import time
 
-BOOT_LIMIT = 120        # seconds; each wait has a limit, none is infinite
+BOOT_LIMIT = 240        # seconds; each wait has a limit, none is infinite
 MIGRATE_LIMIT = 120
-TICK_LIMIT = 30
+TICK_LIMIT = 60
 
 
 class Failed(Exception):
