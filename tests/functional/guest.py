@@ -238,12 +238,12 @@ class Guest:
         self.cmd('migrate-set-capabilities', capabilities=[
             {'capability': name, 'state': state}])
 
-    def listen(self, source):
+    def listen(self, source, exit_on_error=False):
         """Let a guest started with -incoming defer wait for @source; a port."""
         self.came_from = source
         port = free_port()
         self.cmd('migrate-incoming', uri=f'tcp:127.0.0.1:{port}',
-                 exit_on_error=False)
+                 exit_on_error=exit_on_error)
         return port
 
     def wait_loaded(self, limit=MIGRATE_LIMIT):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The man in the middle: a TCP proxy between two ends of a migration."""
 
+import contextlib
 import select
 import socket
 import threading
@@ -19,12 +20,18 @@ class Proxy(threading.Thread):
         self._listener = socket.create_server(('127.0.0.1', 0))
         self._listener.settimeout(60)
         self.port = self._listener.getsockname()[1]
-        self.passed = 0
+        self.passed, self._ends = 0, ()
         self.start()
 
     @property
     def uri(self):
         return f'tcp:127.0.0.1:{self.port}'
+
+    def cut(self):
+        """Cut the line now, for both ends."""
+        for end in self._ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
     def finish(self):
         """Wait until both ends have hung up: the record is complete then."""
@@ -38,6 +45,7 @@ class Proxy(threading.Thread):
                 return
         with source, socket.create_connection(('127.0.0.1', self._target),
                                               timeout=60) as target:
+            self._ends = source, target
             try:
                 self._forward(source, target)
             except OSError:

@@ -1,0 +1,365 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The failure matrix: every step of a migration times everything that happens.
+
+One guest is booted and lives through all rows.  A row arms a fault point
+(target/i386/sev/fault.h) in one of the two QEMUs, starts a migration and, when
+the point is reached, lets the event happen.  Then the guest must count on,
+where it was or where it went, with its memory as it was; if it stayed, a
+second migration, to a fresh target, must succeed.  It may never run twice:
+targets are started with -S and continued when the source says "completed", as
+libvirt does it.
+"""
+
+import contextlib
+import os
+import re
+import signal
+import time
+
+from tamper import Proxy
+from verdict import MIGRATE_LIMIT, Failed, check, wait_until
+
+STALL_MS = 800          # of a point; the event happens meanwhile
+PATIENCE = 3            # tries of a row, each with a longer stall
+
+# What can happen while a step stalls, beside the step itself failing.
+EVENTS = ('kill', 'cut', 'cancel', 'stop/cont')
+
+STAYS, MOVES, EITHER = 'runs on', 'moved', 'either'
+INJECTED = r'x-fault: this step was made to fail: {point}$'
+COMMAND = r'the secure processor refuses {command}: .* \(19\)$'
+
+
+class Step:
+    """A point and what is expected there.
+
+    @says: what the source's error must say when the step fails.
+    @nth: fire when the point is reached this often.
+    @other: (side, fault): needed so that the point is reached at all.
+    @outcome: where the guest is in the end, by event.
+    @without: events that make no sense here, and why.
+    """
+
+    def __init__(self, says=INJECTED, nth=1, other=None, outcome=(),
+                 without=(), core=()):
+        self.says, self.nth, self.other = says, nth, other
+        self.outcome, self.without = dict(outcome), dict(without)
+        self.core = core
+
+
+def command(name, **how):
+    return Step(COMMAND.format(command=name), **how)
+
+
+HANDED = {'kill': 'the guest is the target\'s already'}
+REFUSES = ('target', 'state-read:fail')
+
+STEPS = {
+    'source': {
+        'save-prepare': Step(without=dict.fromkeys(
+            EVENTS, 'nothing has begun'), core=('fail',)),
+        'hello-write': Step(),
+        'certs-wait': Step(core=('fail', 'kill', 'cancel')),
+        'certs-read': Step(),
+        'certs-check': Step(),
+        'send-start': command('SEND_START', core=('fail', 'kill')),
+        'session-write': Step(core=('fail',)),
+        'block-write': Step(),
+        'break-write': Step(nth=3),
+        'send-update-data': command('SEND_UPDATE_DATA', nth=5000,
+                                    core=('fail', 'stop/cont')),
+        'pages-write': Step(nth=100, core=('cut', 'cancel')),
+        'save-complete': Step(core=('fail',)),
+        'state-write': Step(),
+        'end-write': Step(outcome={'cancel': EITHER}, core=('kill',)),
+        'device-state': Step(outcome={'cancel': EITHER}, core=('fail',)),
+        'refusal-read': Step(other=REFUSES),
+        'ack-read': Step(outcome={'cut': EITHER}, without=HANDED),
+        'send-finish': command('SEND_FINISH', without=HANDED,
+                               outcome=dict.fromkeys(
+                                   ('fail', 'cut', 'cancel'), MOVES)),
+        'send-cancel': command('SEND_CANCEL', other=REFUSES,
+                               outcome={'stop/cont': STAYS},
+                               core=('fail',)),
+    },
+    'target': {
+        'load-setup': Step(),
+        'hello-read': Step(),
+        'certs-send': Step(core=('fail',)),
+        'session-read': Step(),
+        'receive-start': command('RECEIVE_START', core=('fail', 'die')),
+        'block-read': Step(),
+        'break-read': Step(nth=3),
+        'pages-read': Step(nth=100),
+        'receive-update-data': command('RECEIVE_UPDATE_DATA', nth=5000,
+                                       core=('fail', 'die')),
+        'state-read': Step(core=('die',)),
+        'end-read': Step(),
+        'receive-finish': command('RECEIVE_FINISH', core=('fail',)),
+        'load-end': Step(core=('fail', 'die', 'cut')),
+        'refusal-send': Step(other=('target', None)),
+    },
+}
+# Reached by templates only: see test_faults.py.
+TEMPLATE_STEPS = {'source manifest-write', 'target manifest-read'}
+
+
+def rows(which='all'):
+    """(side, point, event) of all rows, or of the core."""
+    for side, steps in STEPS.items():
+        events = ('fail', *EVENTS) if side == 'source' else \
+            ('fail', 'die', *(e for e in EVENTS if e != 'kill'))
+        for point, step in steps.items():
+            for event in events:
+                if event not in step.without and \
+                        (which == 'all' or event in step.core):
+                    yield side, point, event
+
+
+class Past:
+    """What a guest printed on earlier hosts; the end of it is enough."""
+
+    def __init__(self, guest):
+        self._text = guest.text()[-8192:]
+
+    def text(self):
+        return self._text
+
+
+class Result:
+    """One line of the table."""
+
+    def __init__(self, side, point, event):
+        self.side, self.point, self.event = side, point, event
+        self.source = self.second = self.said = self.target = ''
+        self.good = True
+
+
+class Matrix:
+    """One guest and the rows it goes through."""
+
+    def __init__(self, env):
+        self.env = env
+        self.options = dict(mem=160, ram_file=False,
+                            boot=dict(mib=8, tick=100))
+        env.host('a').trust(env.host('b'))
+        env.host('b').trust(env.host('a'))
+        self.here = 'a'
+        self.guest = env.boot('matrix', 'a', **self.options)
+
+    def close(self):
+        self.guest.close()
+
+    # --- Two ends ---
+
+    @contextlib.contextmanager
+    def target(self, exit_on_error=False):
+        """A QEMU that waits on the other host; (it, its port)."""
+        there = 'b' if self.here == 'a' else 'a'
+        target = self.env.start('target', there, incoming='defer',
+                                extra=('-S',), **self.options)
+        try:
+            port = target.listen(None, exit_on_error)
+            yield target, port
+        finally:
+            if target is not self.guest:
+                target.close()
+
+    def moved(self, target):
+        """The guest is @target's now."""
+        target.came_from = Past(self.guest)
+        target.wait_loaded()
+        target.cmd('cont')
+        target.wait_ticks(2)
+        old, self.guest = self.guest, target
+        self.here = 'b' if self.here == 'a' else 'a'
+        old.close()
+
+    def move(self):
+        """A migration that nothing disturbs."""
+        with self.target() as (target, port):
+            self.guest.cmd('migrate-set-parameters', max_bandwidth=1 << 30)
+            info = self.guest.migrate(f'tcp:127.0.0.1:{port}')
+            check(info['status'] == 'completed',
+                  f'the second migration: {info}')
+            self.moved(target)
+
+    # --- A row ---
+
+    def row(self, side, point, event):
+        """Run one row; a stall that was over too soon is tried again."""
+        step = STEPS[side][point]
+        for attempt in range(PATIENCE):
+            result = Result(side, point, event)
+            if self._attempt(result, step, STALL_MS * 4 ** attempt):
+                break
+        else:
+            raise Failed(f'{point}, {event}: no stall was long enough')
+        return result
+
+    def _attempt(self, result, step, stall_ms):
+        before = self.guest.ticks()[-1][0]
+        exits = result.event == 'fail' and result.side == 'target'
+        with self.target(exits) as (target, port), Line(port) as line:
+            ends = {'source': self.guest, 'target': target}
+            arm(ends, result, step, stall_ms)
+            in_time = self._happens(result, ends, line)
+            self._judge(result, step, target)
+            if result.source == MOVES:
+                self.moved(target)
+        if result.source == STAYS:
+            check(self.guest.wait_ticks(2)[-1][0] >= before + 2,
+                  'ticks were lost')
+            self.move()
+            result.second = 'succeeds'
+        return in_time
+
+    def _happens(self, result, ends, line):
+        """Migrate until the point is reached, then the event.
+
+        False if the step went on before the event was through.
+        """
+        event, armed = result.event, ends[result.side]
+        self.guest.cmd('migrate-set-parameters', max_bandwidth=1 << 30)
+        try:
+            self.guest.cmd('migrate', uri=line.uri)
+        except Failed as error:
+            result.said = str(error)
+        reached(armed, result.point)
+        if event in ('fail', 'die'):
+            return True
+        if event == 'kill':
+            os.kill(ends['target'].vm.get_pid(), signal.SIGKILL)
+        elif event == 'cut':
+            line.cut()
+        in_time = f'x-fault: going on at {result.point}' not in armed.log()
+        if event == 'cancel':
+            self.guest.cmd('migrate_cancel')
+        elif event == 'stop/cont':
+            stop_cont(self.guest)
+        if running(armed):
+            fault(armed, '')
+        return in_time
+
+    def _judge(self, result, step, target):
+        """What became of both ends."""
+        event = result.event
+        refused = bool(result.said)
+        if refused:
+            info = {'status': 'failed', 'error-desc': result.said}
+        else:
+            info = self.guest.wait_migration()
+        result.said = info.get('error-desc', '')
+        expected = step.outcome.get(
+            event, MOVES if event == 'stop/cont' else STAYS)
+        if step.other and expected != STAYS and event != 'fail':
+            expected = STAYS
+        got = MOVES if info['status'] == 'completed' else STAYS
+        check(expected in (got, EITHER),
+              f'the guest {got}, expected: {expected} ({info})')
+        result.source = got
+        if got == STAYS:
+            wanted = 'cancelled' if event == 'cancel' else 'failed'
+            check(info['status'] == wanted, f'the source says {info}')
+            if event == 'fail':
+                pattern = step.says.format(point=result.point)
+                said = result.said + '\n' + self.guest.log()[-4000:]
+                check(re.search(pattern, said, re.M),
+                      f'the source says "{result.said}"')
+            result.target = 'waits' if refused else target_ends(target)
+
+
+def run(env, wanted):
+    """Run rows, yield their results; a guest that was lost is replaced."""
+    matrix = None
+    try:
+        for row in wanted:
+            matrix = matrix or Matrix(env)
+            try:
+                yield matrix.row(*row)
+            except Exception as error:      # one row's, not the others'
+                result = Result(*row)
+                result.good, result.said = False, f'{error}'
+                yield result
+                matrix.close()
+                matrix = None
+    finally:
+        if matrix:
+            matrix.close()
+
+
+# --- Pieces of a row ------------------------------------------------------------
+
+
+class Line(Proxy):
+    """A proxy that goes with the row."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.cut()
+        self.finish()
+
+def fault(guest, text):
+    guest.cmd('qom-set', path='/objects/sev0', property='x-fault', value=text)
+
+
+def points(guest):
+    """['source save-prepare', ...]"""
+    return guest.cmd('qom-get', path='/objects/sev0', property='x-fault-points')
+
+
+def arm(ends, result, step, stall_ms):
+    action = result.event if result.event in ('fail', 'die') else \
+        f'stall={stall_ms}'
+    fault(ends[result.side], f'{result.point}:{step.nth}:{action}')
+    if step.other and step.other[1]:
+        fault(ends[step.other[0]], step.other[1])
+
+
+def reached(guest, point, limit=MIGRATE_LIMIT):
+    """Wait until @guest says that its fault fired."""
+    wait_until(f'fault at {point}', limit,
+               lambda: f'at {point}\n' in guest.log(), 0.005)
+
+
+def running(guest):
+    return guest.vm.is_running()
+
+
+def stop_cont(guest):
+    """Both may come when the migration has gone on."""
+    for name in ('stop', 'cont'):
+        try:
+            guest.cmd(name)
+        except Failed as error:
+            check(re.search(r'not finalized yet|migrated away|'
+                            r'previous migration', str(error)), str(error))
+        time.sleep(0.05)
+
+
+def target_ends(target):
+    """The target's last words: it failed, ended, or has the guest too."""
+    def over():
+        if not running(target):
+            return ended(target)
+        info = target.migration()
+        if info.get('status') in ('failed', 'completed'):
+            return f'{info["status"]}: {info.get("error-desc", "")}'
+        return None
+    try:
+        return wait_until('end of the target', 60, over)
+    except Failed:                      # it may end under our question
+        if not running(target):
+            return ended(target)
+        raise
+
+
+def ended(target):
+    code = target.vm.exitcode()
+    if code == -signal.SIGKILL:
+        return 'was killed'
+    lines = [line for line in target.log().splitlines()
+             if 'warning:' not in line and 'x-fault: fail at' not in line]
+    return f'exits {code}: {lines[-1].partition(": ")[2] if lines else ""}'
