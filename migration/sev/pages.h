@@ -41,6 +41,7 @@ typedef struct SevSource {
     uint8_t *buf;               /* SEV_RECORD_MAX: the PAGES record at hand */
     struct SevImage *image;     /* template-image.h; NULL: PAGES records */
     uint64_t placed;            /* packets that lie outside the stream */
+    const char *doing;          /* with a line to a target: "pages were sent" */
 } SevSource;
 
 SevSource *sev_source_new(void);

@@ -211,6 +211,22 @@ bool sev_return_path_message(MigrationState *ms, QEMUFile *rp, uint16_t type,
     }
 }
 
+void sev_return_path_explain(MigrationState *ms, const char *doing)
+{
+    const char *said;
+
+    QEMU_LOCK_GUARD(&ms->error_mutex);
+    if (!doing || !ms->error) {
+        return;
+    }
+    said = error_get_pretty(ms->error);
+    if (g_str_has_prefix(said, "Channel error") ||
+        g_str_has_prefix(said, "Unable to ")) {
+        error_prepend(&ms->error, "The line to the target was lost while %s: ",
+                      doing);
+    }
+}
+
 /* --- Target ------------------------------------------------------------------ */
 
 bool sev_return_path_send(uint16_t type, const void *data, uint16_t len,

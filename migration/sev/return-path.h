@@ -37,6 +37,12 @@ void sev_return_path_expect(bool expect);
 bool sev_return_path_wait(MigrationState *ms, SevPlatformCerts *certs,
                           Error **errp);
 
+/*
+ * A migration failed while @doing (NULL: there is no line that could be lost).
+ * If all that is known is an error of the channel, say what it means.
+ */
+void sev_return_path_explain(MigrationState *ms, const char *doing);
+
 /* The body of sev_rp_message().  Return path thread. */
 bool sev_return_path_message(MigrationState *ms, QEMUFile *rp, uint16_t type,
                              uint16_t len, Error **errp);

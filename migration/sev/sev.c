@@ -100,6 +100,14 @@ static int sev_save_prepare(void *opaque, Error **errp)
     return 0;
 }
 
+/* For the error, should the line to a target be lost now. */
+static void doing(const char *what)
+{
+    if (sev.source->doing) {
+        sev.source->doing = what;
+    }
+}
+
 static bool setup_channel(MigrationState *ms, QEMUFile *f, Error **errp)
 {
     if (!migration_thread_is_self()) {
@@ -134,11 +142,14 @@ static int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
         goto fail;
     }
     sev.source = sev_source_new();
+    sev.source->doing = ms->rp_state.rp_thread_created
+        ? "its certificates were awaited" : NULL;
     if (!sev_session_find_target(ms, f, &target, errp) ||
         !sev_session_seal(f, &target, errp)) {
         goto fail;
     }
     sev.started = true;
+    doing("the session was opened");
     if (!sev_pages_save_blocks(sev.source, f, errp)) {
         goto fail;
     }
@@ -178,6 +189,7 @@ static int sev_save_iterate(QEMUFile *f, void *opaque)
     SevRecord rec = { .type = SEV_RECORD_BREAK };
     Error *err = NULL;
 
+    doing("pages were sent");
     if (!sev_pages_save(sev.source, f, false, &err)) {
         return save_failed(err);
     }
@@ -189,6 +201,7 @@ static int sev_save_complete(QEMUFile *f, void *opaque)
 {
     Error *err = NULL;
 
+    doing("the last pages were sent");
     if (sev_fault(SEV_FAULT_SAVE_COMPLETE, &err) ||
         !sev_pages_save(sev.source, f, true, &err) ||
         (sev.in_place &&
@@ -196,6 +209,7 @@ static int sev_save_complete(QEMUFile *f, void *opaque)
         !sev_map_save_end(sev.source, f, &err)) {
         return save_failed(err);
     }
+    doing("its acknowledgement was awaited");
     return 0;
 }
 
@@ -249,6 +263,8 @@ static int sev_migration_notify(NotifierWithReturn *notifier,
         sev_migration_end(true);
         break;
     case MIG_EVENT_PRECOPY_FAILED:
+        sev_return_path_explain(migrate_get_current(),
+                                sev.source ? sev.source->doing : NULL);
         sev_migration_end(false);
         break;
     default:
@@ -359,14 +375,12 @@ static int sev_load_state(QEMUFile *f, void *opaque, int version_id)
     return -EINVAL;
 }
 
-bool sev_load_end(int ret, Error **errp)
+/* Did the records reach END? */
+static bool load_ended(int ret, Error **errp)
 {
     MigrationState *ms = migrate_get_current();
     g_autofree char *where = NULL;
 
-    if (!sev.target) {
-        return true;
-    }
     sev_multifd_close();
     if (sev.target->state == SEV_STREAM_ENDED) {
         /* A channel that failed may have lost pages that nobody counts. */
@@ -388,6 +402,22 @@ bool sev_load_end(int ret, Error **errp)
                    *where ? where : "nothing, so the source is no SEV guest");
     }
     trace_sev_migration_refused("end", where);
+    return false;
+}
+
+bool sev_load_end(int ret, Error **errp)
+{
+    MigrationIncomingState *mis = migration_incoming_get_current();
+
+    if (!sev.target ||
+        (load_ended(ret, errp) &&
+         (ret < 0 || !sev_fault(SEV_FAULT_LOAD_END, errp)))) {
+        return true;
+    }
+    /* Upstream's last message to the source looks there for the verdict. */
+    if (ret >= 0) {
+        qemu_file_set_error(mis->from_src_file, -EINVAL);
+    }
     return false;
 }
 
