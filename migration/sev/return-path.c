@@ -8,7 +8,8 @@
 #include "qemu/main-loop.h"
 #include "qemu/timer.h"
 #include "qemu/units.h"
-#include "io/channel.h"
+#include "io/channel-socket.h"
+#include "io/channel-tls.h"
 #include "migration/qemu-file.h"
 #include "record.h"
 #include "return-path.h"
@@ -249,6 +250,25 @@ bool sev_return_path_send(uint16_t type, const void *data, uint16_t len,
         error_setg_errno(errp, -ret, "The source cannot be answered");
     }
     return ret >= 0;
+}
+
+bool sev_return_path_source_waits(Error **errp)
+{
+    MigrationIncomingState *mis = migration_incoming_get_current();
+    QIOChannel *ioc = qemu_file_get_ioc(mis->from_src_file);
+    QIOChannelTLS *tls = (QIOChannelTLS *)object_dynamic_cast(
+        OBJECT(ioc), TYPE_QIO_CHANNEL_TLS);
+    QIOChannelSocket *sock = (QIOChannelSocket *)object_dynamic_cast(
+        OBJECT(tls ? tls->master : ioc), TYPE_QIO_CHANNEL_SOCKET);
+    char next;
+
+    if (mis->to_src_file && sock &&
+        recv(sock->fd, &next, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
+        error_setg(errp, "The source hung up before this side could say that "
+                   "it has all of the guest: it runs on there");
+        return false;
+    }
+    return true;
 }
 
 static void linger_over(void *opaque)

@@ -53,6 +53,12 @@ bool sev_return_path_message(MigrationState *ms, QEMUFile *rp, uint16_t type,
 bool sev_return_path_send(uint16_t type, const void *data, uint16_t len,
                           Error **errp);
 
+/*
+ * Everything is loaded: does the source still wait to hear that?  If it hung
+ * up, its guest runs on there, and this one may not.  Main thread.
+ */
+bool sev_return_path_source_waits(Error **errp);
+
 /* Tell the source why the load failed, and give it time to hear. */
 void coroutine_fn sev_return_path_refuse(const char *text);
 

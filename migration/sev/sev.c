@@ -346,6 +346,8 @@ void sev_migration_populate_info(MigrationInfo *info)
 
 static int sev_load_setup(QEMUFile *f, void *opaque, Error **errp)
 {
+    ERRP_GUARD();
+
     if (!runstate_check(RUN_STATE_INMIGRATE)) {
         error_setg(errp, "A snapshot inside a disk image cannot hold an SEV "
                    "guest");
@@ -353,6 +355,8 @@ static int sev_load_setup(QEMUFile *f, void *opaque, Error **errp)
     }
     g_clear_pointer(&sev.target, sev_target_free);
     if (sev_fault(SEV_FAULT_LOAD_SETUP, errp)) {
+        /* Upstream prints this error and forgets it. */
+        migrate_set_error(migrate_get_current(), *errp);
         return -EIO;
     }
     sev.target = sev_target_new();
@@ -411,7 +415,8 @@ bool sev_load_end(int ret, Error **errp)
 
     if (!sev.target ||
         (load_ended(ret, errp) &&
-         (ret < 0 || !sev_fault(SEV_FAULT_LOAD_END, errp)))) {
+         (ret < 0 || (!sev_fault(SEV_FAULT_LOAD_END, errp) &&
+                      sev_return_path_source_waits(errp))))) {
         return true;
     }
     /* Upstream's last message to the source looks there for the verdict. */

@@ -16,7 +16,7 @@ import re
 import signal
 import time
 
-from tamper import Proxy
+from tamper import Proxy, flip_in_packet
 from verdict import MIGRATE_LIMIT, Failed, check, wait_until
 
 STALL_MS = 800          # of a point; the event happens meanwhile
@@ -27,6 +27,8 @@ EVENTS = ('kill', 'cut', 'cancel', 'stop/cont')
 
 STAYS, MOVES, EITHER = 'runs on', 'moved', 'either'
 INJECTED = r'x-fault: this step was made to fail: {point}$'
+# The target cannot answer yet.
+LOST = r'line to the target was lost while its certificates were awaited: '
 COMMAND = r'the secure processor refuses {command}: .* \(19\)$'
 
 
@@ -83,7 +85,7 @@ STEPS = {
                                core=('fail',)),
     },
     'target': {
-        'load-setup': Step(),
+        'load-setup': Step(LOST),
         'hello-read': Step(),
         'certs-send': Step(core=('fail',)),
         'session-read': Step(),
@@ -97,7 +99,8 @@ STEPS = {
         'end-read': Step(),
         'receive-finish': command('RECEIVE_FINISH', core=('fail',)),
         'load-end': Step(core=('fail', 'die', 'cut')),
-        'refusal-send': Step(other=('target', None)),
+        # The stream is tampered with, so that there is something to refuse.
+        'refusal-send': Step(says='.', other=('line', flip_in_packet)),
     },
 }
 # Reached by templates only: see test_faults.py.
@@ -200,7 +203,9 @@ class Matrix:
     def _attempt(self, result, step, stall_ms):
         before = self.guest.ticks()[-1][0]
         exits = result.event == 'fail' and result.side == 'target'
-        with self.target(exits) as (target, port), Line(port) as line:
+        edit = step.other[1]() if step.other and step.other[0] == 'line' \
+            else None
+        with self.target(exits) as (target, port), Line(port, edit) as line:
             ends = {'source': self.guest, 'target': target}
             arm(ends, result, step, stall_ms)
             in_time = self._happens(result, ends, line)
@@ -314,7 +319,7 @@ def arm(ends, result, step, stall_ms):
     action = result.event if result.event in ('fail', 'die') else \
         f'stall={stall_ms}'
     fault(ends[result.side], f'{result.point}:{step.nth}:{action}')
-    if step.other and step.other[1]:
+    if step.other and step.other[0] in ends:
         fault(ends[step.other[0]], step.other[1])
 
 
@@ -344,16 +349,14 @@ def target_ends(target):
     def over():
         if not running(target):
             return ended(target)
-        info = target.migration()
+        try:
+            info = target.migration()
+        except Failed:                  # it ended under our question
+            return None
         if info.get('status') in ('failed', 'completed'):
             return f'{info["status"]}: {info.get("error-desc", "")}'
         return None
-    try:
-        return wait_until('end of the target', 60, over)
-    except Failed:                      # it may end under our question
-        if not running(target):
-            return ended(target)
-        raise
+    return wait_until('end of the target', 60, over)
 
 
 def ended(target):

@@ -42,10 +42,9 @@ DISK = ('i=0; while :; do i=$((i+1)); at=$((i%60)); '
         'dd if=/block of=/dev/vda bs=256k seek=$at conv=fsync 2>/dev/null; '
         'echo 3 > /proc/sys/vm/drop_caches; '
         'dd if=/dev/vda bs=256k skip=$at count=1 2>/dev/null | cmp -s - /block'
-        ' && echo "DISK $i ok" > /dev/console '
-        '|| echo "DISK $i BAD" > /dev/console; sleep 1; done')
-MEMORY = ('while :; do tools stress 2 16 1 > /stress 2>&1 || '
-          'echo "STRESS BAD" > /dev/console; sleep 3; done')
+        ' && echo "DISK $i ok" > /disk || { echo "DISK $i BAD" > /disk; '
+        'break; }; sleep 1; done')
+MEMORY = ('while tools stress 2 16 1 > /stress 2>&1; do sleep 3; done')
 
 # Steps that come many times in one migration.
 MANY = re.compile(r'^(break|pages)-|-update-data$')
@@ -60,6 +59,7 @@ class Soak:
     def __init__(self, env, seed, net):
         self.env, self.net, self.draw = env, net, random.Random(seed)
         self.counts, self.here = collections.Counter(), 'a'
+        self.disk_blocks = 0
         env.host('a').trust(env.host('b'))
         env.host('b').trust(env.host('a'))
         self.pki = pki.make(env.folder / 'pki')
@@ -74,7 +74,7 @@ class Soak:
         self.guest = env.boot('soak', 'a', extra=self.extra, **self.options)
         self.guest.shell.start(f'({DISK}) &')
         self.guest.shell.start(f'({MEMORY}) &')
-        self.guest.wait_text(r'^DISK 1 ok')
+        time.sleep(5)
 
     # --- One round ---
 
@@ -214,6 +214,12 @@ class Soak:
         ticks = self.guest.wait_ticks(3, 120)
         check(ticks[-1][0] >= before + 3, 'ticks were lost')
         text = self.guest.text()
+        said = self.guest.shell.must('cat /disk /stress')
+        disk = re.findall(r'DISK (\d+) (\w+)', said)
+        check(disk and disk[-1][1] == 'ok', f'the disk: {said}')
+        self.disk_blocks = int(disk[-1][0])
+        check(not re.search(r'STRESS BAD|writer \d+: BAD|tools: ', said),
+              f'the guest says {said}')
         for bad in (b'BAD', b'TCP LOST', b'Kernel panic', b'BUG: unable',
                     b'BUG: Bad', b'Oops'):
             check(bad not in text, f'the guest says "{bad.decode()}"')
@@ -271,7 +277,8 @@ def main():
     if lost:
         print(f'LOST: {lost}; seed {args.seed:x}, logs in {folder}')
         return 1
-    print(f'{ticks[0]} ticks, {peer["records"]} TCP records; '
+    print(f'{ticks[0]} ticks, {peer["records"]} TCP records, '
+          f'{soak.disk_blocks} disk blocks; '
           '0 corruptions, 0 lost guests')
     return 0
 
