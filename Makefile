@@ -124,6 +124,23 @@ guest-kernels:
 	@tests/guest/build.sh
 	@tests/guest/build.sh trixie
 
+check-faults: build ## every step of a migration fails in every way; a table
+	@$(OVERLAY)/deps.sh test
+	@tests/guest/build.sh
+	@$(OVERLAY)/as-root.sh $(PYTHON) tests/functional/faultmatrix.py --build "$(BUILD)" \
+	    $(if $(WRITE),--write docs/devel/sev-failures.md)
+
+MINUTES ?= 30
+soak: build ## a guest moves back and forth for MINUTES=30, with random faults
+	@$(OVERLAY)/deps.sh test
+	@tests/guest/build.sh
+	@$(OVERLAY)/as-root.sh $(PYTHON) tests/functional/soak.py --build "$(BUILD)" \
+	    --minutes $(MINUTES)
+
+check-migration-full: build ## upstream's migration-test in full, here and on the base
+	@tests/functional/build-base.sh
+	@scripts/overlay/migration-full.py
+
 coverage: ## lines of hw/psp that its tests run; fails below 95 %
 	@$(OVERLAY)/deps.sh build test
 	@$(OVERLAY)/lib-build.sh
@@ -164,7 +181,7 @@ distclean: ## remove the build directory and the choices of ./configure
 	rm -rf "$(BUILD)" config.mk
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench bench-clone bench-migration bench-tcg guest-tools deps fetch patch build install check check-lib coverage fuzz \
+.PHONY: check-faults soak check-migration-full help demo bench bench-clone bench-migration bench-tcg guest-tools deps fetch patch build install check check-lib coverage fuzz \
     check-unit check-qtest check-functional check-matrix check-boots \
     check-stress guest-kernels lint lint-hook refresh diff \
     export hooks-report clean distclean

@@ -16,6 +16,7 @@ import collections
 import os
 import random
 import re
+import signal
 import sys
 import time
 from pathlib import Path
@@ -148,7 +149,7 @@ class Soak:
             if plan['tls']:
                 pki.drop(self.guest)
         except BaseException:
-            print(f'round {sum(self.counts.values())}: {plan}', flush=True)
+            print(f'at: {plan}', flush=True)
             raise
         finally:
             target.close()
@@ -188,18 +189,21 @@ class Soak:
             if not happened and row and row[2] not in ('fail', 'die') and \
                     f'x-fault: stall at {row[1]}' in armed.log():
                 happened = True
-                self.happen(row[2], target, proxy)
+                self.happen(row[2], target, proxy, row[1])
             if age > IMPATIENCE:
                 self.guest.cmd('migrate-set-parameters',
                                max_bandwidth=4 << 30)
             check(age < LIMIT, f'the migration does not end: {info}')
             time.sleep(0.02)
 
-    def happen(self, event, target, proxy):
+    def happen(self, event, target, proxy, point=None):
         if event == 'kill':
-            # Not when the target may have the guest already.
-            if self.guest.migration().get('status') != 'completed':
-                os.kill(target.vm.get_pid(), 9)
+            # Not if the step went on: the target may have the guest by now.
+            os.kill(target.vm.get_pid(), signal.SIGSTOP)
+            still = f'going on at {point}' not in self.guest.log()
+            os.kill(target.vm.get_pid(),
+                    signal.SIGKILL if still else signal.SIGCONT)
+            self.counts['killed'] += still
         elif event == 'cut':
             proxy.cut()
         elif event == 'cancel':
