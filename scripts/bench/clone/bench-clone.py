@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -42,6 +43,15 @@ def arguments():
     parser.add_argument('--output', type=Path, metavar='FILE',
                         help='all figures as JSON')
     return parser.parse_args()
+
+
+def end_all(folder):
+    """Whatever still runs of ours, when something went wrong."""
+    for proc in Path('/proc').glob('[0-9]*/cmdline'):
+        with contextlib.suppress(OSError):
+            words = proc.read_bytes()
+            if b'qemu' in words and str(folder).encode() in words:
+                os.kill(int(proc.parent.name), signal.SIGKILL)
 
 
 def one_at_a_time(all_kinds, runs):
@@ -121,7 +131,7 @@ def ratios(figures):
     return lines
 
 
-def measure(options, all_kinds, boot):
+def measure(options, all_kinds, boot, idle):
     figures = {'memory_mib': options.memory, 'load_before': os.getloadavg(),
                'cpus': os.cpu_count(), 'times': {}, 'memory': {}}
     figures['times'][kinds.BOOT] = [boot.boot() for _ in range(options.boots)]
@@ -131,18 +141,18 @@ def measure(options, all_kinds, boot):
             times, whole = side_by_side(kind, 10)
             figures['times'][f'{kind.name}, 10 at a time'] = times
             figures[f'{kind.name}, 10 at a time, seconds'] = whole
-    for kind in all_kinds:
-        if kind.fresh:
-            figures['memory'][kind.name] = []
-            for count in options.alive:
-                note(f'{kind.name}: {count} alive')
-                figures['memory'][kind.name].append(memory(kind, count))
+    for kind in idle:
+        figures['memory'][kind.name] = []
+        for count in options.alive:
+            note(f'{kind.name}: {count} alive')
+            figures['memory'][kind.name].append(memory(kind, count))
     figures['load_after'] = os.getloadavg()
     return figures
 
 
 def main():
     options = arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ['BUILD'] = str(options.build)
     os.environ.setdefault('SEV_PSP_DIR', str(options.build / 'bench/psp'))
     # The templates lie in memory, as the stock way's must.
@@ -151,18 +161,23 @@ def main():
     os.environ['SEV_CLONE_RUN'] = str(scratch / 'run')
     try:
         with contextlib.ExitStack() as stack:
-            sev = kinds.Sev(places.qemu(), options.memory)
-            all_kinds = [sev, kinds.Waiting(sev)]
             base = options.base or options.build / 'base/obj/qemu-system-x86_64'
-            if base.exists():
-                all_kinds.append(kinds.Stock(base, scratch, options.memory))
-            else:
+            if not base.exists():
                 print('no unpatched base: tests/functional/build-base.sh makes '
                       'it, --base names it', file=sys.stderr)
-            for kind in all_kinds:
-                stack.callback(kind.close)
-            figures = measure(options, all_kinds, sev)
+            made = []
+            for tick in (kinds.FAST, kinds.IDLE):
+                made.append([kinds.Sev(places.qemu(), options.memory, tick)])
+                if base.exists():
+                    made[-1].append(kinds.Stock(base, scratch, options.memory,
+                                                tick))
+                for kind in made[-1]:
+                    stack.callback(kind.close)
+            fast, idle = made
+            fast.insert(1, kinds.Waiting(fast[0]))
+            figures = measure(options, fast, fast[0], idle)
     finally:
+        end_all(scratch)
         shutil.rmtree(scratch, ignore_errors=True)
     note('')
     print('\n'.join(report(figures) + [''] + ratios(figures)))
