@@ -27,6 +27,7 @@
 #include "migration/qemu-file.h"
 #include "migration/register.h"
 #include "system/runstate.h"
+#include "advice.h"
 #include "compat.h"
 #include "config.h"
 #include "device-fault.h"
@@ -163,6 +164,7 @@ static int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
     /* Channels are waiting for this, and ram for the channels. */
     qemu_fflush(f);
     stat64_set(&sev_page_stats.start_ns, get_clock());
+    sev_advice_begin();
     return 0;
 
 fail:
@@ -217,6 +219,14 @@ static void sev_save_pending(void *opaque, uint64_t *must_precopy,
                              uint64_t *can_postcopy)
 {
     *must_precopy += sev_pages_pending(sev.source);
+}
+
+/* Right after ram's, which has read the dirty log. */
+static void sev_save_pending_exact(void *opaque, uint64_t *must_precopy,
+                                   uint64_t *can_postcopy)
+{
+    sev_advice_look();
+    sev_save_pending(opaque, must_precopy, can_postcopy);
 }
 
 /*
@@ -337,6 +347,7 @@ void sev_migration_populate_info(MigrationInfo *info)
         .skipped = stat64_get(&sev_page_stats.skipped),
         .private_pages = stat64_get(&sev_page_stats.private_pages),
         .firmware_time = stat64_get(&sev_page_stats.firmware_ns) / SCALE_US,
+        .firmware_downtime = sev_advice_firmware_ms(),
         .packets_per_second = ns > 0
             ? packets * (double)NANOSECONDS_PER_SECOND / ns : 0,
     };
@@ -451,7 +462,7 @@ static const SaveVMHandlers sev_handlers = {
     .save_live_iterate = sev_save_iterate,
     .save_live_complete_precopy = sev_save_complete,
     .state_pending_estimate = sev_save_pending,
-    .state_pending_exact = sev_save_pending,
+    .state_pending_exact = sev_save_pending_exact,
     .load_setup = sev_load_setup,
     .load_state = sev_load_state,
     .load_cleanup = sev_load_cleanup,
