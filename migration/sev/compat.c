@@ -49,6 +49,11 @@ static bool template_check(Error **errp)
                    "guest in the file of its memory)" : "");
         return false;
     }
+    if (migrate_multifd()) {
+        error_setg(errp, "A template is written by one thread: unset "
+                   "capability 'multifd'");
+        return false;
+    }
     if (migrate_return_path()) {
         error_setg(errp, "A template has no return path: unset capability "
                    "'return-path'");

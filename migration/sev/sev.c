@@ -38,6 +38,7 @@
 #include "session.h"
 #include "sev.h"
 #include "stream.h"
+#include "tap.h"
 #include "template-image.h"
 #include "template-place.h"
 #include "template.h"
@@ -95,6 +96,9 @@ static int sev_save_prepare(void *opaque, Error **errp)
     }
     if (!sev_compat_check(errp)) {
         return -EPERM;
+    }
+    if (sev_template_making() && !sev_template_end_last(errp)) {
+        return -EINVAL;
     }
     sev.in_place = sev_place_wanted();
     sev.is_template = !sev.in_place && sev_template_wanted();
@@ -160,6 +164,7 @@ static int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
         sev_place_save_begin(sev.source, f);
         sev_stream_put(f, &rec);
     }
+    sev_tap_follow(f, false);
     sev_multifd_set_source(sev.source);
     /* Channels are waiting for this, and ram for the channels. */
     qemu_fflush(f);
@@ -239,6 +244,7 @@ static void sev_migration_end(bool success)
 
     sev_multifd_set_source(NULL);
     g_clear_pointer(&sev.source, sev_source_free);
+    sev_tap_drop();
     if (!sev.started) {
         return;
     }
@@ -371,6 +377,7 @@ static int sev_load_setup(QEMUFile *f, void *opaque, Error **errp)
         return -EIO;
     }
     sev.target = sev_target_new();
+    sev_template_end_expect(false);
     return 0;
 }
 
@@ -404,7 +411,7 @@ static bool load_ended(int ret, Error **errp)
             error_propagate(errp, error_copy(ms->error));
             return false;
         }
-        return true;
+        return ret < 0 || sev_template_end_seen(errp);
     }
     where = sev_stream_where(sev.target);
     if (ret < 0) {
@@ -444,6 +451,7 @@ static int sev_load_cleanup(void *opaque)
     g_autofree char *why = NULL;
 
     g_clear_pointer(&sev.target, sev_target_free);
+    sev_tap_drop();
     WITH_QEMU_LOCK_GUARD(&ms->error_mutex) {
         why = ms->error ? g_strdup(error_get_pretty(ms->error)) : NULL;
     }

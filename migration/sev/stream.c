@@ -10,6 +10,7 @@
 #include "session.h"
 #include "stream.h"
 #include "target/i386/sev/fault.h"
+#include "tap.h"
 #include "template-image.h"
 #include "template.h"
 #include "trace.h"
@@ -46,6 +47,7 @@ void sev_stream_put(QEMUFile *f, const SevRecord *rec)
     sev_stream_put_fault(f, rec->type);
     sev_record_encode(rec, out);
     trace_sev_stream_put(sev_record_name(rec->type), out->len);
+    sev_tap_add(out->data, out->len);
     qemu_put_buffer(f, out->data, out->len);
 }
 
@@ -79,8 +81,11 @@ static bool stream_get(SevTarget *t, QEMUFile *f, SevRecord *rec, Error **errp)
         return false;
     }
     what = g_strdup_printf("a %s record", sev_record_name(type));
-    return stream_read(f, t->buf + SEV_RECORD_HEADER_LEN, len, what, errp) &&
-           sev_record_decode(rec, t->buf, SEV_RECORD_HEADER_LEN + len, errp);
+    if (!stream_read(f, t->buf + SEV_RECORD_HEADER_LEN, len, what, errp)) {
+        return false;
+    }
+    sev_tap_add(t->buf, SEV_RECORD_HEADER_LEN + len);
+    return sev_record_decode(rec, t->buf, SEV_RECORD_HEADER_LEN + len, errp);
 }
 
 /* --- The order ------------------------------------------------------------ */
@@ -193,6 +198,9 @@ bool sev_stream_load(SevTarget *t, QEMUFile *f, Error **errp)
     if (t->resume_at) {
         qemu_set_offset(f, t->resume_at, SEEK_SET);
         t->resume_at = 0;
+    }
+    if (rec.type == SEV_RECORD_BREAK) {
+        sev_tap_follow(f, true);        /* a template's, after the first one */
     }
     return true;
 }

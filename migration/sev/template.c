@@ -14,6 +14,7 @@
 #include "migration/vmstate.h"
 #include "pages.h"
 #include "session.h"
+#include "tap.h"
 #include "template-place.h"
 #include "template.h"
 #include "target/i386/sev/fault.h"
@@ -110,6 +111,10 @@ static bool encode_manifest(GByteArray *out, Error **errp)
     }
     trace_sev_template_manifest(machine_name(), r->blocks, r->ram_bytes);
     sev_record_encode(&rec, out);
+    if (!sev_tap_begin(errp)) {
+        return false;
+    }
+    sev_tap_add(out->data, out->len);
     return true;
 }
 
@@ -138,6 +143,8 @@ static bool fits_text(const char *field, SevSpan theirs, const char *ours,
 bool sev_template_load_manifest(SevTarget *t, const SevRecord *rec,
                                 Error **errp)
 {
+    g_autoptr(GByteArray) again = g_byte_array_new();
+    g_auto(SevGuestIdentity) id = { 0 };
     const SevRecordManifest *r = &rec->u.manifest;
     uint64_t blocks, bytes;
 
@@ -148,10 +155,12 @@ bool sev_template_load_manifest(SevTarget *t, const SevRecord *rec,
                    SEV_LAYOUT_IN_PLACE);
         return false;
     }
+    sev_guest_identity(&id);
     if (!fits_text("machine", r->machine, machine_name(), errp) ||
         !fits("page-size", r->page_size, SEV_RECORD_PACKET_DATA, errp) ||
         !fits("blocks", r->blocks, blocks, errp) ||
         !fits("ram-bytes", r->ram_bytes, bytes, errp) ||
+        !fits("policy", r->policy, id.policy, errp) ||
         !sev_session_is_here(r->fingerprint, errp)) {
         return false;
     }
@@ -162,6 +171,14 @@ bool sev_template_load_manifest(SevTarget *t, const SevRecord *rec,
         return false;
     }
     trace_sev_template_manifest(machine_name(), blocks, bytes);
+    if (r->cpu.len) {
+        sev_record_encode(rec, again);
+        if (!sev_tap_begin(errp)) {
+            return false;
+        }
+        sev_tap_add(again->data, again->len);
+        sev_template_end_expect(true);
+    }
     return true;
 }
 
@@ -229,6 +246,6 @@ static const VMStateDescription vmstate_manifest = {
 bool sev_template_init(SevTarget **target, Error **errp)
 {
     section.target = target;
-    return vmstate_register_with_alias_id(NULL, 0, &vmstate_manifest, &section,
+    return sev_template_end_init(errp) && vmstate_register_with_alias_id(NULL, 0, &vmstate_manifest, &section,
                                           -1, 0, errp) >= 0;
 }

@@ -28,6 +28,7 @@ import test_faults                      # noqa: E402,F401
 import test_template                    # noqa: E402,F401
 import test_template_image              # noqa: E402,F401
 import test_pagemap                     # noqa: E402,F401
+import test_template_tamper             # noqa: E402,F401
 import test_tool                        # noqa: E402,F401
 import test_trust                       # noqa: E402,F401
 import test_off                         # noqa: E402,F401

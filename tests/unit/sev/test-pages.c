@@ -20,6 +20,7 @@
 #include "migration/sev/pages.h"
 #include "migration/sev/session.h"
 #include "migration/sev/template.h"
+#include "migration/sev/tap.h"
 #include "migration/sev/template-image.h"
 
 #define PAGE 4096
@@ -164,6 +165,14 @@ bool sev_image_save_end(SevSource *s, QEMUFile *f, Error **errp)
 }
 
 void sev_image_free(SevImage *image)
+{
+}
+
+void sev_tap_add(const void *bytes, size_t len)
+{
+}
+
+void sev_tap_follow(QEMUFile *f, bool is_input)
 {
 }
 

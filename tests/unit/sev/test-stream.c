@@ -13,6 +13,7 @@
 #include "migration/sev/session.h"
 #include "migration/sev/stream.h"
 #include "migration/sev/template.h"
+#include "migration/sev/tap.h"
 #include "migration/sev/template-image.h"
 
 /* --- What stands in for the rest of QEMU ----------------------------------- */
@@ -83,6 +84,14 @@ HANDLER(sev_image_load_headers)
 HANDLER(sev_image_load_digest)
 
 void sev_image_load_free(SevTargetBlock *block)
+{
+}
+
+void sev_tap_add(const void *bytes, size_t len)
+{
+}
+
+void sev_tap_follow(QEMUFile *f, bool is_input)
 {
 }
 
