@@ -58,7 +58,6 @@ bool sev_pages_save_blocks(SevSource *s, QEMUFile *f, Error **errp)
     RAMBlock *rb;
 
     RCU_READ_LOCK_GUARD();
-    /* Those that 'x-ignore-shared' leaves out are sealed in place. */
     RAMBLOCK_FOREACH_MIGRATABLE(rb) {
         SevRecord rec = {
             .type = SEV_RECORD_BLOCK,
@@ -69,6 +68,9 @@ bool sev_pages_save_blocks(SevSource *s, QEMUFile *f, Error **errp)
             },
         };
 
+        if (migrate_ram_is_ignored(rb) && !s->in_place) {
+            continue;
+        }
         if (s->blocks->len == SEV_RECORD_BLOCKS_MAX) {
             error_setg(errp, "The guest has more than %d blocks of RAM",
                        SEV_RECORD_BLOCKS_MAX);
@@ -263,9 +265,9 @@ bool sev_pages_load_block(SevTarget *t, const SevRecord *rec, Error **errp)
     RCU_READ_LOCK_GUARD();
     block.rb = qemu_ram_block_by_name(name);
     if (!block.rb || migrate_ram_is_ignored(block.rb)) {
-        error_setg(errp, "SEV stream: RAM block %s is %s here", name,
-                   block.rb ? "not migrated (a clone's RAM file has share=off)"
-                            : "unknown");
+        error_setg(errp, "SEV stream: RAM block %s is %s", name, block.rb ?
+                   "not migrated here; a clone's RAM file has share=off" :
+                   "unknown here");
         return false;
     }
     for (guint i = 0; i < t->blocks->len; i++) {

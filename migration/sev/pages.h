@@ -40,6 +40,7 @@ typedef struct SevSource {
     size_t head, count, room;
     uint8_t *buf;               /* SEV_RECORD_MAX: the PAGES record at hand */
     struct SevImage *image;     /* template-image.h; NULL: PAGES records */
+    bool in_place;              /* blocks left out of the stream are sealed */
     uint64_t placed;            /* packets that lie outside the stream */
     const char *doing;          /* with a line to a target: "pages were sent" */
 } SevSource;

@@ -18,6 +18,8 @@
 static struct {
     SevPlatformCerts certs;
     GPtrArray *allowed;         /* of fingerprints; NULL: every platform */
+    SevTemplateOpen template_open;
+    bool has_template_open;     /* it was set */
 } params;
 
 /* --- Values from outside ---------------------------------------------------- */
@@ -108,6 +110,10 @@ bool sev_params_set(const SevMigrationParameters *p, Error **errp)
         g_clear_pointer(&params.allowed, g_ptr_array_unref);
         params.allowed = g_steal_pointer(&allowed);
     }
+    if (good && p->has_sev_template_open) {
+        params.template_open = p->sev_template_open;
+        params.has_template_open = true;
+    }
     return good;
 }
 
@@ -119,6 +125,8 @@ void sev_params_query(SevMigrationParameters *p)
     p->sev_pdh = c->pdh ? g_base64_encode(c->pdh, c->pdh_len) : NULL;
     p->sev_plat_cert = c->plat ? g_base64_encode(c->plat, c->plat_len) : NULL;
     p->sev_amd_cert = c->amd ? g_base64_encode(c->amd, c->amd_len) : NULL;
+    p->has_sev_template_open = params.has_template_open;
+    p->sev_template_open = params.template_open;
     p->has_sev_allowed_platforms = params.allowed;
     for (guint i = 0; params.allowed && i < params.allowed->len; i++) {
         QAPI_LIST_APPEND(tail, g_strdup(params.allowed->pdata[i]));
@@ -159,6 +167,11 @@ bool sev_params_allowed(const char *fingerprint, Error **errp)
                    params.allowed->len);
     }
     return !params.allowed;
+}
+
+SevTemplateOpen sev_params_template_open(void)
+{
+    return params.template_open;
 }
 
 /* --- Monitors ----------------------------------------------------------------- */
@@ -229,6 +242,10 @@ void sev_params_print(Monitor *mon)
     }
     if (c->amd) {
         monitor_printf(mon, "sev-amd-cert: %zu bytes\n", c->amd_len);
+    }
+    if (params.has_template_open) {
+        monitor_printf(mon, "sev-template-open: %s\n",
+                       SevTemplateOpen_str(params.template_open));
     }
     for (guint i = 0; params.allowed && i < params.allowed->len; i++) {
         monitor_printf(mon, "sev-allowed-platforms: %s\n",

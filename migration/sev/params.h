@@ -1,5 +1,6 @@
 /*
- * Migration parameters of an SEV guest: whom it may be sealed to.
+ * Migration parameters of an SEV guest: whom it may be sealed to, and when a
+ * clone opens its template.
  *
  * sev-pdh, sev-plat-cert and sev-amd-cert are the target's certificates, for
  * streams on which it cannot answer; sev-allowed-platforms lists the platforms
@@ -25,5 +26,8 @@ bool sev_params_certs(const SevPlatformCerts **certs, Error **errp);
 
 /* May the platform with this fingerprint receive a guest? */
 bool sev_params_allowed(const char *fingerprint, Error **errp);
+
+/* When a clone opens the packets of its template; first-touch when not set. */
+SevTemplateOpen sev_params_template_open(void);
 
 #endif /* MIGRATION_SEV_PARAMS_H */

@@ -149,6 +149,7 @@ static int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
     sev.source = sev_source_new();
     sev.source->doing = ms->rp_state.rp_thread_created
         ? "its certificates were awaited" : NULL;
+    sev.source->in_place = sev.in_place;
     if (!sev_session_find_target(ms, f, &target, errp) ||
         !sev_session_seal(f, &target, errp)) {
         goto fail;

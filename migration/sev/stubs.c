@@ -54,7 +54,7 @@ bool sev_caps_check(const bool *caps, Error **errp)
 bool sev_params_set(const SevMigrationParameters *p, Error **errp)
 {
     if (p->sev_pdh || p->sev_plat_cert || p->sev_amd_cert ||
-        p->has_sev_allowed_platforms) {
+        p->has_sev_allowed_platforms || p->has_sev_template_open) {
         error_setg(errp, "This QEMU has no SEV: migration parameters sev-* "
                    "mean nothing");
         return false;
@@ -88,5 +88,13 @@ SevPlatformCertificates *qmp_query_sev_platform_certs(Error **errp)
 SevPageMapInfo *qmp_x_query_sev_page_map(Error **errp)
 {
     error_setg(errp, "This target has no SEV");
+    return NULL;
+}
+
+SevTemplateInfo *qmp_query_sev_template(const char *path, const char *ram,
+                                        bool has_verify, bool verify,
+                                        Error **errp)
+{
+    error_setg(errp, "This QEMU has no SEV");
     return NULL;
 }

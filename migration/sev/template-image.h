@@ -14,7 +14,7 @@
  * A private page is a packet: its 4096 bytes at its place, its 52-byte header
  * in the table.  A shared page is itself.  A page nobody touched is a hole.
  * A clone maps the image privately and opens packets at first touch, or opens
- * them all before it runs; see SevTemplateOpen in sev-overlay.json.
+ * them all before it runs; see SevTemplateOpen in qapi/sev-overlay.json.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

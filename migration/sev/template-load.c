@@ -11,6 +11,7 @@
 #include "migration/misc.h"
 #include "migration/qemu-file.h"
 #include "migration/ram.h"
+#include "params.h"
 #include "template-image.h"
 #include "trace.h"
 
@@ -322,7 +323,8 @@ static bool fill_block(SevTargetBlock *block, Error **errp)
 
 static bool first_touch(SevTargetBlock *block)
 {
-    return sev_first_touch_possible() &&
+    return sev_params_template_open() != SEV_TEMPLATE_OPEN_EAGER &&
+           sev_first_touch_possible() &&
            (block->image->layout == SEV_LAYOUT_IN_PLACE ||
             is_replaceable(block->rb));
 }
@@ -356,6 +358,9 @@ bool sev_image_load_end(SevTarget *t, Error **errp)
         if (!seal_block(block, errp)) {
             return false;
         }
+    }
+    if (begun && sev_params_template_open() == SEV_TEMPLATE_OPEN_SWEEP) {
+        sev_first_touch_sweep();
     }
     return true;
 }

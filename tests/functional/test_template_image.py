@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 
@@ -166,3 +167,44 @@ def kata(env):
             clone.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+# --- When packets are opened -------------------------------------------------
+
+def private_bytes(guest, path):
+    """Memory that this process has of the mapping of @path for itself alone."""
+    found, mine = 0, False
+    with open(f'/proc/{guest.vm.get_pid()}/smaps', encoding='utf-8') as f:
+        for line in f:
+            if re.match(r'[0-9a-f]+-[0-9a-f]+ ', line):
+                mine = str(path) in line
+            elif mine and line.startswith('Private_Dirty:'):
+                found += int(line.split()[1]) << 10
+    return found
+
+
+def opened(env, path, sealed_at, when):
+    clone = env.start(when, incoming='defer', ram_file=False)
+    clone.cmd('migrate-set-parameters', sev_template_open=when)
+    clone.cmd('migrate-incoming', uri=f'file:{path}')
+    clone.wait_resumed()
+    counted_on([clone], sealed_at)
+    return clone
+
+
+@test('template: eager, swept, at first touch: the same guest')
+def when_opened(env):
+    with template(env, 'when') as (path, sealed_at):
+        size = len(Image(path).private_pages()) * 4096
+        eager = opened(env, path, sealed_at, 'eager')
+        check(not maps(eager, path), 'an eager clone maps the template')
+        eager.close()
+        touch = opened(env, path, sealed_at, 'first-touch')
+        own = private_bytes(touch, path)
+        check(own < size / 4, f'{own} of {size} bytes are its own')
+        touch.close()
+        swept = opened(env, path, sealed_at, 'sweep')
+        wait_until('the sweep', 60,
+                   lambda: private_bytes(swept, path) > size * 0.7)
+        counted_on([swept], sealed_at, 2)
+        swept.close()

@@ -431,6 +431,30 @@ struct PspPacketKey *sev_psp_packet_key(SevPsp *sp)
     return psp_packet_key_get(sp->psp, sp->handle);
 }
 
+struct PspPacketKey *
+sev_psp_session_key(SevPsp *sp, const struct kvm_sev_receive_start *p,
+                    int *fw_error)
+{
+    PspLaunchStart buf = {
+        .policy = cpu_to_le32(p->policy),
+        .dh_cert_paddr = psp_window(0, p->pdh_uaddr, p->pdh_len),
+        .dh_cert_len = cpu_to_le32(p->pdh_len),
+        .session_paddr = psp_window(1, p->session_uaddr, p->session_len),
+        .session_len = cpu_to_le32(p->session_len),
+    };
+    PspHandleCmd handle;
+    PspPacketKey *key;
+    int unused;
+
+    if (run(sp, PSP_CMD_RECEIVE_START, &buf, sizeof(buf), fw_error)) {
+        return NULL;
+    }
+    key = psp_packet_key_get(sp->psp, le32_to_cpu(buf.handle));
+    handle = (PspHandleCmd) { .handle = buf.handle };
+    run(sp, PSP_CMD_DECOMMISSION, &handle, sizeof(handle), &unused);
+    return key;
+}
+
 /* --- Birth --------------------------------------------------------------- */
 
 bool sev_psp_amd_chain(SevPsp *sp, uint8_t **amd, size_t *len, Error **errp)

@@ -22,6 +22,10 @@ int sev_psp_guest_packets(SevPsp *sp, int cmd,
 int sev_psp_platform_cmd(SevPsp *sp, int cmd, void *data, int *fw_error);
 
 struct PspPacketKey *sev_psp_packet_key(SevPsp *sp);
+struct kvm_sev_receive_start;
+struct PspPacketKey *
+sev_psp_session_key(SevPsp *sp, const struct kvm_sev_receive_start *p,
+                    int *fw_error);
 
 bool sev_psp_amd_chain(SevPsp *sp, uint8_t **amd, size_t *len, Error **errp);
 

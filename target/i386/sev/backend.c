@@ -102,3 +102,10 @@ struct PspPacketKey *sev_backend_packet_key(void)
 {
     return software ? sev_psp_packet_key(software) : NULL;
 }
+
+struct PspPacketKey *
+sev_backend_session_key(const struct kvm_sev_receive_start *start,
+                        int *fw_error)
+{
+    return sev_psp_session_key(software, start, fw_error);
+}

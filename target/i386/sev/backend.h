@@ -67,6 +67,15 @@ bool sev_backend_amd_chain(uint8_t **amd, size_t *len, Error **errp);
  */
 struct PspPacketKey *sev_backend_packet_key(void);
 
+/*
+ * The same of a session that no guest is made of: RECEIVE_START and
+ * DECOMMISSION in one.  NULL: *@fw_error says why.
+ */
+struct kvm_sev_receive_start;
+struct PspPacketKey *
+sev_backend_session_key(const struct kvm_sev_receive_start *start,
+                        int *fw_error);
+
 /* The commands of the guest's own context, through the seam (sev-guest). */
 int sev_guest_cmd(int cmd, void *data, int *fw_error);
 int sev_platform_cmd(int cmd, void *data, int *fw_error);

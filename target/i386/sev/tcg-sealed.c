@@ -179,3 +179,38 @@ bool sev_sealed_settle_range(SevPageMap *map, ram_addr_t offset, size_t length)
     }
     return true;
 }
+
+/* --- The sweep ------------------------------------------------------------ */
+
+#define SWEEP_PAGES 64          /* at once, then vCPUs get the lock */
+
+/* A page that fails stays as it is: the guest stops if it ever touches it. */
+static void sweep_block(SevPageMap *map)
+{
+    for (size_t page = 0; map->sealed && page < map->npages; page++) {
+        if (!(sev_page_state(map, page) & SEV_PAGE_SEALED)) {
+            continue;
+        }
+        WITH_QEMU_LOCK_GUARD(&sev_cache_lock) {
+            if (map->rb) {
+                sev_sealed_settle(map, page);
+            }
+        }
+        if (page % SWEEP_PAGES == 0) {
+            g_usleep(G_USEC_PER_SEC / 1000);
+        }
+    }
+}
+
+static void *sweep(void *opaque)
+{
+    sev_page_map_foreach(sweep_block);
+    return NULL;
+}
+
+void sev_first_touch_sweep(void)
+{
+    QemuThread thread;
+
+    qemu_thread_create(&thread, "sev-sweep", sweep, NULL, QEMU_THREAD_DETACHED);
+}

@@ -160,6 +160,23 @@ void sev_first_touch_add(SevSealedBlock *sealed);
 /* The pages of the range, all private, are packets. */
 void sev_first_touch_mark(RAMBlock *rb, ram_addr_t offset, ram_addr_t length);
 
+/*
+ * To look at packets without a guest: who may open this session's?  NULL when
+ * this platform cannot.  Main thread.
+ */
+typedef struct PspPacketKey SevVerifier;
+SevVerifier *sev_verifier_new(uint64_t policy,
+                              const uint8_t *pdh, size_t pdh_len,
+                              const uint8_t *session, size_t session_len,
+                              Error **errp);
+/* Is this packet one of the session's? */
+bool sev_verifier_check(SevVerifier *v, const uint8_t *hdr,
+                        const uint8_t *data);
+void sev_verifier_free(SevVerifier *v);
+
+/* From now on a thread opens what the guest has not touched yet. */
+void sev_first_touch_sweep(void);
+
 /* --- Which pages are private (page-state.h has the rest) --------------- */
 
 /*
