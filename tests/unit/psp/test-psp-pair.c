@@ -8,6 +8,7 @@
 
 #include "chip.h"
 #include "hw/psp/cert.h"
+#include "hw/psp/psp-packet-key.h"
 
 #define PAGES 4
 #define LEN (PAGES * PSP_PAGE_SIZE)
@@ -460,6 +461,47 @@ static void test_batch(Pair *pair, gconstpointer data)
 
 /* --- The target's certificates: policy SEV and DOMAIN -------------------- */
 
+/* --- Opened later ----------------------------------------------------------- */
+
+static bool key_open(const PspPacketKey *key, Chip *chip, uint8_t *plain)
+{
+    return psp_packet_key_open(key, chip_at(chip, AT_HDR),
+                               chip_at(chip, AT_TRANS), plain, PSP_PAGE_SIZE);
+}
+
+/* TEK and TIK outlive RECEIVE_FINISH and the guest, for who asked in time. */
+static void test_opened_later(Pair *pair, gconstpointer data)
+{
+    static const uint8_t untouched[PSP_PAGE_SIZE];
+    g_autoptr(PspPacketKey) key = NULL, second = NULL;
+    uint8_t plain[PSP_PAGE_SIZE] = { 0 };
+
+    g_assert_null(psp_packet_key_get(pair->a->psp, pair->a->handle));
+    g_assert_null(psp_packet_key_get(pair->b->psp, pair->b->handle + 1));
+    key = psp_packet_key_get(pair->b->psp, pair->b->handle);
+    g_assert_nonnull(key);
+    page_seal(pair, 2);
+    chip_ok(chip_simple(pair->b, PSP_CMD_RECEIVE_FINISH));
+    g_assert_null(psp_packet_key_get(pair->b->psp, pair->b->handle));
+    chip_is(page_open(pair, 2), INVALID_GUEST_STATE);
+
+    for (size_t bit = 0; bit < 8 * (PSP_PACKET_HDR_LEN + 64); bit++) {
+        uint8_t *at = bit / 8 < PSP_PACKET_HDR_LEN
+            ? chip_at(pair->b, AT_HDR) + bit / 8
+            : chip_at(pair->b, AT_TRANS) + bit / 8 - PSP_PACKET_HDR_LEN;
+
+        *at ^= 1 << bit % 8;
+        g_assert_false(key_open(key, pair->b, plain));
+        g_assert_cmpmem(plain, sizeof(plain), untouched, sizeof(untouched));
+        *at ^= 1 << bit % 8;
+    }
+    second = psp_packet_key_ref(key);
+    psp_packet_key_unref(g_steal_pointer(&key));
+    g_assert_true(key_open(second, pair->b, plain));
+    g_assert_cmpmem(plain, sizeof(plain), pair->plain + 2 * PSP_PAGE_SIZE,
+                    sizeof(plain));
+}
+
 static void target_refused(Pair *pair, const char *because)
 {
     PspSession session;
@@ -599,6 +641,7 @@ int main(int argc, char **argv)
     add("stale-pdh", test_stale_pdh);
     add("holes", test_holes);
     add("inactive", test_inactive);
+    add("opened-later", test_opened_later);
     g_test_add_func("/psp/pair/policy/sev", test_policy_sev);
     g_test_add_func("/psp/pair/policy/sev-unknown-root",
                     test_policy_sev_unknown_root);
