@@ -246,6 +246,7 @@ static const VMStateDescription vmstate_manifest = {
 bool sev_template_init(SevTarget **target, Error **errp)
 {
     section.target = target;
-    return sev_template_end_init(errp) && vmstate_register_with_alias_id(NULL, 0, &vmstate_manifest, &section,
-                                          -1, 0, errp) >= 0;
+    return vmstate_register_with_alias_id(NULL, 0, &vmstate_manifest, &section,
+                                          -1, 0, errp) >= 0 &&
+           sev_template_end_init(errp);
 }
