@@ -378,7 +378,6 @@ static int sev_load_setup(QEMUFile *f, void *opaque, Error **errp)
         return -EIO;
     }
     sev.target = sev_target_new();
-    sev_template_end_expect(false);
     return 0;
 }
 
@@ -412,7 +411,7 @@ static bool load_ended(int ret, Error **errp)
             error_propagate(errp, error_copy(ms->error));
             return false;
         }
-        return ret < 0 || sev_template_end_seen(errp);
+        return true;
     }
     where = sev_stream_where(sev.target);
     if (ret < 0) {

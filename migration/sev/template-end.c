@@ -1,9 +1,8 @@
 /*
  * The end of a template: the digest of its stream.
  *
- * The last section of the device state.  A stream that was cut short does not
- * have it, a stream that was changed anywhere has another one; either way the
- * clone never runs.
+ * The last section of the device state: a stream that was changed anywhere has
+ * another one, and the clone never runs.  The first templates have none.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,7 +15,6 @@
 #include "trace.h"
 
 static struct {
-    bool expected;              /* loading: a manifest announced it */
     uint8_t unused;             /* what the field below points at */
 } end;
 
@@ -44,7 +42,6 @@ static int digest_get(QEMUFile *f, void *pv, size_t size,
     }
     if (had && sev_span_is_bytes((SevSpan) { theirs, sizeof(theirs) }, digest,
                                  sizeof(digest))) {
-        end.expected = false;
         return 0;
     }
     error_setg(&err, "The template was changed: its records and its device "
@@ -93,19 +90,4 @@ bool sev_template_end_last(Error **errp)
 {
     vmstate_unregister(NULL, &vmstate_end, &end);
     return sev_template_end_init(errp);
-}
-
-void sev_template_end_expect(bool expected)
-{
-    end.expected = expected;
-}
-
-bool sev_template_end_seen(Error **errp)
-{
-    if (end.expected) {
-        error_setg(errp, "The template is not whole: the digest at its end is "
-                   "missing");
-        return false;
-    }
-    return true;
 }

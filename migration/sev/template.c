@@ -177,7 +177,6 @@ bool sev_template_load_manifest(SevTarget *t, const SevRecord *rec,
             return false;
         }
         sev_tap_add(again->data, again->len);
-        sev_template_end_expect(true);
     }
     return true;
 }

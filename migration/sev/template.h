@@ -46,8 +46,4 @@ bool sev_template_load_manifest(SevTarget *t, const SevRecord *rec,
 bool sev_template_end_init(Error **errp);
 bool sev_template_end_last(Error **errp);
 
-/* On a target: must it come?  Did it, if it must?  Main thread. */
-void sev_template_end_expect(bool expected);
-bool sev_template_end_seen(Error **errp);
-
 #endif /* MIGRATION_SEV_TEMPLATE_H */
