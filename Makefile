@@ -141,6 +141,9 @@ check-migration-full: build ## upstream's migration-test in full, here and on th
 	@tests/functional/build-base.sh
 	@scripts/overlay/migration-full.py
 
+check-builds: patch ## TCG only, KVM only, without SEV, other targets: do they build? (long)
+	@$(OVERLAY)/builds.sh $(NAMES)
+
 coverage: ## lines of hw/psp that its tests run; fails below 95 %
 	@$(OVERLAY)/deps.sh build test
 	@$(OVERLAY)/lib-build.sh
@@ -181,7 +184,7 @@ distclean: ## remove the build directory and the choices of ./configure
 	rm -rf "$(BUILD)" config.mk
 
 .DEFAULT_GOAL := help
-.PHONY: check-faults soak check-migration-full help demo bench bench-clone bench-migration bench-tcg guest-tools deps fetch patch build install check check-lib coverage fuzz \
+.PHONY: check-faults soak check-migration-full help demo bench bench-clone bench-migration bench-tcg guest-tools deps fetch patch build install check check-builds check-lib coverage fuzz \
     check-unit check-qtest check-functional check-matrix check-boots \
     check-stress guest-kernels lint lint-hook refresh diff \
     export hooks-report clean distclean

@@ -22,6 +22,7 @@ import test_clone                       # noqa: E402,F401
 import test_golden                      # noqa: E402,F401
 import test_kata                        # noqa: E402,F401
 import test_leak                        # noqa: E402,F401
+import test_debug                       # noqa: E402,F401
 import test_migrate                     # noqa: E402,F401
 import test_multifd                     # noqa: E402,F401
 import test_faults                      # noqa: E402,F401

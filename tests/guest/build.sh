@@ -94,7 +94,10 @@ compile tools tools.c pages.c stress.c
 pack initrd.img agent -- "${drivers[@]}"
 pack tools.img agent tools -- "${drivers[@]}" "${more[@]}"
 compile pulse pulse.c
-"$here/clone.sh" "$out" "$modules" "$busybox" "${drivers[@]}"
+# Templates are made of one kernel.
+if [ "$suite/$flavour" = bookworm/cloud ]; then
+    "$here/clone.sh" "$out" "$modules" "$busybox" "${drivers[@]}"
+fi
 ln -f "$out"/root/boot/vmlinuz-* "$out/vmlinuz"
 basename "$modules" > "$out/version"
 step guest "Linux $(cat "$out/version"), $out"

@@ -20,13 +20,18 @@ void sev_guest_set_state(SevState state);
 void sev_guest_adopt(const SevGuestIdentity *id);
 
 /* TCG's part of class hook tcg_init: see confidential-guest-support.h. */
+#ifdef CONFIG_TCG
 int sev_common_tcg_init(ConfidentialGuestSupport *cgs, Error **errp);
+#else
+#define sev_common_tcg_init NULL
+#endif
 
 /*
  * The end of set-up under KVM: follow what a plain SEV guest declares, if the
- * kernel hands it over, and let it migrate.
+ * kernel hands it over, and let it migrate.  0, or -1 and @errp.
  */
-void sev_guest_kvm_init(void);
+typedef struct SevCommonState SevCommonState;
+int sev_guest_kvm_init(SevCommonState *sev_common, Error **errp);
 
 /* Is this a guest that RECEIVE_START makes, and not LAUNCH_START? */
 bool sev_guest_incoming(void);

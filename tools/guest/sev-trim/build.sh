@@ -37,7 +37,7 @@ if [ "$here/sev_trim.c" -nt "$module" ]; then
     mkdir -p "$out/sev-trim"
     cp "$here/sev_trim.c" "$here/Kbuild" "$out/sev-trim/"
     logged guest-trim make -C "$headers/usr/src/linux-headers-$version" \
-        M="$out/sev-trim" modules ||
+        M="$out/sev-trim" CC="${CC:-gcc}" modules ||
         die "the sev_trim module does not compile; see $LOGS/guest-trim.log."
     strip --strip-debug -o "$module.new" "$out/sev-trim/sev_trim.ko"
     mv "$module.new" "$module"
