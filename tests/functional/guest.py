@@ -204,12 +204,18 @@ class Guest:
         self.wait_more(len(self.ticks()) + more, limit)
         return self.sound_ticks()
 
+    def between(self, before, tick):
+        """What the screen has between two ticks, for a message."""
+        found = re.search(rb'^[^\n]*TICK %d .*?TICK %d [^\n]*'
+                          % (before[0], tick[0]), self.text(), re.M | re.S)
+        return repr(found.group()[:600]) if found else 'nothing to see'
+
     def sound_ticks(self):
         """All ticks: counted one by one, memory as it was."""
         ticks = self.ticks()
         for before, tick in zip(ticks, ticks[1:]):
             check(tick[0] == before[0] + 1, f'{self.name}: tick {tick[0]} '
-                  f'came after tick {before[0]}')
+                  f'came after tick {before[0]}: {self.between(before, tick)}')
         for tick in ticks:
             check(tick[2:4] == ('ok', 'ok'),
                   f'{self.name}: memory changed at tick {tick[0]}')
