@@ -67,7 +67,7 @@ class Soak:
         self.disk = env.lab.large('disk.img')
         self.disk.write_bytes(bytes(DISK_MIB << 20))
         self.options = dict(
-            mem=192, ram_file=False, shell=True, net=net,
+            mem=384, ram_file=False, shell=True, net=net,
             boot=dict(mib=16, tick=100, address=f'{SUBNET}.2/24',
                       peer=f'{SUBNET}.1:{PORT}'))
         drive = f'if=virtio,format=raw,file={self.disk}'

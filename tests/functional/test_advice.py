@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What an operator sees of a migration: progress, statistics, advice."""
 
+import contextlib
 import re
 
 from registry import test
@@ -11,6 +12,11 @@ def begun(source):
     """query-migrate, once packets were made."""
     info = source.migration()
     return info if info.get('sev', {}).get('packets', 0) > 2000 else None
+
+
+def slow_down(guest, us):
+    guest.cmd('qom-set', path='/objects/sev0', property='x-psp-delay-us',
+              value=us)
 
 
 @test('observe: progress counts private pages, and HMP shows the packets')
@@ -45,9 +51,12 @@ def progress(env):
 @test('observe: advice when downtime-limit cannot be met, and it is not touched')
 def advice(env):
     words = 'downtime-limit is 1 ms: the migration will not end'
-    with env.booted(keep=False) as source, env.target() as target:
+    # 64 pages are written every 5 ms, 25 packets made in that time.
+    with contextlib.closing(env.boot('hurried', boot=dict(tick=5))) as source, \
+            env.target() as target:
         before = source.log().count(words)
         port = target.listen(source)
+        slow_down(source, 200)
         source.cmd('migrate-set-parameters', downtime_limit=1,
                    max_bandwidth=1 << 30)
         source.cmd('migrate', uri=f'tcp:127.0.0.1:{port}')
@@ -58,6 +67,7 @@ def advice(env):
         check(info['status'] == 'active', f'it ended without advice: {info}')
         limit = source.cmd('query-migrate-parameters')['downtime-limit']
         check(limit == 1, f'downtime-limit became {limit}')
+        slow_down(source, 0)
         source.cmd('migrate-set-parameters', downtime_limit=5000)
         info = source.wait_migration()
         check(info['status'] == 'completed', f'it ended: {info}')

@@ -41,3 +41,8 @@ void sev_first_touch_mark(RAMBlock *rb, ram_addr_t offset, ram_addr_t length)
 {
     g_assert_not_reached();
 }
+
+void sev_first_touch_sweep(void)
+{
+    g_assert_not_reached();
+}
