@@ -38,6 +38,7 @@ import test_matrix                      # noqa: E402,F401
 import test_cache                       # noqa: E402,F401
 import test_devices                     # noqa: E402,F401
 import test_tamper                      # noqa: E402,F401
+import test_views                       # noqa: E402,F401
 from verdict import Failed              # noqa: E402
 
 

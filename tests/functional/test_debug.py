@@ -5,8 +5,8 @@ What they look at is the kernel's banner; the guest says where it is.
 """
 
 import re
-import socket
 
+from gdbremote import Gdb
 from registry import test
 from verdict import Failed, check
 
@@ -31,37 +31,6 @@ def monitor_bytes(guest, address, count):
                                      line.partition(':')[2]))
 
 
-class Gdb:
-    """As much of the remote protocol as reads and writes memory."""
-
-    def __init__(self, guest):
-        port = guest.lab.folder / f'{guest.name}.gdb'
-        guest.cmd('human-monitor-command',
-                  command_line=f'gdbserver unix:{port},server=on,wait=off')
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(30)
-        self.sock.connect(str(port))
-
-    def ask(self, text):
-        check_sum = sum(text.encode()) & 0xff
-        self.sock.sendall(f'${text}#{check_sum:02x}'.encode())
-        data = b''
-        while not re.search(rb'#[0-9a-f]{2}$', data):
-            data += self.sock.recv(65536)
-        self.sock.sendall(b'+')
-        return re.search(rb'\$([^#]*)#[0-9a-f]{2}$', data).group(1).decode()
-
-    def read(self, address, count):
-        said = self.ask(f'm{address:x},{count:x}')
-        return None if said.startswith('E') else bytes.fromhex(said)
-
-    def write(self, address, data):
-        return self.ask(f'M{address:x},{len(data):x}:{data.hex()}') == 'OK'
-
-    def close(self):
-        self.sock.close()
-
-
 @test('debug: plaintext with debug-decrypt=on, for the monitor and gdb')
 def asked(env):
     guest = env.boot('debug', policy=0, boot=WHERE,
@@ -70,17 +39,14 @@ def asked(env):
         where = banner_address(guest)
         seen = monitor_bytes(guest, where, len(BANNER))
         check(seen == BANNER, f'running, the monitor reads {seen}')
-        gdb = Gdb(guest)                            # stops the guest
-        seen = gdb.read(where, len(BANNER))
-        check(seen == BANNER, f'gdb reads {seen}')
-        check(gdb.write(where + 3, b'UX!'), 'gdb cannot write')
-        seen = gdb.read(where, len(BANNER))
-        check(seen == BANNER[:3] + b'UX!' + BANNER[6:],
-              f'after a write gdb reads {seen}')
-        check(gdb.write(where + 3, BANNER[3:6]), 'gdb cannot write')
-        gdb.close()
-        guest.cmd('human-monitor-command', command_line='gdbserver none')
-        guest.cmd('cont')
+        with Gdb(guest) as gdb:                     # stops the guest
+            seen = gdb.read(where, len(BANNER))
+            check(seen == BANNER, f'gdb reads {seen}')
+            check(gdb.write(where + 3, b'UX!'), 'gdb cannot write')
+            seen = gdb.read(where, len(BANNER))
+            check(seen == BANNER[:3] + b'UX!' + BANNER[6:],
+                  f'after a write gdb reads {seen}')
+            check(gdb.write(where + 3, BANNER[3:6]), 'gdb cannot write')
         guest.wait_ticks(3)
     finally:
         guest.close()
