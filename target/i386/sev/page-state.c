@@ -10,13 +10,16 @@
 #include "exec/ram_addr.h"
 #include "trace.h"
 
-/* RAM blocks come and go a few times in a VM's life and are few. */
+/* RAM blocks are few. */
 #define SEV_MAX_BLOCKS 256
 
-/* Append-only, written with the BQL held; a removed block leaves a NULL. */
+/*
+ * Written with the BQL held.  The map of a removed block has no rb; it is never
+ * freed, because others may still look at it, but its place is taken again.
+ */
 static SevPageMap *maps[SEV_MAX_BLOCKS];
 static unsigned int n_maps;
-static void (*map_added)(SevPageMap *map);
+static SevPageMapFn map_added, map_removed;
 
 SevPageMap *sev_page_map(const RAMBlock *rb)
 {
@@ -29,7 +32,7 @@ SevPageMap *sev_page_map(const RAMBlock *rb)
     for (unsigned int i = 0; i < n; i++) {
         SevPageMap *map = qatomic_read(&maps[i]);
 
-        if (map && map->rb == rb) {
+        if (map->rb == rb) {
             last = map;
             return map;
         }
@@ -43,8 +46,9 @@ SevPageMap *sev_page_map_at(ram_addr_t paddr)
 
     for (unsigned int i = 0; i < n; i++) {
         SevPageMap *map = qatomic_read(&maps[i]);
+        RAMBlock *rb = qatomic_read(&map->rb);
 
-        if (map && map->rb && paddr - map->rb->offset < map->rb->used_length) {
+        if (rb && paddr - rb->offset < rb->used_length) {
             return map;
         }
     }
@@ -58,7 +62,7 @@ void sev_page_map_foreach(SevPageMapFn fn)
     for (unsigned int i = 0; i < n; i++) {
         SevPageMap *map = qatomic_read(&maps[i]);
 
-        if (map && map->rb) {
+        if (map->rb) {
             fn(map);
         }
     }
@@ -137,12 +141,28 @@ void sev_page_set_private(RAMBlock *rb, ram_addr_t offset, ram_addr_t length,
     }
 }
 
+/* A place for another map. */
+static unsigned int free_place(void)
+{
+    for (unsigned int i = 0; i < n_maps; i++) {
+        if (!maps[i]->rb) {
+            return i;
+        }
+    }
+    if (n_maps == SEV_MAX_BLOCKS) {
+        error_report("SEV: more than %d RAM blocks", SEV_MAX_BLOCKS);
+        exit(1);
+    }
+    return n_maps;
+}
+
 static void sev_ram_added(RAMBlockNotifier *n, void *host, size_t size,
                           size_t max_size)
 {
     ram_addr_t offset;
     RAMBlock *rb = qemu_ram_block_from_host(host, false, &offset);
     SevPageMap *map;
+    unsigned int place;
 
     if (!rb || rb->max_length < TARGET_PAGE_SIZE || sev_page_map(rb)) {
         return;
@@ -150,16 +170,13 @@ static void sev_ram_added(RAMBlockNotifier *n, void *host, size_t size,
     if (g_str_has_prefix(memory_region_name(rb->mr), SEV_SHADOW_PREFIX)) {
         return;                 /* our own cache is no memory of the guest */
     }
-    if (n_maps == SEV_MAX_BLOCKS) {
-        error_report("SEV: more than %d RAM blocks", SEV_MAX_BLOCKS);
-        exit(1);
-    }
+    place = free_place();
     map = g_new0(SevPageMap, 1);
     map->rb = rb;
     map->npages = DIV_ROUND_UP(rb->max_length, TARGET_PAGE_SIZE);
     map->state = g_malloc0(map->npages);
-    qatomic_set(&maps[n_maps], map);
-    qatomic_store_release(&n_maps, n_maps + 1);
+    qatomic_store_release(&maps[place], map);
+    qatomic_store_release(&n_maps, MAX(n_maps, place + 1));
     if (map_added) {
         map_added(map);
     }
@@ -172,8 +189,9 @@ static void sev_ram_removed(RAMBlockNotifier *n, void *host, size_t size,
     RAMBlock *rb = qemu_ram_block_from_host(host, false, &offset);
     SevPageMap *map = rb ? sev_page_map(rb) : NULL;
 
-    if (map) {
-        /* readers may still look at the map: it is kept, but matches nothing */
+    if (map && map_removed) {
+        map_removed(map);
+    } else if (map) {
         qatomic_set(&map->rb, NULL);
     }
 }
@@ -183,8 +201,9 @@ static RAMBlockNotifier sev_page_notifier = {
     .ram_block_removed = sev_ram_removed,
 };
 
-void sev_page_state_init(void (*added)(SevPageMap *map))
+void sev_page_state_init(SevPageMapFn added, SevPageMapFn removed)
 {
     map_added = added;
+    map_removed = removed;
     ram_block_notifier_add(&sev_page_notifier);
 }

@@ -47,18 +47,21 @@ enum {
 
 /* The state of one RAM block. */
 typedef struct SevPageMap {
-    RAMBlock *rb;
+    RAMBlock *rb;                       /* NULL once the block was removed */
     size_t npages;                      /* for max_length bytes */
     uint8_t *state;
     struct SevCacheBlock *cache;        /* NULL unless TCG */
     struct SevSealedBlock *sealed;      /* NULL: no page is SEALED */
 } SevPageMap;
 
+typedef void (*SevPageMapFn)(SevPageMap *map);
+
 /*
  * Start to follow RAM blocks, present and future.  BQL held.
- * @added (may be NULL) is called for each, after its map exists.
+ * @added (may be NULL) is called for each, after its map exists; @removed (may
+ * be NULL) before a block goes: it sets the map's rb to NULL.
  */
-void sev_page_state_init(void (*added)(SevPageMap *map));
+void sev_page_state_init(SevPageMapFn added, SevPageMapFn removed);
 
 /*
  * The map of @rb, or of the block with @paddr (a ram_addr_t) in it; NULL when
@@ -66,7 +69,6 @@ void sev_page_state_init(void (*added)(SevPageMap *map));
  */
 SevPageMap *sev_page_map(const RAMBlock *rb);
 SevPageMap *sev_page_map_at(ram_addr_t paddr);
-typedef void (*SevPageMapFn)(SevPageMap *map);
 void sev_page_map_foreach(SevPageMapFn fn);
 
 static inline uint8_t sev_page_state(const SevPageMap *map, size_t page)

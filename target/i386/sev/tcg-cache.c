@@ -74,6 +74,9 @@ bool sev_cache_fill(SevPageMap *map, size_t page)
     ram_addr_t offset = sev_cache_offset(page);
 
     QEMU_LOCK_GUARD(&sev_cache_lock);
+    if (!map->rb) {
+        return false;           /* just unplugged: look again */
+    }
     if (map->state[page] & SEV_PAGE_CACHED) {
         return true;
     }
@@ -122,7 +125,7 @@ bool sev_cache_share(SevPageMap *map, size_t page)
     bool cached = false, settled;
 
     WITH_QEMU_LOCK_GUARD(&sev_cache_lock) {
-        settled = sev_sealed_settle(map, page);
+        settled = map->rb && sev_sealed_settle(map, page);
         if (settled) {
             cached = share_locked(map, page, SEV_PAGE_MAPPED);
         }
@@ -140,6 +143,9 @@ void sev_cache_declare(SevPageMap *map, size_t page, bool is_private)
     WITH_QEMU_LOCK_GUARD(&sev_cache_lock) {
         uint8_t state = map->state[page];
 
+        if (!map->rb) {
+            return;
+        }
         if (!is_private) {
             cached = sev_sealed_settle(map, page) &&
                      share_locked(map, page, state & SEV_PAGE_MAPPED);
@@ -215,7 +221,7 @@ static void create_shadow(SevPageMap *map)
         return;
     }
     b = g_new0(SevCacheBlock, 1);
-    name = g_strdup_printf(SEV_SHADOW_PREFIX ".%s", rb->idstr);
+    name = g_strdup_printf(SEV_SHADOW_PREFIX ".%s", memory_region_name(rb->mr));
     b->map = map;
     memory_region_init_ram_nomigrate(&b->shadow, NULL, name,
                                      sev_cache_offset(map->npages), &error_fatal);
@@ -234,8 +240,24 @@ static void create_shadow(SevPageMap *map)
     cpu_physical_memory_test_and_clear_dirty(b->shadow_addr,
                                              sev_cache_offset(map->npages),
                                              DIRTY_MEMORY_VGA);
-    trace_sev_cache_shadow(rb->idstr, sev_cache_offset(map->npages));
+    trace_sev_cache_shadow(name, sev_cache_offset(map->npages));
     qatomic_store_release(&map->cache, b);
+}
+
+/* The memory was unplugged: its plaintext goes with it. */
+static void destroy_shadow(SevPageMap *map)
+{
+    SevCacheBlock *b = map->cache;
+
+    WITH_QEMU_LOCK_GUARD(&sev_cache_lock) {
+        qatomic_set(&map->rb, NULL);
+    }
+    if (b) {
+        tb_invalidate_phys_range(b->shadow_addr, b->shadow_addr +
+                                 sev_cache_offset(map->npages) - 1);
+        memory_region_del_subregion(&shadow_root, &b->shadow);
+        object_unparent(OBJECT(&b->shadow));
+    }
 }
 
 static void sev_cache_machine_done(Notifier *n, void *unused)
@@ -251,7 +273,7 @@ void sev_cache_init(void)
 {
     qemu_mutex_init(&sev_cache_lock);
     memory_region_init(&shadow_root, NULL, "sev-shadow", UINT64_MAX);
-    sev_page_state_init(create_shadow);
+    sev_page_state_init(create_shadow, destroy_shadow);
     machine_done.notify = sev_cache_machine_done;
     qemu_add_machine_init_done_notifier(&machine_done);
 }

@@ -51,7 +51,7 @@ void sev_cache_set_key(struct PspMemKey *key);
 /*
  * Bring a page into the cache (a private access), or push it out and map
  * DRAM (a shared access).  Any vCPU thread, no lock held.  False: the page
- * cannot be had, and the VM stops (tcg-sealed.h).
+ * cannot be had; the VM stops (tcg-sealed.h), or the memory was just unplugged.
  */
 bool sev_cache_fill(SevPageMap *map, size_t page);
 bool sev_cache_share(SevPageMap *map, size_t page);

@@ -26,6 +26,7 @@ void helper_sev_clflush(CPUX86State *env, target_ulong addr)
     CPUTLBEntryFull *full;
     void *host;
     SevPageMap *map;
+    RAMBlock *rb;
     int flags;
 
     flags = probe_access_full(env, addr, 1, MMU_DATA_LOAD,
@@ -36,8 +37,9 @@ void helper_sev_clflush(CPUX86State *env, target_ulong addr)
         return;
     }
     map = sev_page_map_at(full->phys_addr);
-    if (map) {
-        sev_cache_writeback(map, (full->phys_addr - map->rb->offset)
+    rb = map ? qatomic_read(&map->rb) : NULL;
+    if (rb) {
+        sev_cache_writeback(map, (full->phys_addr - rb->offset)
                                  >> TARGET_PAGE_BITS);
     }
 }

@@ -46,7 +46,7 @@ static void fill_private(SevFill *fill, MemoryRegion *mr, hwaddr xlat,
     }
     sev_cache_used(fill->map->cache, fill->page);
     fill->want = SEV_PAGE_CACHED;
-    fill->paddr = fill->map->rb->offset + xlat;
+    fill->paddr = mr->ram_block->offset + xlat;
     fill->attrs.space = X86ASIdx_SEV;
 }
 

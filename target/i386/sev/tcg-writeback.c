@@ -135,7 +135,7 @@ void sev_cache_writeback(SevPageMap *map, size_t page)
         return;
     }
     QEMU_LOCK_GUARD(&sev_cache_lock);
-    if (map->state[page] & SEV_PAGE_CACHED) {
+    if (map->rb && map->state[page] & SEV_PAGE_CACHED) {
         writeback_locked(map->cache, page);
     }
 }
