@@ -20,6 +20,7 @@ import test_advice                      # noqa: E402,F401
 import test_boot                        # noqa: E402,F401
 import test_clone                       # noqa: E402,F401
 import test_golden                      # noqa: E402,F401
+import test_hotplug                     # noqa: E402,F401
 import test_kata                        # noqa: E402,F401
 import test_leak                        # noqa: E402,F401
 import test_debug                       # noqa: E402,F401
@@ -31,6 +32,7 @@ import test_template_crash              # noqa: E402,F401
 import test_template_image              # noqa: E402,F401
 import test_pagemap                     # noqa: E402,F401
 import test_template_tamper             # noqa: E402,F401
+import test_refused                     # noqa: E402,F401
 import test_tool                        # noqa: E402,F401
 import test_trust                       # noqa: E402,F401
 import test_off                         # noqa: E402,F401

@@ -24,7 +24,7 @@ apt=$ROOT/scripts/overlay/apt.sh
 drivers=(virtio_pci virtio_net virtio_rng virtio_blk)
 # For the tests of devices.
 more=(virtio_scsi sd_mod virtio_console virtiofs 9p 9pnet_virtio
-      vmw_vsock_virtio_transport efivarfs qemu_fw_cfg)
+      vmw_vsock_virtio_transport efivarfs qemu_fw_cfg virtio_balloon)
 
 # The metapackage names the kernel of the day.
 kernel_package() {
