@@ -43,8 +43,8 @@ DISK = ('i=0; while :; do i=$((i+1)); at=$((i%60)); '
         'dd if=/block of=/dev/vda bs=256k seek=$at conv=fsync 2>/dev/null; '
         'echo 3 > /proc/sys/vm/drop_caches; '
         'dd if=/dev/vda bs=256k skip=$at count=1 2>/dev/null | cmp -s - /block'
-        ' && echo "DISK $i ok" > /disk || { echo "DISK $i BAD" > /disk; '
-        'break; }; sleep 1; done')
+        ' && echo "DISK $i ok" > /disk.new || echo "DISK $i BAD" > /disk.new; '
+        'mv /disk.new /disk; grep -q BAD /disk && break; sleep 1; done')
 MEMORY = ('while tools stress 2 16 1 > /stress 2>&1; do sleep 3; done')
 
 # Steps that come many times in one migration.
