@@ -14,7 +14,8 @@ QEMUFile *sev_tap_file;
 static struct {
     QCryptoHash *hash;
     bool is_input;
-    const uint8_t *from;        /* in the buffer of an input: not added yet */
+    const uint8_t *from;        /* in the buffer of an input: not added yet;
+                                   NULL when it was at its end */
 } tap;
 
 bool sev_tap_begin(Error **errp)
@@ -75,7 +76,7 @@ bool sev_tap_end(QEMUFile *f, uint8_t digest[SEV_TAP_DIGEST_LEN])
     if (tap.is_input) {
         const uint8_t *at = input_at(f);
 
-        if (at) {
+        if (at && tap.from) {
             add(tap.from, at - tap.from);
         }
     } else {
@@ -96,7 +97,9 @@ void sev_tap_flushed(const struct iovec *iov, size_t n)
 void sev_tap_refilled(const uint8_t *consumed, const uint8_t *buf)
 {
     if (tap.is_input) {
-        add(tap.from, consumed - tap.from);
+        if (tap.from) {
+            add(tap.from, consumed - tap.from);
+        }
         tap.from = buf;
     }
 }

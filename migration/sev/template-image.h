@@ -54,6 +54,7 @@ bool sev_image_digest(QCryptoHash *hash, RAMBlock *rb, const uint8_t *table,
 typedef struct SevTargetImage {
     uint64_t layout;
     uint64_t pages, headers;    /* offsets in the file of @fd */
+    uint64_t length;            /* of the block when the table was made */
     int fd;
     char *name;                 /* of the file, for messages */
     uint8_t *table;             /* headers: mapped, or our own memory */

@@ -52,7 +52,7 @@ static bool load_mapped(SevTarget *t, SevTargetBlock *block,
                         SevTargetImage *image, Error **errp)
 {
     QIOChannel *ioc = qemu_file_get_ioc(t->file);
-    uint64_t length = block->rb->used_length;
+    uint64_t length = image->length;
 
     if (!object_dynamic_cast(OBJECT(ioc), TYPE_QIO_CHANNEL_FILE)) {
         error_setg(errp, "This template is a single file: load it with "
@@ -94,7 +94,7 @@ static bool load_in_place(SevTargetBlock *block, SevTargetImage *image,
     image->fd = dup(rb->fd);
     image->name = fd_name(image->fd);
     image->pages = rb->fd_offset;
-    image->table_len = rb->used_length / PAGE_LEN * HDR_LEN;
+    image->table_len = image->length / PAGE_LEN * HDR_LEN;
     image->table = mmap(NULL, image->table_len, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (image->table == MAP_FAILED) {
@@ -102,7 +102,7 @@ static bool load_in_place(SevTargetBlock *block, SevTargetImage *image,
         error_setg_errno(errp, errno, "No memory for packet headers");
         return false;
     }
-    return check_range(image, "pages", image->pages, rb->used_length, errp);
+    return check_range(image, "pages", image->pages, image->length, errp);
 }
 
 bool sev_image_load(SevTarget *t, const SevRecord *rec, Error **errp)
@@ -124,6 +124,7 @@ bool sev_image_load(SevTarget *t, const SevRecord *rec, Error **errp)
     block->image = image = g_new0(SevTargetImage, 1);
     image->fd = -1;
     image->layout = r->layout;
+    image->length = block->rb->used_length;
     image->pages = r->pages;
     image->headers = r->headers;
     switch (r->layout) {
@@ -156,17 +157,29 @@ bool sev_image_load_headers(SevTarget *t, const SevRecord *rec, Error **errp)
     }
     if (!QEMU_IS_ALIGNED(r->offset, PAGE_LEN) ||
         r->offset < image->headers_seen ||
-        r->offset > block->rb->used_length ||
-        length > block->rb->used_length - r->offset) {
+        r->offset > image->length || length > image->length - r->offset) {
         error_setg(errp, "SEV stream: headers of RAM block %s for 0x%" PRIx64
-                   "+0x%" PRIx64 ", expected between 0x%" PRIx64 " and 0x"
-                   RAM_ADDR_FMT, block->rb->idstr, r->offset, length,
-                   image->headers_seen, block->rb->used_length);
+                   "+0x%" PRIx64 ", expected between 0x%" PRIx64 " and 0x%"
+                   PRIx64, block->rb->idstr, r->offset, length,
+                   image->headers_seen, image->length);
         return false;
     }
     memcpy(image->table + r->offset / PAGE_LEN * HDR_LEN, r->headers.data,
            r->headers.len);
     image->headers_seen = r->offset + length;
+    return true;
+}
+
+/* "ram" may resize a block at any time; its table and image are as they were. */
+static bool check_length(const SevTargetBlock *block, Error **errp)
+{
+    if (block->rb->used_length != block->image->length) {
+        error_setg(errp, "The template does not fit: RAM block %s had 0x%"
+                   PRIx64 " bytes at its image, it has 0x" RAM_ADDR_FMT,
+                   block->rb->idstr, block->image->length,
+                   block->rb->used_length);
+        return false;
+    }
     return true;
 }
 
@@ -181,7 +194,8 @@ bool sev_image_load_digest(SevTarget *t, const SevRecord *rec, Error **errp)
         SevTargetBlock *block = &g_array_index(t->blocks, SevTargetBlock, i);
 
         if (block->image && block->image->layout == SEV_LAYOUT_MAPPED &&
-            !sev_image_digest(hash, block->rb, block->image->table, errp)) {
+            (!check_length(block, errp) ||
+             !sev_image_digest(hash, block->rb, block->image->table, errp))) {
             return false;
         }
     }
@@ -341,6 +355,9 @@ bool sev_image_load_end(SevTarget *t, Error **errp)
         }
         if (block->image->layout == SEV_LAYOUT_MAPPED && !t->digest_seen) {
             error_setg(errp, "SEV stream: an image without a DIGEST record");
+            return false;
+        }
+        if (!check_length(block, errp)) {
             return false;
         }
         trace_sev_image_load(block->rb->idstr, block->image->layout,

@@ -36,7 +36,7 @@ typedef struct Query {
     SevVerifier *verifier;
     QCryptoHash *hash;          /* of the stream up to @hashed */
     size_t hashed;              /* 0 before the first BREAK */
-    bool has_manifest, has_end;
+    bool has_manifest, has_session, has_end;
 } Query;
 
 static void query_block_clear(void *opaque)
@@ -161,6 +161,10 @@ static bool visit_manifest(Query *q, const SevRecordManifest *r, Error **errp)
         error_setg(errp, "layout %" PRIu64 " is unknown", r->layout);
         return false;
     }
+    if (q->has_manifest) {
+        error_setg(errp, "there is a second MANIFEST record");
+        return false;
+    }
     q->has_manifest = true;
     info->layout = r->layout - SEV_LAYOUT_STREAM;
     info->policy = r->policy;
@@ -177,6 +181,11 @@ static bool visit_manifest(Query *q, const SevRecordManifest *r, Error **errp)
 
 static bool visit_session(Query *q, const SevRecordSession *r, Error **errp)
 {
+    if (q->has_session) {
+        error_setg(errp, "there is a second SESSION record");
+        return false;
+    }
+    q->has_session = true;
     return !q->info->has_verified ||
            (q->verifier = sev_verifier_new(r->policy, r->pdh.data, r->pdh.len,
                                            r->session.data, r->session.len,

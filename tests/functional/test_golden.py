@@ -10,6 +10,7 @@ from verdict import check
 
 DOCUMENT = ROOT / 'docs/interop/sev-record.md'
 SETS = sorted(path.parent.name for path in GOLDEN.glob('*/records.txt'))
+IMAGE_ALIGN = 1 << 16
 NEWEST = SETS[-1] if SETS else None
 DUMP = re.compile(r'^    ([0-9a-f]{8}): ([0-9a-f ]+?)  ', re.M)
 
@@ -114,3 +115,20 @@ def versions(env):
             else:
                 expect_error(add_log(env, guest, info), sentence)
     stream.unlink()
+
+
+@test('golden: a template that ends where its image ends is refused')
+def cut(env):
+    path = unpacked(env.lab, NEWEST, 'template')
+    data = path.read_bytes()
+    host = identity(env.lab, NEWEST)
+    # Device state is short: one of these is where the stream goes on behind
+    # the image.
+    last = len(data) // IMAGE_ALIGN
+    for size in (n * IMAGE_ALIGN for n in range(last - 7, last)):
+        path.write_bytes(data[:size])
+        with Tiny(env.lab, f'golden-cut-{size}', host, True) as guest:
+            info = guest.load(path)
+            check(info['status'] == 'failed',
+                  f'cut to {size} bytes it is "{info["status"]}"')
+    path.unlink()

@@ -37,6 +37,12 @@ void sev_slow_psp_wait(int64_t until)
     }
 }
 
+/* Objects come and go, also only to be looked at. */
+static void __attribute__((constructor)) slow_psp_init(void)
+{
+    qemu_mutex_init(&lock);
+}
+
 static void get_delay(Object *obj, Visitor *v, const char *name, void *opaque,
                       Error **errp)
 {
@@ -63,7 +69,6 @@ static void set_delay(Object *obj, Visitor *v, const char *name, void *opaque,
 
 void sev_slow_psp_add_property(Object *obj)
 {
-    qemu_mutex_init(&lock);
     object_property_add(obj, "x-psp-delay-us", "uint32", get_delay, set_delay,
                         NULL, NULL);
     object_property_set_description(obj, "x-psp-delay-us",
