@@ -44,7 +44,7 @@ PspPlatform *psp_platform_new(const PspHost *host, void *opaque,
 
     if (!psp_crypto_works()) {
         g_set_error(error, PSP_ERROR, PSP_ERROR_CRYPTO,
-                    "gnutls does not offer AES-128-XTS");
+                    "libgcrypt does not offer AES-128-XTS");
         return NULL;
     }
     psp_packet_provider();              /* loads its library now, not later */

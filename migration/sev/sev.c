@@ -146,6 +146,8 @@ static int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
     if (!setup_channel(ms, f, errp)) {
         goto fail;
     }
+    /* Question and answer are small: each would wait for the other's ACK. */
+    qio_channel_set_delay(qemu_file_get_ioc(f), false);
     sev.source = sev_source_new();
     sev.source->doing = ms->rp_state.rp_thread_created
         ? "its certificates were awaited" : NULL;
@@ -377,6 +379,7 @@ static int sev_load_setup(QEMUFile *f, void *opaque, Error **errp)
         migrate_set_error(migrate_get_current(), *errp);
         return -EIO;
     }
+    qio_channel_set_delay(qemu_file_get_ioc(f), false);
     sev.target = sev_target_new();
     return 0;
 }

@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "migration/qemu-file.h"
+#include "bulk.h"
 #include "map.h"
 #include "pages.h"
 #include "session.h"
@@ -54,7 +55,7 @@ void sev_stream_put(QEMUFile *f, const SevRecord *rec)
 static bool stream_read(QEMUFile *f, uint8_t *buf, size_t len,
                         const char *what, Error **errp)
 {
-    size_t got = qemu_get_buffer(f, buf, len);
+    size_t got = sev_bulk_get(f, buf, len);
     Error *err = NULL;
 
     if (got == len) {

@@ -8,8 +8,8 @@
 # shellcheck disable=SC2034  # used by name below
 build="build-essential ninja-build flex bison pkg-config python3-venv dpkg-dev
        libglib2.0-dev libpixman-1-dev libslirp-dev zlib1g-dev libgnutls28-dev
-       nettle-dev libzstd-dev libcap-ng-dev libseccomp-dev libfdt-dev
-       libattr1-dev libaio-dev liburing-dev libipsec-mb-dev ccache patch xz-utils"
+       nettle-dev libgcrypt20-dev libzstd-dev libcap-ng-dev libseccomp-dev
+       libfdt-dev libattr1-dev libaio-dev liburing-dev libipsec-mb-dev ccache patch xz-utils"
 # shellcheck disable=SC2034
 run="seabios qemu-system-data ipxe-qemu ovmf"
 # The guests' kernel is fetched and unpacked by the demo, never installed.

@@ -411,7 +411,7 @@ int main(int argc, char **argv)
         openssl = bench_row("packet seal", "openssl", &work, 1);
     }
 #endif
-    bench_row("memory engine", "gnutls", &guests, 1);
+    bench_row("memory engine", "libgcrypt", &guests, 1);
     bench_provider("nettle", openssl);
     bench_provider("ipsec-mb", openssl);
     return 0;

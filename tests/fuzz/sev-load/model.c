@@ -11,6 +11,7 @@
 #include "migration/migration-stats.h"
 #include "migration/misc.h"
 #include "migration/ram.h"
+#include "migration/sev/bulk.h"
 #include "migration/sev/pages.h"
 #include "migration/sev/params.h"
 #include "migration/sev/return-path.h"
@@ -68,8 +69,7 @@ void qemu_put_buffer_async(QEMUFile *f, const uint8_t *buf, size_t size,
     qemu_put_buffer(f, buf, size);
 }
 
-size_t coroutine_mixed_fn qemu_get_buffer(QEMUFile *f, uint8_t *buf,
-                                          size_t size)
+size_t coroutine_mixed_fn sev_bulk_get(QEMUFile *f, uint8_t *buf, size_t size)
 {
     size_t len = MIN(size, f->bytes->len - f->at);
 

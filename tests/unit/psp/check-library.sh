@@ -30,12 +30,12 @@ check 1 "every global name starts with psp_" \
 check 2 "headers of its own folder, glib, the C library and crypto alone" \
     "$(grep -Hn '^#include' "$src"/*.c "$src"/*.h |
        grep -Ev '#include "[a-z-]+\.h"' |
-       grep -Ev '#include <(glib|nettle/|gnutls/|gmp|intel-ipsec-mb)' |
+       grep -Ev '#include <(glib|nettle/|gcrypt|gmp|intel-ipsec-mb)' |
        grep -Ev '#include <((sys/)?[a-z]+)\.h>')"
 
 check 3 "crypto libraries behind crypto.h and packet.h alone" \
-    "$(grep -Hn '#include <\(nettle\|gmp\|gnutls\|intel-ipsec\)' \
+    "$(grep -Hn '#include <\(nettle\|gmp\|gcrypt\|intel-ipsec\)' \
             "$src"/*.c "$src"/*.h |
-       grep -Ev '/(crypto-nettle|crypto-gnutls|packet-wide)\.c:')"
+       grep -Ev '/(crypto-nettle|crypto-gcrypt|packet-wide)\.c:')"
 
 exit $bad

@@ -16,6 +16,7 @@
 #include "migration/misc.h"
 #include "migration/qemu-file.h"
 #include "migration/ram.h"
+#include "migration/sev/bulk.h"
 #include "migration/sev/map.h"
 #include "migration/sev/pages.h"
 #include "migration/sev/session.h"
@@ -50,8 +51,7 @@ void qemu_put_buffer_async(QEMUFile *f, const uint8_t *buf, size_t size,
     g_byte_array_append(f->out, buf, size);
 }
 
-size_t coroutine_mixed_fn qemu_get_buffer(QEMUFile *f, uint8_t *buf,
-                                          size_t size)
+size_t coroutine_mixed_fn sev_bulk_get(QEMUFile *f, uint8_t *buf, size_t size)
 {
     size_t len = MIN(size, f->out->len - f->at);
 

@@ -8,6 +8,7 @@
  */
 #include "qemu/osdep.h"
 #include "migration/qemu-file.h"
+#include "migration/sev/bulk.h"
 #include "migration/sev/map.h"
 #include "migration/sev/pages.h"
 #include "migration/sev/session.h"
@@ -25,8 +26,7 @@ struct QEMUFile {
     GByteArray *out;
 };
 
-size_t coroutine_mixed_fn qemu_get_buffer(QEMUFile *f, uint8_t *buf,
-                                          size_t size)
+size_t coroutine_mixed_fn sev_bulk_get(QEMUFile *f, uint8_t *buf, size_t size)
 {
     size_t len = MIN(size, f->len - f->at);
 
