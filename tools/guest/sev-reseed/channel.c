@@ -137,7 +137,8 @@ void channel_wait(Channel *ch, Message *m)
                 }
             }
             poll(&p, 1, LOOK_MS);
-            if (p.revents & POLLIN) {
+            /* With nobody there it is always readable, and has nothing. */
+            if ((p.revents & (POLLIN | POLLHUP)) == POLLIN) {
                 continue;
             }
             pause = p.revents ? DEAF_MS : 0;

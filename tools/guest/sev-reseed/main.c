@@ -74,8 +74,13 @@ static int seal(Channel *ch)
     return ok ? 0 : 1;
 }
 
+/*
+ * Started too late to be in the template, the daemon finds the clone's word on
+ * its first look: nothing that is there already may count as known.
+ */
 static void watch(Channel *ch)
 {
+    ch->known[0] = 0;
     for (;;) {
         Message m;
 
