@@ -30,7 +30,8 @@ LAYOUT = {
     2: ('CERTS', ['pdh:blob', 'plat:blob', 'amd:blob']),
     3: ('MANIFEST', ['layout', *NUMBERS, 'page-size', 'blocks', 'ram-bytes',
                      'fingerprint:text', 'measurement:text', 'machine:text',
-                     '?method', '?vcpus', '?cpu:text']),
+                     'method', 'vcpus', 'cpu:text', 'chip:text',
+                     'ram-layout:text']),
     4: ('SESSION', ['policy', 'handle', *NUMBERS[1:], 'measurement:text',
                     'target:text', 'pdh:blob', 'session:blob']),
     5: ('BLOCK', ['number', 'length', 'name:text']),
@@ -138,10 +139,6 @@ class Analysis:
         cursor, values = Cursor(payload), {}
         for field in fields:
             label, _, form = field.partition(':')
-            if label.startswith('?'):       # later than the first templates
-                if cursor.at == len(payload):
-                    break
-                label = label[1:]
             values[label] = cursor.field(form)
         handler = getattr(self, f'_{name.lower()}', None)
         if handler:

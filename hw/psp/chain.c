@@ -299,3 +299,17 @@ char *psp_fingerprint(const void *cert, size_t len, GError **error)
     }
     return g_string_free(hex, false);
 }
+
+char *psp_chain_chip(const PspChain *chain, GError **error)
+{
+    const uint8_t *plat = chain->plat;
+
+    if (chain->plat_len != PSP_CHAIN_LEN) {
+        g_set_error(error, PSP_ERROR, PSP_ERROR_CERT,
+                    "PEK, OCA and CEK together have %d bytes, not %zu",
+                    PSP_CHAIN_LEN, chain->plat_len);
+        return NULL;
+    }
+    return psp_fingerprint(plat + PSP_CHAIN_CEK * PSP_CERT_LEN, PSP_CERT_LEN,
+                           error);
+}

@@ -73,5 +73,7 @@ bool psp_chain_explain(const PspChain *chain, const PspRoots *roots,
 
 /* SHA-256 of the PDH certificate's public key, 64 hex digits; caller frees. */
 char *psp_fingerprint(const void *cert, size_t len, GError **error);
+/* The same of the CEK in the platform chain: the chip, whatever its owner. */
+char *psp_chain_chip(const PspChain *chain, GError **error);
 
 #endif /* PSP_CHAIN_H */

@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include "qemu/base64.h"
 #include "monitor/monitor.h"
+#include "qapi/util.h"
 #include "qapi/qapi-commands-sev-overlay-target.h"
 #include "params.h"
 #include "record.h"
@@ -204,6 +205,7 @@ void sev_params_from_hmp(MigrateSetParameters *p, MigrationParameter param,
 {
     const char *name = MigrationParameter_str(param);
     g_auto(GStrv) words = NULL;
+    int open;
 
     switch (param) {
     case MIGRATION_PARAMETER_SEV_PDH:
@@ -222,6 +224,11 @@ void sev_params_from_hmp(MigrateSetParameters *p, MigrationParameter param,
             QAPI_LIST_PREPEND(p->sev_allowed_platforms,
                               g_steal_pointer(&words[i - 1]));
         }
+        break;
+    case MIGRATION_PARAMETER_SEV_TEMPLATE_OPEN:
+        open = qapi_enum_parse(&SevTemplateOpen_lookup, value, -1, errp);
+        p->has_sev_template_open = open >= 0;
+        p->sev_template_open = MAX(open, 0);
         break;
     default:
         error_setg(errp, "Migration parameter '%s' cannot be set here", name);

@@ -165,25 +165,11 @@ static void encode_manifest(const SevRecord *rec, GByteArray *out)
     put_blob(out, r->fingerprint);
     put_blob(out, r->measurement);
     put_blob(out, r->machine);
-    if (r->method) {
-        put_u64(out, r->method);
-        put_u64(out, r->vcpus);
-        put_blob(out, r->cpu);
-    }
-}
-
-/* What the first templates did not have. */
-static bool decode_manifest_rest(SevRecordManifest *r, Cursor *c, Error **errp)
-{
-    if (!cursor_u64(c, "method", &r->method, errp)) {
-        return false;
-    }
-    if (!r->method) {
-        error_setg(errp, "SEV stream: %s record: field method is 0", c->record);
-        return false;
-    }
-    return cursor_u64(c, "vcpus", &r->vcpus, errp) &&
-           cursor_text(c, "cpu", 1, SEV_RECORD_TEXT_MAX, &r->cpu, errp);
+    put_u64(out, r->method);
+    put_u64(out, r->vcpus);
+    put_blob(out, r->cpu);
+    put_blob(out, r->chip);
+    put_blob(out, r->ram_layout);
 }
 
 static bool decode_manifest(SevRecord *rec, Cursor *c, Error **errp)
@@ -204,7 +190,13 @@ static bool decode_manifest(SevRecord *rec, Cursor *c, Error **errp)
                        &r->measurement, errp) &&
            cursor_text(c, "machine", 1, SEV_RECORD_TEXT_MAX, &r->machine,
                        errp) &&
-           (!c->left || decode_manifest_rest(r, c, errp));
+           cursor_u64(c, "method", &r->method, errp) &&
+           cursor_u64(c, "vcpus", &r->vcpus, errp) &&
+           cursor_text(c, "cpu", 1, SEV_RECORD_TEXT_MAX, &r->cpu, errp) &&
+           cursor_text(c, "chip", SEV_RECORD_FINGERPRINT_LEN,
+                       SEV_RECORD_FINGERPRINT_LEN, &r->chip, errp) &&
+           cursor_text(c, "ram-layout", SEV_RECORD_FINGERPRINT_LEN,
+                       SEV_RECORD_FINGERPRINT_LEN, &r->ram_layout, errp);
 }
 
 static void encode_session(const SevRecord *rec, GByteArray *out)
@@ -400,8 +392,8 @@ static const SevRecordRow rows[SEV_RECORD__MAX] = {
         encode_certs, decode_certs,
     },
     [SEV_RECORD_MANIFEST] = {
-        "MANIFEST", 64 + FINGERPRINT + BLOB(0) + BLOB(1),
-        64 + FINGERPRINT + TEXT_MAX + TEXT_MAX + 16 + TEXT_MAX,
+        "MANIFEST", 80 + 3 * FINGERPRINT + BLOB(0) + BLOB(1) + BLOB(1),
+        SEV_RECORD_MANIFEST_MAX - SEV_RECORD_HEADER_LEN,
         encode_manifest, decode_manifest,
     },
     [SEV_RECORD_SESSION] = {

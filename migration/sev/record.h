@@ -66,6 +66,9 @@ enum {
     SEV_RECORD_PLAT_MAX     = 16384,
     SEV_RECORD_AMD_MAX      = 16384,
     SEV_RECORD_TEXT_MAX     = 255,
+    SEV_RECORD_MANIFEST_MAX = SEV_RECORD_HEADER_LEN + 80
+                                + 3 * (8 + SEV_RECORD_FINGERPRINT_LEN)
+                                + 3 * (8 + SEV_RECORD_TEXT_MAX),
     SEV_RECORD_PAYLOAD_MAX  = 16 + SEV_RECORD_PAGES_MAX * SEV_RECORD_PAGE_LEN,
     SEV_RECORD_MAX          = SEV_RECORD_HEADER_LEN + SEV_RECORD_PAYLOAD_MAX,
 };
@@ -121,10 +124,12 @@ typedef struct SevRecordManifest {
     SevSpan fingerprint;                /* of the PDH it is sealed to */
     SevSpan measurement;                /* may be empty */
     SevSpan machine;
-    /* The first templates end here; then these are 0, 0 and empty. */
     uint64_t method;                    /* SEV_METHOD_... */
     uint64_t vcpus;
     SevSpan cpu;                        /* type of the CPUs */
+    SevSpan chip;                       /* fingerprint of its CEK: stays when
+                                           the PDH is replaced */
+    SevSpan ram_layout;                 /* digest of names and lengths, hex */
 } SevRecordManifest;
 
 typedef struct SevRecordSession {

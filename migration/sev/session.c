@@ -214,19 +214,28 @@ bool sev_session_seal(QEMUFile *f, const SevPlatformCerts *target,
     return true;
 }
 
-bool sev_session_is_here(SevSpan target, Error **errp)
+bool sev_session_is_here(SevSpan target, SevSpan chip, Error **errp)
 {
     g_auto(SevPlatformCerts) own = { 0 };
     g_autofree char *here = NULL;
+    g_autofree char *own_chip = NULL;
 
     if (!sev_platform_certs(&own, errp)) {
         return false;
     }
     here = sev_certs_fingerprint(&own, errp);
-    if (!here) {
+    own_chip = here && chip.len ? sev_certs_chip(&own, errp) : NULL;
+    if (!here || (chip.len && !own_chip)) {
         return false;
     }
     if (!sev_span_is(target, here)) {
+        if (own_chip && sev_span_is(chip, own_chip)) {
+            error_setg(errp, "The SEV stream is sealed to the PDH %.*s of this "
+                       "platform, which was replaced since (it is %s now): "
+                       "nothing can open it any more, make it again",
+                       (int)target.len, target.data, here);
+            return false;
+        }
         error_setg(errp, "The SEV stream is sealed to the platform %.*s, this "
                    "one is %s: load it there, or make it again with this "
                    "platform's certificates (query-sev-platform-certs here) "
@@ -257,7 +266,7 @@ bool sev_session_load_session(SevTarget *t, const SevRecord *rec, Error **errp)
                    r->api_minor, r->build);
         return false;
     }
-    if (!sev_session_is_here(r->target, errp)) {
+    if (!sev_session_is_here(r->target, (SevSpan) { 0 }, errp)) {
         return false;
     }
     fingerprint = sev_certs_fingerprint(&source, errp);

@@ -34,7 +34,11 @@ bool sev_session_load_hello(SevTarget *t, const SevRecord *rec, Error **errp);
 bool sev_session_load_session(SevTarget *t, const SevRecord *rec,
                               Error **errp);
 
-/* Is this the platform that @target, a fingerprint on a stream, names? */
-bool sev_session_is_here(SevSpan target, Error **errp);
+/*
+ * Is this the platform that @target, a fingerprint on a stream, names?  With
+ * @chip, that of its CEK (or empty), a PDH that was replaced is told from
+ * another platform.
+ */
+bool sev_session_is_here(SevSpan target, SevSpan chip, Error **errp);
 
 #endif /* MIGRATION_SEV_SESSION_H */

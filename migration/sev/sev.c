@@ -400,6 +400,22 @@ static int sev_load_state(QEMUFile *f, void *opaque, int version_id)
     return -EINVAL;
 }
 
+void sev_load_other_machine(const char *theirs, uint32_t len,
+                            const char *ours)
+{
+    g_autofree char *name = NULL;
+    Error *err = NULL;
+
+    if (!sev_migration_on) {
+        return;
+    }
+    name = g_strndup(theirs, MIN(len, SEV_RECORD_TEXT_MAX));
+    error_setg(&err, "The stream does not fit: field machine is %s, this guest "
+               "has %s", name, ours);
+    migrate_set_error(migrate_get_current(), err);
+    error_free(err);
+}
+
 /* Did the records reach END? */
 static bool load_ended(int ret, Error **errp)
 {
@@ -436,7 +452,8 @@ bool sev_load_end(int ret, Error **errp)
 
     if (!sev.target ||
         (load_ended(ret, errp) &&
-         (ret < 0 || (!sev_fault(SEV_FAULT_LOAD_END, errp) &&
+         (ret < 0 || (sev_template_end_seen(errp) &&
+                      !sev_fault(SEV_FAULT_LOAD_END, errp) &&
                       sev_return_path_source_waits(errp))))) {
         return true;
     }

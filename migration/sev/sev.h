@@ -69,6 +69,15 @@ bool sev_load_end(int ret, Error **errp);
 /* Add what query-migrate says about SEV.  BQL held. */
 void sev_migration_populate_info(MigrationInfo *info);
 
+/* --- savevm.c ------------------------------------------------------------- */
+
+/*
+ * An incoming stream of machine type @theirs, @len bytes, is about to be
+ * refused on stderr; query-migrate of an SEV guest says it, too.  BQL held.
+ */
+void sev_load_other_machine(const char *theirs, uint32_t len,
+                            const char *ours);
+
 /* --- options.c and HMP: parameters and capabilities; BQL held -------------- */
 
 /* Can an SEV guest, if this is one, have these capabilities? */

@@ -31,6 +31,11 @@ void sev_tap_drop(void)
     g_clear_pointer(&tap.hash, qcrypto_hash_free);
 }
 
+bool sev_tap_is_open(void)
+{
+    return tap.hash;
+}
+
 static void add(const void *bytes, size_t len)
 {
     qcrypto_hash_update(tap.hash, bytes, len, &error_abort);

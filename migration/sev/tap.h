@@ -30,6 +30,8 @@ void sev_tap_follow(QEMUFile *f, bool is_input);
 /* The digest up to the present position of the file.  False: none was begun. */
 bool sev_tap_end(QEMUFile *f, uint8_t digest[SEV_TAP_DIGEST_LEN]);
 void sev_tap_drop(void);
+/* Was one begun, and neither ended nor dropped? */
+bool sev_tap_is_open(void);
 
 /* --- qemu-file.c ------------------------------------------------------------ */
 

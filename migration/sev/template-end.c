@@ -2,7 +2,7 @@
  * The end of a template: the digest of its stream.
  *
  * The last section of the device state: a stream that was changed anywhere has
- * another one, and the clone never runs.  The first templates have none.
+ * another one, one that was cut short has none, and the clone never runs.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -90,4 +90,14 @@ bool sev_template_end_last(Error **errp)
 {
     vmstate_unregister(NULL, &vmstate_end, &end);
     return sev_template_end_init(errp);
+}
+
+bool sev_template_end_seen(Error **errp)
+{
+    if (sev_tap_is_open()) {
+        error_setg(errp, "The template is cut short: its digest is not at its "
+                   "end");
+        return false;
+    }
+    return true;
 }

@@ -40,7 +40,7 @@ bool sev_image_save_packets(SevSource *s, RAMBlock *rb,
                             const ram_addr_t *offsets, size_t n, Error **errp);
 /* A page that is not private, as it is.  An error is kept for save_end(). */
 bool sev_image_save_shared(SevSource *s, RAMBlock *rb, ram_addr_t offset);
-/* Headers, DIGEST; all of the image is on its way to the disk. */
+/* Headers; then all of the image is on the disk; then DIGEST. */
 bool sev_image_save_end(SevSource *s, QEMUFile *f, Error **errp);
 void sev_image_free(SevImage *image);
 

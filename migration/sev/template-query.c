@@ -19,9 +19,9 @@
 #define PAGE_LEN SEV_RECORD_PACKET_DATA
 #define HDR_LEN SEV_RECORD_PACKET_HDR
 
-/* Name, instance and version stand between the section's name and content. */
-#define END_NAME "sev-template-end"
-#define END_SKIP 8
+/* Before the digest: length of a name, name, instance 0, version 1. */
+static const char end_section[] = "\x10sev-template-end\0\0\0\0\0\0\0\1";
+#define END_LEN (sizeof(end_section) - 1)
 
 typedef struct QueryBlock {
     uint64_t length, layout, pages, headers;
@@ -156,6 +156,7 @@ static char *span_text(SevSpan span)
 static bool visit_manifest(Query *q, const SevRecordManifest *r, Error **errp)
 {
     SevTemplateInfo *info = q->info;
+    Error *why = NULL;
 
     if (r->layout < SEV_LAYOUT_STREAM || r->layout > SEV_LAYOUT_IN_PLACE) {
         error_setg(errp, "layout %" PRIu64 " is unknown", r->layout);
@@ -169,11 +170,14 @@ static bool visit_manifest(Query *q, const SevRecordManifest *r, Error **errp)
     info->layout = r->layout - SEV_LAYOUT_STREAM;
     info->policy = r->policy;
     info->fingerprint = span_text(r->fingerprint);
-    info->here = sev_session_is_here(r->fingerprint, NULL);
+    info->here = sev_session_is_here(r->fingerprint, r->chip, &why);
+    if (why) {
+        info->why_not_here = g_strdup(error_get_pretty(why));
+        error_free(why);
+    }
     info->machine = span_text(r->machine);
     info->measurement = r->measurement.len ? span_text(r->measurement) : NULL;
-    info->cpu = r->cpu.len ? span_text(r->cpu) : NULL;
-    info->has_vcpus = r->cpu.len;
+    info->cpu = span_text(r->cpu);
     info->vcpus = r->vcpus;
     info->ram_bytes = r->ram_bytes;
     return true;
@@ -308,23 +312,28 @@ static bool walk(Query *q, Error **errp)
     return q->has_manifest && q->has_end;
 }
 
-/* The digest at the end; templates of the first days have none. */
+/* The digest in the last section; whatever looks like it before is not it. */
+static const uint8_t *find_end(const Query *q)
+{
+    const uint8_t *from = q->map + q->hashed, *end = q->map + q->len;
+    const uint8_t *at, *last = NULL;
+
+    while ((at = memmem(from, end - from, end_section, END_LEN))) {
+        from = last = at + END_LEN;
+    }
+    return last && end - last >= SEV_TAP_DIGEST_LEN ? last : NULL;
+}
+
 static bool check_end(Query *q, Error **errp)
 {
-    const size_t name = strlen(END_NAME);
+    const uint8_t *at = find_end(q);
     g_autofree uint8_t *digest = NULL;
     size_t len = 0;
-    const uint8_t *at;
 
-    if (!q->info->cpu) {
-        return true;
-    }
-    at = memmem(q->map + q->hashed, q->len - q->hashed, END_NAME, name);
-    if (!at || q->map + q->len - at < name + END_SKIP + SEV_TAP_DIGEST_LEN) {
+    if (!at) {
         error_setg(errp, "it is cut short: no digest at its end");
         return false;
     }
-    at += name + END_SKIP;
     qcrypto_hash_update(q->hash, (const char *)q->map + q->hashed,
                         at - q->map - q->hashed, NULL);
     if (qcrypto_hash_finalize_bytes(q->hash, &digest, &len, errp) < 0) {

@@ -58,24 +58,55 @@ uint64_t sev_template_layout(void)
     return SEV_LAYOUT_STREAM;
 }
 
-/* What must agree before a page can be placed.  Lengths may grow at load. */
-static void layout(uint64_t *blocks, uint64_t *bytes)
+/*
+ * What must agree before a page can be placed: names and lengths, in no
+ * particular order.  Used lengths may grow at load.
+ */
+typedef struct Layout {
+    uint64_t blocks, bytes;
+    char *digest;               /* of a line for each block */
+} Layout;
+
+static void layout_clear(Layout *l)
 {
+    g_free(l->digest);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Layout, layout_clear)
+
+static int compare_lines(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void layout_find(Layout *l)
+{
+    g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
     RAMBlock *rb;
 
-    *blocks = *bytes = 0;
-    RCU_READ_LOCK_GUARD();
-    RAMBLOCK_FOREACH_MIGRATABLE(rb) {
-        *blocks += 1;
-        *bytes += rb->max_length;
+    WITH_RCU_READ_LOCK_GUARD() {
+        RAMBLOCK_FOREACH_MIGRATABLE(rb) {
+            l->bytes += rb->max_length;
+            g_ptr_array_add(lines, g_strdup_printf("%s 0x" RAM_ADDR_FMT "\n",
+                                                   rb->idstr, rb->max_length));
+        }
     }
+    g_ptr_array_sort(lines, compare_lines);
+    for (guint i = 0; i < lines->len; i++) {
+        g_checksum_update(sum, lines->pdata[i], -1);
+    }
+    l->blocks = lines->len;
+    l->digest = g_strdup(g_checksum_get_string(sum));
 }
 
 static bool encode_manifest(GByteArray *out, Error **errp)
 {
     g_auto(SevPlatformCerts) target = { 0 };
     g_auto(SevGuestIdentity) id = { 0 };
+    g_auto(Layout) layout = { 0 };
     g_autofree char *fingerprint = NULL;
+    g_autofree char *chip = NULL;
     SevRecord rec = { .type = SEV_RECORD_MANIFEST };
     SevRecordManifest *r = &rec.u.manifest;
 
@@ -83,9 +114,11 @@ static bool encode_manifest(GByteArray *out, Error **errp)
         return false;
     }
     fingerprint = sev_certs_fingerprint(&target, errp);
-    if (!fingerprint) {
+    chip = fingerprint ? sev_certs_chip(&target, errp) : NULL;
+    if (!chip) {
         return false;
     }
+    layout_find(&layout);
     sev_guest_identity(&id);
     *r = (SevRecordManifest) {
         .layout = sev_template_layout(),
@@ -94,14 +127,17 @@ static bool encode_manifest(GByteArray *out, Error **errp)
         .api_minor = id.api_minor,
         .build = id.build_id,
         .page_size = SEV_RECORD_PACKET_DATA,
+        .blocks = layout.blocks,
+        .ram_bytes = layout.bytes,
         .fingerprint = text_span(fingerprint),
         .measurement = text_span(id.measurement),
         .machine = text_span(machine_name()),
         .method = SEV_METHOD_PACKET,
         .vcpus = current_machine->smp.cpus,
         .cpu = text_span(current_machine->cpu_type),
+        .chip = text_span(chip),
+        .ram_layout = text_span(layout.digest),
     };
-    layout(&r->blocks, &r->ram_bytes);
     if (r->measurement.len > SEV_RECORD_TEXT_MAX ||
         r->machine.len > SEV_RECORD_TEXT_MAX ||
         r->cpu.len > SEV_RECORD_TEXT_MAX) {
@@ -145,10 +181,10 @@ bool sev_template_load_manifest(SevTarget *t, const SevRecord *rec,
 {
     g_autoptr(GByteArray) again = g_byte_array_new();
     g_auto(SevGuestIdentity) id = { 0 };
+    g_auto(Layout) layout = { 0 };
     const SevRecordManifest *r = &rec->u.manifest;
-    uint64_t blocks, bytes;
 
-    layout(&blocks, &bytes);
+    layout_find(&layout);
     if (r->layout < SEV_LAYOUT_STREAM || r->layout > SEV_LAYOUT_IN_PLACE) {
         error_setg(errp, "The template does not fit: field layout is %" PRIu64
                    ", this QEMU reads %d to %d", r->layout, SEV_LAYOUT_STREAM,
@@ -158,33 +194,30 @@ bool sev_template_load_manifest(SevTarget *t, const SevRecord *rec,
     sev_guest_identity(&id);
     if (!fits_text("machine", r->machine, machine_name(), errp) ||
         !fits("page-size", r->page_size, SEV_RECORD_PACKET_DATA, errp) ||
-        !fits("blocks", r->blocks, blocks, errp) ||
-        !fits("ram-bytes", r->ram_bytes, bytes, errp) ||
+        !fits("method", r->method, SEV_METHOD_PACKET, errp) ||
+        !fits("blocks", r->blocks, layout.blocks, errp) ||
+        !fits("ram-bytes", r->ram_bytes, layout.bytes, errp) ||
+        !fits_text("ram-layout", r->ram_layout, layout.digest, errp) ||
         !fits("policy", r->policy, id.policy, errp) ||
-        !sev_session_is_here(r->fingerprint, errp)) {
+        !fits("vcpus", r->vcpus, current_machine->smp.cpus, errp) ||
+        !fits_text("cpu", r->cpu, current_machine->cpu_type, errp) ||
+        !sev_session_is_here(r->fingerprint, r->chip, errp)) {
         return false;
     }
-    if (r->cpu.len &&               /* the first templates do not say */
-        (!fits("method", r->method, SEV_METHOD_PACKET, errp) ||
-         !fits("vcpus", r->vcpus, current_machine->smp.cpus, errp) ||
-         !fits_text("cpu", r->cpu, current_machine->cpu_type, errp))) {
+    trace_sev_template_manifest(machine_name(), layout.blocks, layout.bytes);
+    sev_record_encode(rec, again);
+    if (!sev_tap_begin(errp)) {
         return false;
     }
-    trace_sev_template_manifest(machine_name(), blocks, bytes);
-    if (r->cpu.len) {
-        sev_record_encode(rec, again);
-        if (!sev_tap_begin(errp)) {
-            return false;
-        }
-        sev_tap_add(again->data, again->len);
-    }
+    sev_tap_add(again->data, again->len);
     return true;
 }
 
 /* --- The section ------------------------------------------------------------ */
 
 /* Fixed, so that no length from a file is believed: the record, then zeros. */
-#define MANIFEST_ROOM 1024
+#define MANIFEST_ROOM 2048
+QEMU_BUILD_BUG_ON(MANIFEST_ROOM < SEV_RECORD_MANIFEST_MAX);
 
 static struct {
     uint8_t bytes[MANIFEST_ROOM];

@@ -46,4 +46,7 @@ bool sev_template_load_manifest(SevTarget *t, const SevRecord *rec,
 bool sev_template_end_init(Error **errp);
 bool sev_template_end_last(Error **errp);
 
+/* On a target, all is loaded: if it was a template, was its digest there? */
+bool sev_template_end_seen(Error **errp);
+
 #endif /* MIGRATION_SEV_TEMPLATE_H */

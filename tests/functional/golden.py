@@ -6,7 +6,9 @@ tests/data/sev/golden/NAME has a stream and a template (gzip), the identity they
 are sealed to, and what the analyser says about the stream.  The guest is
 firmware.bin; it prints '+' as long as its memory is right.
 
-usage: golden.py --build DIR NAME       make a new set
+usage: golden.py --build DIR NAME              make a new set
+       golden.py --build DIR --template NAME   make the template of a set anew,
+                                               as long as it was never released
 """
 
 import argparse
@@ -31,19 +33,20 @@ from verdict import Failed, check, wait_until   # noqa: E402
 class Tiny:
     """A QEMU with the tiny guest, or waiting for it."""
 
-    def __init__(self, lab, name, host, incoming=False):
+    def __init__(self, lab, name, host, incoming=False, machine=MACHINE,
+                 cpu='EPYC-v4', mem=16, policy=0x1, extra=(), environment=()):
         self.name = name
         self.screen = lab.folder / f'{name}.serial'
         self.screen.write_bytes(b'')
-        self.vm = guest.machine(lab, name, host)
+        self.vm = guest.machine(lab, name, host, environment)
         self.vm.add_args(
             '-nodefaults', '-no-user-config', '-accel', 'tcg',
-            '-cpu', 'EPYC-v4', '-m', '16',
-            '-machine', f'{MACHINE},confidential-guest-support=sev0',
-            '-object', 'sev-guest,id=sev0,policy=0x1',
+            '-cpu', cpu, '-m', str(mem),
+            '-machine', f'{machine},confidential-guest-support=sev0',
+            '-object', f'sev-guest,id=sev0,policy={policy:#x}',
             '-drive', 'if=pflash,unit=0,format=raw,readonly=on,'
             f'file={GOLDEN / "firmware.bin"}',
-            '-serial', f'file:{self.screen}')
+            '-serial', f'file:{self.screen}', *extra)
         if incoming:
             self.vm.add_args('-incoming', 'defer')
 
@@ -105,18 +108,35 @@ def analysis(path):
     return done.stdout, done.returncode
 
 
+def template_of(source, path):
+    """Make a template of a guest, which is stopped then."""
+    source.wait_sound()
+    source.cmd('stop')
+    source.cmd('migrate-set-capabilities', capabilities=[
+        {'capability': 'sev-template', 'state': True}])
+    source.cmd('migrate', uri=f'file:{path}')
+    info = source.wait_migration()
+    check(info['status'] == 'completed', f'template: {info}')
+
+
+def keep(folder, path):
+    data = gzip.compress(path.read_bytes(), 9, mtime=0)
+    (folder / f'{path.name}.gz').write_bytes(data)
+
+
+def template_again(lab, name):
+    path = lab.large('template')
+    with Tiny(lab, 'golden-source', identity(lab, name)) as source:
+        template_of(source, path)
+    keep(GOLDEN / name, path)
+
+
 def make(lab, name):
     folder = GOLDEN / name
     host = lab.host(f'golden-{name}')
     stream, template = lab.large('stream'), lab.large('template')
     with Tiny(lab, 'golden-source', host) as source:
-        source.wait_sound()
-        source.cmd('stop')
-        source.cmd('migrate-set-capabilities', capabilities=[
-            {'capability': 'sev-template', 'state': True}])
-        source.cmd('migrate', uri=f'file:{template}')
-        info = source.wait_migration()
-        check(info['status'] == 'completed', f'template: {info}')
+        template_of(source, template)
         source.cmd('migrate-set-capabilities', capabilities=[
             {'capability': 'sev-template', 'state': False}])
         source.cmd('cont')
@@ -127,8 +147,7 @@ def make(lab, name):
         check(info['status'] == 'completed', f'stream: {info}')
     folder.mkdir()
     for what in (stream, template):
-        data = gzip.compress(what.read_bytes(), 9, mtime=0)
-        (folder / f'{what.name}.gz').write_bytes(data)
+        keep(folder, what)
     shutil.copytree(host.folder, folder / 'identity',
                     ignore=shutil.ignore_patterns('lock'))
     text, code = analysis(stream)
@@ -141,10 +160,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--build', type=Path, default=Path(
         os.environ.get('BUILD', ROOT / 'build')))
+    parser.add_argument('--template', action='store_true',
+                        help='only the template of a set that is there')
     parser.add_argument('name')
     args = parser.parse_args()
     with Lab(args.build.resolve() / 'golden', args.build.resolve()) as lab:
-        make(lab, args.name)
+        (template_again if args.template else make)(lab, args.name)
 
 
 if __name__ == '__main__':

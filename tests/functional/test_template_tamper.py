@@ -46,8 +46,10 @@ RECORDS = (
     ('MANIFEST', 7, r'field layout is'),
     ('MANIFEST', 15, r'field policy is'),
     ('MANIFEST', 63, r'field ram-bytes is'),
-    ('MANIFEST', 100, r'sealed to the platform|not printable'),
-    ('MANIFEST', -4, r'field cpu is|not printable'),
+    ('MANIFEST', 100, r'sealed to the (platform|PDH)|not printable'),
+    ('MANIFEST', -4, r'field ram-layout is|not printable'),
+    ('MANIFEST', -80, r'digest at its end|not printable'),      # chip
+    ('MANIFEST', -150, r'field cpu is|not printable'),
     ('SESSION', 7, r'RECEIVE_START|out of range|policy'),
     ('SESSION', -100, r'RECEIVE_START'),
     ('BLOCK', -1, r'is unknown here|not printable'),

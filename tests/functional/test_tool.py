@@ -13,13 +13,13 @@ POLICY = '0x1'
 AMDSEV = os.environ.get('SEV_OVMF_AMDSEV', '/usr/share/ovmf/OVMF.amdsev.fd')
 
 
-def sev_psp(env, *words):
-    """Run the tool on host A's identity."""
+def sev_psp(env, *words, host=None):
+    """Run the tool on a host's identity, A's if none is given."""
     tool = env.lab.build / 'lib/tools/sev-psp/sev-psp'
     if not tool.exists():
         raise Skip('sev-psp is not built; "make check-lib" builds it')
     done = subprocess.run(
-        [tool, '--dir', env.host('a').folder, *words], text=True,
+        [tool, '--dir', (host or env.host('a')).folder, *words], text=True,
         capture_output=True, timeout=60, check=False)
     if done.returncode not in (0, 3):
         raise Failed(f'sev-psp {words[0]} said: {done.stderr.strip()}')

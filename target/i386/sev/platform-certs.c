@@ -94,6 +94,18 @@ static PspChain certs_chain(const SevPlatformCerts *c)
     };
 }
 
+char *sev_certs_chip(const SevPlatformCerts *certs, Error **errp)
+{
+    PspChain chain = certs_chain(certs);
+    g_autoptr(GError) err = NULL;
+    char *hex = psp_chain_chip(&chain, &err);
+
+    if (!hex) {
+        error_setg(errp, "SEV: CEK certificate: %s", err->message);
+    }
+    return hex;
+}
+
 static bool refused(const char *reason)
 {
     trace_sev_certs_refused(reason);

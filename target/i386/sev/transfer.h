@@ -89,6 +89,12 @@ bool sev_certs_check(SevCertPart part, const uint8_t *data, size_t len,
 char *sev_certs_fingerprint(const SevPlatformCerts *certs, Error **errp);
 
 /*
+ * The same of the CEK, which is the chip's for life: PDH and PEK can be
+ * replaced.
+ */
+char *sev_certs_chip(const SevPlatformCerts *certs, Error **errp);
+
+/*
  * Is @target a platform that this host trusts?  Verifies PDH <- PEK <-
  * (OCA, CEK), CEK <- ASK <- ARK to a locally pinned root, the API minimum
  * and, when the guest's policy has DOMAIN, the owner.  The error is one

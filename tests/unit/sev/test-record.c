@@ -84,7 +84,9 @@ static GPtrArray *samples(void)
             .build = 15, .page_size = 4096, .blocks = 1,
             .ram_bytes = 0x20000000, .fingerprint = text(HEX64),
             .measurement = text("bWVhc3VyZW1lbnQ="),
-            .machine = text("pc-q35-10.0") });
+            .machine = text("pc-q35-10.0"), .method = SEV_METHOD_PACKET,
+            .vcpus = 2, .cpu = text("EPYC-v4-x86_64-cpu"),
+            .chip = text(HEX64), .ram_layout = text(HEX64) });
     ADD(.type = SEV_RECORD_SESSION, .u.session = {
             .policy = 1, .handle = 7, .api_minor = 24, .build = 15,
             .measurement = text("bWVhc3VyZW1lbnQ="), .target = text(HEX64),
@@ -103,8 +105,8 @@ static GPtrArray *samples(void)
             .layout = SEV_LAYOUT_MAPPED, .policy = 1, .api_minor = 24,
             .build = 15, .page_size = 4096, .blocks = 1,
             .ram_bytes = 0x20000000, .fingerprint = text(HEX64),
-            .machine = text("pc-q35-10.0"), .method = SEV_METHOD_PACKET,
-            .vcpus = 2, .cpu = text("EPYC-v4-x86_64-cpu") });
+            .machine = text("pc-q35-10.0"), .cpu = text("c"),
+            .chip = text(HEX64), .ram_layout = text(HEX64) });
     ADD(.type = SEV_RECORD_IMAGE, .u.image = {
             .block = 1, .method = SEV_METHOD_PACKET,
             .layout = SEV_LAYOUT_MAPPED, .pages = 0x20000,
@@ -230,20 +232,6 @@ static void test_truncated(void)
     free_samples(all);
 }
 
-/* The first templates' MANIFEST ends there, and is read for ever. */
-static size_t first_manifest_len(const SevRecord *rec)
-{
-    g_autoptr(GByteArray) out = g_byte_array_new();
-    SevRecord first = *rec;
-
-    if (rec->type != SEV_RECORD_MANIFEST) {
-        return 0;
-    }
-    first.u.manifest.method = 0;
-    sev_record_encode(&first, out);
-    return out->len;
-}
-
 /* Cut, with a header that tells the truth about the cut payload. */
 static void test_short_payload(void)
 {
@@ -256,9 +244,6 @@ static void test_short_payload(void)
         sev_record_encode(g_ptr_array_index(all, i), out);
         step = out->len > 20000 ? 997 : 1;
         for (size_t cut = SEV_RECORD_HEADER_LEN; cut < out->len; cut += step) {
-            if (cut == first_manifest_len(g_ptr_array_index(all, i))) {
-                continue;
-            }
             stq_be_p(out->data + 8, cut - SEV_RECORD_HEADER_LEN);
             assert_refused(out->data, cut, NULL);
         }

@@ -137,6 +137,9 @@ static void encode(SevRecordType type, GByteArray *out)
     case SEV_RECORD_MANIFEST:
         rec.u.manifest.fingerprint = text(HEX64);
         rec.u.manifest.machine = text("pc-q35-10.0");
+        rec.u.manifest.cpu = text("EPYC-v4-x86_64-cpu");
+        rec.u.manifest.chip = text(HEX64);
+        rec.u.manifest.ram_layout = text(HEX64);
         break;
     case SEV_RECORD_SESSION:
         rec.u.session.target = text(HEX64);
