@@ -294,6 +294,12 @@ static int sev_migration_notify(NotifierWithReturn *notifier,
 
 bool sev_migration_may_run(Error **errp)
 {
+    /* Its pages are sealed once each. */
+    if (sev.is_template && migration_is_running()) {
+        error_setg(errp, "A template is being made of this SEV guest: wait "
+                   "until it is done, or cancel it");
+        return false;
+    }
     /* The notifier is a bottom half after the state: do not wait for it. */
     if (sev.gone ||
         (sev.started && !sev.is_template &&

@@ -28,7 +28,7 @@ struct SevImage {
     QIOChannel *ioc;
     SevImageBlock *blocks;      /* by number in the stream */
     size_t n;
-    Error *failed;              /* of a shared page */
+    Error *failed;              /* of the file, or of a shared page */
 };
 
 static RAMBlock *image_ram(const SevSource *s, size_t number)
@@ -66,6 +66,11 @@ void sev_image_save_begin(SevSource *s, QEMUFile *f)
     s->image = image;
 
     here = qemu_get_offset(f);
+    /* Zeros are never written: a file handed over by fd: may hold something. */
+    if (ftruncate(QIO_CHANNEL_FILE(image->ioc)->fd, here)) {
+        error_setg_errno(&image->failed, errno, "The template's file cannot be "
+                         "emptied");
+    }
     here += (image->n + 1) * SEV_RECORD_IMAGE_LEN;     /* and BREAK */
     end = place_blocks(s, ROUND_UP(here, SEV_RECORD_IMAGE_ALIGN));
     for (size_t i = 0; i < image->n; i++) {
@@ -197,6 +202,22 @@ static bool save_digest(SevSource *s, QEMUFile *f, Error **errp)
     return true;
 }
 
+/*
+ * What follows in the stream is worthless without the image: it is on the disk
+ * before any of that is written, so that a power cut cannot leave a stream that
+ * is whole and an image that is not.
+ */
+static bool sync_image(const SevImage *image, Error **errp)
+{
+    if (fdatasync(QIO_CHANNEL_FILE(image->ioc)->fd) &&
+        errno != EINVAL && errno != EROFS) {
+        error_setg_errno(errp, errno, "The template's pages are not on the "
+                         "disk");
+        return false;
+    }
+    return true;
+}
+
 bool sev_image_save_end(SevSource *s, QEMUFile *f, Error **errp)
 {
     SevImage *image = s->image;
@@ -219,7 +240,7 @@ bool sev_image_save_end(SevSource *s, QEMUFile *f, Error **errp)
             }
         }
     }
-    return save_digest(s, f, errp);
+    return sync_image(image, errp) && save_digest(s, f, errp);
 }
 
 void sev_image_free(SevImage *image)

@@ -3,8 +3,10 @@
 
 import argparse
 import os
+import signal
 import sys
 import time
+from pathlib import Path
 
 from sevclone import (Trouble, cloning, making, measuring, places, pool,
                       process, qmp, store, ui, verify)
@@ -18,7 +20,8 @@ EPILOG = """examples:
   sev-clone stop base                      end the clones of a template
   sev-clone pool base --size 4 &           four processes wait
   sev-clone run base --pool                a clone from the pool
-  sev-clone verify base                    is it what it was?
+  sev-clone inspect base                   what is it?
+  sev-clone verify base                    is it what it was, every packet?
   sev-clone bench base                     how long, how much memory
 
 Templates are in SEV_CLONE_HOME, or $XDG_DATA_HOME/sev-clone; running clones
@@ -35,68 +38,83 @@ def number(low, high):
     return parse
 
 
-def make_options(parser):
-    parser.add_argument('name')
-    parser.add_argument('--kernel', metavar='FILE')
-    parser.add_argument('--initrd', metavar='FILE')
-    parser.add_argument('--append', metavar='WORDS', default='',
+def make_options(sub):
+    sub.add_argument('name', help='of the new template')
+    sub.add_argument('--kernel', metavar='FILE',
+                     help='default: that of the small test guest')
+    sub.add_argument('--initrd', metavar='FILE')
+    sub.add_argument('--append', metavar='WORDS', default='',
                         help='more words for the kernel\'s command line')
-    parser.add_argument('--firmware', metavar='OVMF_CODE')
-    parser.add_argument('-m', '--memory', type=number(64, 1 << 20),
+    sub.add_argument('--firmware', metavar='OVMF_CODE',
+                     help='with its OVMF_VARS beside it; default: Debian\'s')
+    sub.add_argument('-m', '--memory', type=number(64, 1 << 20),
                         default=256, metavar='MIB', help='default 256')
-    parser.add_argument('--smp', type=number(1, 64), default=1)
-    parser.add_argument('--cpu', default='EPYC-v4')
-    parser.add_argument('--machine', default=making.machine.MACHINE)
-    parser.add_argument('--accel', default='tcg')
-    parser.add_argument('--policy', type=lambda t: int(t, 0), default=0x1,
+    sub.add_argument('--smp', type=number(1, 64), default=1, metavar='CPUS',
+                     help='default 1')
+    sub.add_argument('--cpu', default='EPYC-v4', metavar='MODEL',
+                     help='default EPYC-v4')
+    sub.add_argument('--machine', default=making.machine.MACHINE,
+                     metavar='TYPE', help='default: q35 without what clones '
+                     'have no use for')
+    sub.add_argument('--accel', default='tcg', help='default tcg')
+    sub.add_argument('--policy', type=lambda t: int(t, 0), default=0x1,
                         help='SEV policy, default 0x1')
-    parser.add_argument('--no-sev', action='store_true',
+    sub.add_argument('--no-sev', action='store_true',
                         help='an ordinary guest, to compare')
-    parser.add_argument('--net', choices=('none', 'user'), default='none')
-    parser.add_argument('--vsock', action='store_true',
+    sub.add_argument('--net', choices=('none', 'user'), default='none',
+                     help='a virtio network card; default none')
+    sub.add_argument('--vsock', action='store_true',
                         help='a vhost-vsock device, a CID per clone')
-    parser.add_argument('--swiotlb', type=number(1, 1 << 20), default=8192,
+    sub.add_argument('--swiotlb', type=number(1, 1 << 20), default=8192,
                         metavar='SLABS', help='bounce buffer in slabs of 2 KiB'
                         ', default 8192 (Linux would take 64 MiB)')
-    point = parser.add_mutually_exclusive_group()
+    point = sub.add_mutually_exclusive_group()
     point.add_argument('--until', metavar='REGEX',
                        help='seal when this appears on the serial screen')
     point.add_argument('--after', type=float, metavar='SECONDS',
                        help='seal that long after the start (default: when '
                        'the guest\'s sev-reseed says "ready")')
-    parser.add_argument('--limit', type=float, default=300, metavar='SECONDS',
+    sub.add_argument('--limit', type=float, default=300, metavar='SECONDS',
                         help='give up after, default 300')
-    parser.add_argument('--replace', action='store_true')
-    parser.add_argument('--bare', action='store_true',
+    sub.add_argument('--replace', action='store_true',
+                     help='a template of that name')
+    sub.add_argument('--bare', action='store_true',
                         help='no machine of ours: the QEMU arguments after '
                         '"--" are the whole command line')
-    parser.add_argument('extra', nargs='*', metavar='-- QEMU-ARGUMENTS',
+    sub.add_argument('extra', nargs='*', metavar='-- QEMU-ARGUMENTS',
                         help='for the guest and its clones; -kernel, -initrd '
                         'and -append are left out in clones')
 
 
-def arguments(words=None):
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument('--json', action='store_true')
-    common.add_argument('--quiet', action='store_true', help='no progress')
-    common.add_argument('--qemu', metavar='BINARY')
-    parser = argparse.ArgumentParser(
+def common():
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument('--json', action='store_true',
+                         help='print what a program can read')
+    options.add_argument('--quiet', action='store_true', help='no progress')
+    options.add_argument('--qemu', metavar='BINARY',
+                         help='default: the one built or installed with this')
+    return options
+
+
+def parser():
+    whole = argparse.ArgumentParser(
         prog='sev-clone', epilog=EPILOG,
         description='Seal a booted SEV guest once, start encrypted clones '
         'from it.', formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest='command', required=True,
+    commands = whole.add_subparsers(dest='command', required=True,
                                      metavar='COMMAND')
 
     def add(name, what):
         sub = commands.add_parser(name, help=what, description=what,
-                                  parents=[common])
+                                  parents=[common()])
         sub.set_defaults(act=globals()[f'do_{name}'])
         return sub
 
     make_options(add('make', 'boot a guest and seal it as a template'))
     run = add('run', 'start clones')
-    run.add_argument('name')
-    run.add_argument('count', nargs='?', type=number(1, 10000), default=1)
+    run.add_argument('name', help='of the template')
+    run.add_argument('count', nargs='?', type=number(1, 10000), default=1,
+                     help='how many, default 1')
     run.add_argument('--jobs', type=number(1, 64), default=os.cpu_count(),
                      help='at a time; default: the number of CPUs')
     run.add_argument('--pool', action='store_true',
@@ -106,25 +124,34 @@ def arguments(words=None):
     run.add_argument('--no-reseed', action='store_true',
                      help='say nothing to the guest\'s sev-reseed')
     sub = add('pool', 'keep empty QEMU processes waiting for a template')
-    sub.add_argument('name')
-    sub.add_argument('--size', type=number(1, 1000), default=4)
+    sub.add_argument('name', help='of the template')
+    sub.add_argument('--size', type=number(1, 1000), default=4,
+                     help='how many wait, default 4')
     sub.add_argument('--jobs', type=number(1, 64), default=1,
                      help='started at a time')
     sub.add_argument('--status', action='store_true', help='of a pool that runs')
     sub.add_argument('--close', action='store_true', help='end it')
     add('list', 'templates and running clones')
-    sub = add('verify', 'check a template without starting a guest')
-    sub.add_argument('name')
+    for name, what in (
+            ('inspect', 'show what a template says of itself'),
+            ('verify', 'check a template, the MAC of every packet included, '
+             'without starting a guest')):
+        sub = add(name, what)
+        sub.add_argument('name', metavar='NAME|FILE',
+                         help='of a template; with a "/" in it, a file')
+        sub.add_argument('--ram', metavar='FILE', type=Path,
+                         help='the memory file of a template sealed in place')
     sub = add('stop', 'end clones')
     sub.add_argument('name', help='of a template, or the id of a clone')
     sub = add('rm', 'remove templates')
-    sub.add_argument('name', nargs='+')
+    sub.add_argument('name', nargs='+', help='of templates')
     sub = add('bench', 'measure clones of a template')
-    sub.add_argument('name')
-    sub.add_argument('--runs', type=number(1, 10000), default=20)
+    sub.add_argument('name', help='of the template')
+    sub.add_argument('--runs', type=number(1, 10000), default=20,
+                     help='clones of each kind, default 20')
     sub.add_argument('--alive', type=number(1, 1000), default=10,
                      help='clones side by side for the memory, default 10')
-    return parser.parse_args(words)
+    return whole
 
 
 # --- Subcommands -----------------------------------------------------------
@@ -219,12 +246,33 @@ def do_list(options, _progress):
     ui.put(options, data, lines)
 
 
+def do_inspect(options, _progress):
+    if '/' in options.name:
+        path = Path(options.name)
+    else:
+        template = store.open_template(options.name)
+        if template.spec['sev'] is None:
+            raise Trouble(f'"{options.name}" is of an ordinary guest')
+        path = template.image
+    told = verify.ask(places.qemu(options.qemu), path, options.ram)
+    ui.put(options, told, verify.lines(told) + [told.get('wrong', 'whole')])
+
+
 def do_verify(options, progress):
-    said = verify.verify(store.open_template(options.name), progress)
+    binary = places.qemu(options.qemu)
+    if '/' in options.name:
+        said = verify.verify_file(binary, Path(options.name), options.ram,
+                                  progress)
+    else:
+        said = verify.verify(binary, store.open_template(options.name),
+                             progress)
     progress.clear()
-    ui.put(options, said,
-           said['wrong'] or [f'{options.name} is whole, SHA-256 '
-                             f'{said["sha256"]}'])
+    good = f'{options.name} is whole'
+    if said['manifest'] and 'verified' in said['manifest']:
+        good += f', {said["manifest"]["verified"]} packets verified'
+    if 'sha256' in said:
+        good += f', SHA-256 {said["sha256"]}'
+    ui.put(options, said, said['wrong'] or [good])
     return 1 if said['wrong'] else 0
 
 
@@ -253,7 +301,8 @@ def do_bench(options, progress):
 
 
 def main(words=None):
-    options = arguments(words)
+    options = parser().parse_args(words)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     progress = ui.Progress(options.quiet or options.json)
     try:
         return options.act(options, progress) or 0

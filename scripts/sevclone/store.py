@@ -92,11 +92,22 @@ def new_template(name, replace=False):
     work.mkdir(mode=0o700)
     try:
         yield work
+        sync_folder(work)
         if final.exists():
             shutil.rmtree(final)
         os.rename(work, final)
+        sync_folder(places.home())
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def sync_folder(path):
+    """The names in a folder are on the disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def sweep(name):

@@ -30,6 +30,9 @@ import test_faults                      # noqa: E402,F401
 import test_template                    # noqa: E402,F401
 import test_template_crash              # noqa: E402,F401
 import test_template_image              # noqa: E402,F401
+import test_template_misfit             # noqa: E402,F401
+import test_template_power              # noqa: E402,F401
+import test_template_query              # noqa: E402,F401
 import test_pagemap                     # noqa: E402,F401
 import test_template_tamper             # noqa: E402,F401
 import test_refused                     # noqa: E402,F401

@@ -2,6 +2,7 @@
 """sev-clone, the command; and what must differ between clones."""
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 
+from image import Image, flip
 from registry import SAID, test
 from sevlib import ROOT
 from verdict import Failed, Skip, check, wait_until
@@ -156,6 +158,8 @@ def commands(env):
             check_keys(env, clones, answers)
         said = tool.do('verify', 'base')
         check(said['sha256'] == spec['image']['sha256'], 'the digest changed')
+        if env.lab.sev:
+            inspected(tool, said)
         tool.do('stop', 'base')
         check(not tool.do('list')[0]['clones'], 'clones live on')
         tool.refused(r'no clone of "base" is running', 'stop', 'base')
@@ -164,16 +168,36 @@ def commands(env):
         check(tool.do('list') == [], 'it is still there')
 
 
+def inspected(tool, verified):
+    told = tool.do('inspect', 'base')
+    check(told['whole'] and told['here'] and told['machine'].startswith('pc-'),
+          f'inspect says {told}')
+    check(verified['manifest']['verified'] == told['private-pages'] > 1000,
+          f'verify says {verified}')
+
+
 def spoiled(tool):
-    """One byte changed in the middle: verify says so, and nothing runs."""
+    """One byte changed in a packet: verify says so, with and without SHA-256."""
     image = next((tool.home / 'base').glob('image*'))
-    with image.open('r+b') as f:
-        f.seek(image.stat().st_size // 2)
-        byte = f.read(1)
-        f.seek(-1, os.SEEK_CUR)
-        f.write(bytes([byte[0] ^ 1]))
+    place = image.stat().st_size // 2
+    if tool.env.lab.sev:
+        found = Image(image)
+        pages = found.private_pages()
+        place = found.page_at(pages[len(pages) // 2]) + 100
+    flip(image, place)
     code, out, _ = tool.ask('verify', 'base')
     check(code == 1 and 'SHA-256' in out, f'verify said {out}')
+    if not tool.env.lab.sev:
+        return
+    spec = tool.home / 'base/template.json'     # its author knew what to do
+    told = json.loads(spec.read_text())
+    told['image']['sha256'] = hashlib.sha256(image.read_bytes()).hexdigest()
+    spec.write_text(json.dumps(told))
+    code, out, _ = tool.ask('verify', 'base')
+    SAID.append(out.strip())
+    check(code == 1 and 'fails its MAC' in out, f'verify said {out}')
+    code, out, _ = tool.ask('verify', image)
+    check(code == 1 and 'fails its MAC' in out, f'verify said {out}')
 
 
 @test('clones: without a helper they draw the same bytes')

@@ -1,143 +1,198 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Is a template whole?  After QEMU died while making it, and when asked."""
+"""QEMU dies while it makes a template: what is left is whole, or no template.
+
+The guest that is sealed is itself a clone, so that one boot is enough for many
+deaths.
+"""
 
 import contextlib
+import os
+import random
 import shutil
-import subprocess
+import signal
+import time
 
-import guest
-from image import Image, flip
-from registry import test
+from registry import SAID, test
 from shape import Shape
-from test_template_image import template
-from test_template_tamper import refused
-from verdict import Failed, check, wait_until
+from test_template_image import counted_on, template
+from verdict import check, wait_until
 
-STALLS = ('session-write:1', 'send-update-data:1', 'send-update-data:100',
-          'send-update-data:300')
-DEATHS = ('save-complete', 'state-write', 'end-write', 'device-state')
-
-
-def fault(origin, text):
-    origin.cmd('qom-set', path='/objects/sev0', property='x-fault', value=text)
+MOMENTS = 24            # of killing, at random, in each layout
+# What making a template in a file must come by, whatever else it does.
+STEPS = {'save-prepare', 'manifest-write', 'send-start', 'session-write',
+         'block-write', 'break-write', 'send-update-data', 'save-complete',
+         'state-write', 'end-write', 'device-state'}
 
 
-def copy(path, to):
-    """What a kill at this moment would leave."""
-    subprocess.run(['cp', '--sparse=always', str(path), str(to)], check=True)
+def again(env, path, sealed_at, shape=Shape()):
+    """A stopped clone that can be made a template in its turn."""
+    clone = env.start('again', incoming='defer', ram_file=False, shape=shape)
+    clone.cmd('migrate-incoming', uri=f'file:{path}')
+    clone.wait_loaded()
+    clone.cmd('cont')
+    counted_on([clone], sealed_at, 1)
+    clone.cmd('stop')
+    return clone
 
 
-def fired(origin, times):
-    wait_until(f'{times} faults of {origin.name}', 60,
-               lambda: origin.log().count('x-fault') >= times)
+def judge(env, uri, sealed_at, shape=Shape(), in_place=False):
+    """Load what is left: True, and it counts on, or False, and it says why."""
+    clone = env.start('judge', incoming='defer', ram_file=False, shape=shape)
+    with contextlib.closing(clone):
+        if in_place:
+            clone.capability('x-ignore-shared')
+        clone.cmd('migrate-incoming', uri=uri, exit_on_error=False)
+        info = clone.wait_migration()
+        if info['status'] == 'failed':
+            SAID.append(info['error-desc'])
+            return False
+        clone.cmd('cont')
+        counted_on([clone], sealed_at)
+        return True
 
 
-def dies(origin, uri, point):
-    fault(origin, f'{point}:die' if ':' in point else f'{point}:1:die')
+def killed(guest):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(guest.vm.get_pid(), signal.SIGKILL)
+    wait_until(f'{guest.name} to die', 60, lambda: not guest.vm.is_running())
+
+
+def source_points(guest):
+    listed = guest.cmd('qom-get', path='/objects/sev0',
+                       property='x-fault-points')
+    return [point.partition(' ')[2] for point in listed
+            if point.startswith('source ')]
+
+
+def dies_at(origin, point, uri, capability):
+    """Does it die there?  False: it does not come by, and is through."""
+    origin.capability(capability)
+    origin.cmd('qom-set', path='/objects/sev0', property='x-fault',
+               value=f'{point}:1:die')
     with contextlib.suppress(Exception):        # the answer may not come
         origin.cmd('migrate', uri=uri)
-    wait_until(f'{origin.name} to die', 60, lambda: not origin.vm.is_running())
+
+    def ended():
+        if not origin.vm.is_running():
+            return 'died'
+        with contextlib.suppress(Exception):    # it dies while we ask
+            return origin.migration().get('status') == 'completed' and 'done'
+        return None
+    return wait_until(f'an end at {point}', 60, ended) == 'died'
 
 
-@test('template: killed at any moment of making one')
-def killed(env):
-    path, part = env.lab.large('made.image'), env.lab.large('part.image')
-    origin = env.boot('made')
-    with contextlib.closing(origin):
-        origin.cmd('stop')
-        origin.capability('sev-template')
-        fault(origin, STALLS[0] + ':stall')
-        origin.cmd('migrate', uri=f'file:{path}')
-        for i, following in enumerate((*STALLS[1:], 'end-write:1'), 1):
-            fired(origin, i)
-            copy(path, part)
-            fault(origin, following + (':stall' if following in STALLS
-                                       else ':die'))
-            refused(env, f'file:{part}', r'')
-        wait_until('the end', 60, lambda: not origin.vm.is_running())
-    refused(env, f'file:{path}', r'')
+@test('template: killed at every step of making one')
+def every_step(env):
+    part = env.lab.large('part.image')
+    with template(env, 'steps') as (path, sealed_at):
+        with contextlib.closing(again(env, path, sealed_at)) as origin:
+            points = source_points(origin)
+        met = set()
+        for point in points:
+            part.write_bytes(b'')
+            with contextlib.closing(again(env, path, sealed_at)) as origin:
+                died = dies_at(origin, point, f'file:{part}', 'sev-template')
+            if died:
+                met.add(point)
+            # After the file was written nothing but its end is left to do.
+            whole = judge(env, f'file:{part}', sealed_at)
+            late = point in ('send-cancel', 'send-finish')
+            check(whole == (not died or late), f'{point}: the guest '
+                  f'{"died" if died else "lives"}, its template '
+                  f'{"loads" if whole else "does not load"}')
+        check(STEPS <= met, f'not met: {STEPS - met}')
 
 
-@test('template: killed when it is almost ready', slow=True)
-def killed_late(env):
-    path = env.lab.large('late.image')
-    for point in DEATHS:
-        origin = env.boot('late')
-        with contextlib.closing(origin):
-            origin.cmd('stop')
-            origin.capability('sev-template')
-            dies(origin, f'file:{path}', point)
-        refused(env, f'file:{path}', r'')
+def moments(seconds):
+    """When to kill: all over the time that it takes, and a little later."""
+    draw = random.Random(os.urandom(8))
+    return [draw.uniform(0, 1.1) * seconds for _ in range(MOMENTS)]
 
 
-@test('template: killed while sealing in place')
-def killed_in_place(env):
-    folder = env.lab.folder / 'killed'
+def report(what, seconds, results):
+    SAID.append(f'{what}: {len(results)} kills within {seconds:.2f} s, '
+                f'{sum(results)} left a whole template, none half of one')
+
+
+@test('template: killed at random moments of making one')
+def random_moments(env):
+    part = env.lab.large('part.image')
+    with template(env, 'moments') as (path, sealed_at):
+        with contextlib.closing(again(env, path, sealed_at)) as origin:
+            began = time.monotonic()
+            origin.migrate(f'file:{part}', sev_template=True)
+            seconds = time.monotonic() - began
+        results = []
+        for moment in moments(seconds):
+            part.unlink()
+            part.write_bytes(b'')
+            with contextlib.closing(again(env, path, sealed_at)) as origin:
+                origin.capability('sev-template')
+                origin.vm.qmp('migrate', uri=f'file:{part}')
+                time.sleep(moment)
+                killed(origin)
+            results.append(judge(env, f'file:{part}', sealed_at))
+        report('one file', seconds, results)
+
+
+# --- In place: the RAM file becomes the template -------------------------------
+
+def placed(env, path, sealed_at, folder):
+    """A clone whose RAM is a shared file, as Kata's template VM has it."""
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    try:
-        origin = env.boot('placed', ram_file=False,
-                          shape=Shape(backend=f'shared:{folder / "memory"}'))
-        with contextlib.closing(origin):
-            origin.cmd('stop')
-            origin.capability('x-ignore-shared')
-            dies(origin, f'exec:cat>{folder / "state"}',
-                 'send-update-data:200')
-        check(kata_clone_refused(env, folder), 'half a template was loaded')
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    clone = again(env, path, sealed_at,
+                  Shape(backend=f'shared:{folder / "memory"}'))
+    clone.capability('x-ignore-shared')
+    return clone
 
 
-def kata_clone_refused(env, folder):
-    clone = env.start('cut', incoming='defer', ram_file=False,
-                      shape=Shape(backend=f'private:{folder / "memory"}'))
-    with contextlib.closing(clone):
-        clone.capability('x-ignore-shared')
-        clone.cmd('migrate-incoming', uri=f'exec:cat {folder / "state"}',
-                  exit_on_error=False)
-        return clone.wait_migration()['status'] == 'failed'
+def judge_placed(env, folder, sealed_at):
+    return judge(env, f'exec:cat {folder / "state"}', sealed_at,
+                 Shape(backend=f'private:{folder / "memory"}'), True)
 
 
-# --- query-sev-template --------------------------------------------------------
-
-def query(env, host='a', **arguments):
-    """Ask a QEMU without a guest."""
-    vm = guest.machine(env.lab, 'query', env.host(host))
-    vm.add_args('-machine', 'none', '-accel', 'tcg')
-    guest.launch(vm)
-    try:
-        return vm.cmd('query-sev-template', arguments)
-    finally:
-        vm.shutdown(hard=True)
-
-
-@test('template: looked into and verified without a guest')
-def queried(env):
-    with template(env, 'asked') as (path, _sealed_at):
-        image = Image(path)
-        private = image.private_pages()
-        said = query(env, path=str(path), verify=True)
-        check(said['whole'] and said['here'] and said['layout'] == 'mapped',
-              f'{said}')
-        check(said['verified'] == said['private-pages'] > len(private) - 1,
-              f'{said}')
-        check('cpu' in said and said['vcpus'] == 1, f'{said}')
-        said = query(env, 'b', path=str(path))
-        check(said['whole'] and not said['here'], f'{said}')
-        place = image.page_at(private[-1]) + 4000
-        flip(path, place)
-        check(query(env, path=str(path))['whole'], 'no MAC was asked for')
-        said = query(env, path=str(path), verify=True)
-        check(not said['whole'] and f'{private[-1]:#x} fails its MAC'
-              in said['wrong'], f'{said}')
-        flip(path, place)
-        with open(path, 'r+b') as f:
-            f.truncate(path.stat().st_size // 2)
-        said = query(env, path=str(path))
-        check(not said['whole'] and 'cut short' in said['wrong'], f'{said}')
-        path.write_bytes(b'no template at all' * 1000)
+@test('template: killed at random moments of sealing in place')
+def random_in_place(env):
+    folder = env.lab.folder / 'killed'
+    with template(env, 'inplace') as (path, sealed_at):
         try:
-            query(env, path=str(path))
-        except Exception as error:              # QEMU's own class
-            check('no template' in str(error), str(error))
-        else:
-            raise Failed('any file is a template')
+            uri = f'exec:cat>{folder / "state"}'
+            with contextlib.closing(placed(env, path, sealed_at,
+                                           folder)) as origin:
+                began = time.monotonic()
+                origin.migrate(uri)
+                seconds = time.monotonic() - began
+            results = []
+            for moment in moments(seconds):
+                with contextlib.closing(placed(env, path, sealed_at,
+                                               folder)) as origin:
+                    (folder / 'state').write_bytes(b'')
+                    origin.vm.qmp('migrate', uri=uri)
+                    time.sleep(moment)
+                    killed(origin)
+                time.sleep(0.1)         # what is in cat's pipe
+                results.append(judge_placed(env, folder, sealed_at))
+            report('in place', seconds, results)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@test('template: killed at every step of sealing in place')
+def every_step_in_place(env):
+    folder = env.lab.folder / 'steps'
+    with template(env, 'insteps') as (path, sealed_at):
+        try:
+            uri = f'exec:cat>{folder / "state"}'
+            for point in ('manifest-write', 'session-write', 'break-write',
+                          'save-complete', 'send-update-data',
+                          'state-write', 'end-write', 'device-state'):
+                with contextlib.closing(placed(env, path, sealed_at,
+                                               folder)) as origin:
+                    died = dies_at(origin, point, uri, 'x-ignore-shared')
+                check(died, f'{point} is not met')
+                time.sleep(0.1)
+                check(not judge_placed(env, folder, sealed_at),
+                      f'killed at {point} it left a template that loads')
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)

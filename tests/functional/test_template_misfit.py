@@ -5,6 +5,7 @@ The guest is the golden one (golden.py), which needs no boot.
 """
 
 import contextlib
+import os
 import re
 import struct
 
@@ -135,6 +136,55 @@ def queried(env):
             path.write_bytes(without_digest(data))
             info = asked.cmd('query-sev-template', path=str(path))
             check(not info['whole'] and 'no digest' in info['wrong'], f'{info}')
+
+
+@test('template: its guest does not run while it is made')
+def stays_stopped(env):
+    with template(env) as path, Tiny(env.lab, 'stays', identity(
+            env.lab, NEWEST), True) as guest:
+        guest.load(path)
+        guest.cmd('migrate-set-capabilities', capabilities=[
+            {'capability': 'sev-template', 'state': True}])
+        guest.cmd('qom-set', path='/objects/sev0', property='x-fault',
+                  value='send-update-data:1:stall')
+        made = env.lab.large('stays.image')
+        guest.cmd('migrate', uri=f'file:{made}')
+        try:
+            guest.cmd('cont')
+        except Failed as refused:
+            check('A template is being made' in str(refused), str(refused))
+        else:
+            raise Failed('a guest runs while it is sealed')
+        guest.cmd('qom-set', path='/objects/sev0', property='x-fault', value='')
+        info = guest.wait_migration()
+        check(info['status'] == 'completed', f'{info}')
+        guest.cmd('cont')
+        guest.wait_sound()
+
+
+@test('template: a file that was not empty')
+def reused(env):
+    made = env.lab.large('reused.image')
+    made.write_bytes(b'old bytes' * (4 << 20))
+    with template(env) as path, Tiny(env.lab, 'reused', identity(
+            env.lab, NEWEST), True) as guest:
+        guest.load(path)
+        guest.cmd('migrate-set-capabilities', capabilities=[
+            {'capability': 'sev-template', 'state': True}])
+        fd = os.open(made, os.O_RDWR)           # no O_TRUNC, as fd: may be
+        try:
+            guest.vm.send_fd_scm(fd)
+            guest.cmd('getfd', fdname='file')
+            guest.cmd('migrate', uri='fd:file')
+            info = guest.wait_migration()
+        finally:
+            os.close(fd)
+        check(info['status'] == 'completed', f'{info}')
+        left = made.read_bytes()
+        check(b'old bytes' not in left, 'old bytes are left at '
+              f'{left.find(b"old bytes")} of {len(left)}')
+        found = said(env, 'reused', made)
+        check(found['status'] == 'completed', f'{found}')
 
 
 @test('template: sev-template-open from the monitor for people')
