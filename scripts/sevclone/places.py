@@ -88,6 +88,8 @@ def run():
 def private_folder(path):
     """Make a folder that only we can enter; refuse somebody else's."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.stat().st_uid != os.getuid():
-        raise Trouble(f'{path} belongs to somebody else')
+    found = path.stat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise Trouble(f'{path} belongs to somebody else, or others may write '
+                      'there')
     return path

@@ -14,6 +14,7 @@ from sevclone import Trouble, places
 
 SPEC = 'template.json'
 VERSION = 1
+FIELDS = ('image', 'sev', 'bare', 'memory_mib', 'created')
 NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,40}')
 
 
@@ -64,6 +65,11 @@ def open_template(name):
     if not isinstance(spec, dict) or spec.get('version') != VERSION:
         raise Trouble(f'{folder / SPEC} is of another version; make the '
                       'template again')
+    missing = [key for key in FIELDS if key not in spec]
+    if missing or not isinstance(spec['image'], dict) or \
+            not isinstance(spec['image'].get('file'), str):
+        raise Trouble(f'{folder / SPEC} is not whole ({", ".join(missing)}); '
+                      'make the template again')
     found = Template(folder, spec)
     if not found.image.exists():
         raise Trouble(f'{found.image} is missing; make the template again')
