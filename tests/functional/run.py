@@ -42,8 +42,10 @@ import test_off                         # noqa: E402,F401
 import test_matrix                      # noqa: E402,F401
 import test_cache                       # noqa: E402,F401
 import test_devices                     # noqa: E402,F401
+import test_stress                      # noqa: E402,F401
 import test_tamper                      # noqa: E402,F401
 import test_views                       # noqa: E402,F401
+import test_wrong_key                   # noqa: E402,F401
 from verdict import Failed              # noqa: E402
 
 

@@ -3,7 +3,10 @@
 """Four vCPUs write, check, reload drivers and move data for a while; then
 kexec, reboot, sleep and power-off.  Nothing may be lost or changed.
 
-    stress.py --build DIR [--seconds 600]
+    stress.py --build DIR [--seconds 600] [--unchecked]
+
+The rules of the emulated cache (docs/devel/sev-cache.md) are checked twice a
+second all the while; QEMU aborts where one is broken.
 """
 
 import argparse
@@ -15,6 +18,7 @@ from pathlib import Path
 
 import bulk
 import registry
+from cacherules import Rules
 from sevlib import ACTIVE, ROOT, Lab
 from verdict import BOOT_LIMIT, Failed, check
 
@@ -67,8 +71,10 @@ network > /tmp/network.log 2>&1 & network=$!
 class Stress:
     """One guest and what it is put through."""
 
-    def __init__(self, lab, host, name, seconds, say=lambda _: None):
+    def __init__(self, lab, host, name, seconds, say=lambda _: None,
+                 checked=True):
         self.lab, self.seconds, self.say = lab, seconds, say
+        self.rules = Rules(checked and lab.sev and lab.folder / f'{name}.trace')
         self.kernel = (lab.kernel / 'vmlinuz').read_bytes()
         self.initrd = (lab.kernel / 'tools.img').read_bytes()
         source, self.disk_sha = bulk.disk(lab, f'{name}.source')
@@ -79,21 +85,19 @@ class Stress:
         self.guest = lab.guest(name, host=host, smp=VCPUS, mem=512, shell=True,
                                boot=dict(mib=32, tick=200,
                                          address='10.0.2.15/24'),
-                               extra=disks + NETWORK)
+                               extra=disks + NETWORK + list(self.rules.args))
         self.boots = 0
 
-    def run(self):
+    def run(self, changes=('kexec', 'reboot', 'sleep')):
+        """Load, then each change and load again."""
         try:
             self.guest.start()
             self._up('booted')
             with bulk.Server() as server:
                 self._loops(server)
-                self._kexec()
-                self._loops(server, brief=True)
-                self._reboot()
-                self._loops(server, brief=True)
-                self._sleep()
-                self._loops(server, brief=True)
+                for change in changes:
+                    getattr(self, f'_{change}')()
+                    self._loops(server, brief=True)
             self._power_off()
         finally:
             self.guest.close()
@@ -108,11 +112,11 @@ class Stress:
         self.say(how)
 
     def _loops(self, server, brief=False):
-        seconds = min(self.seconds, 10) if brief else self.seconds
+        seconds = min(self.seconds // 4, 10) if brief else self.seconds
         script = LOOPS.format(seconds=seconds, disk_sha=self.disk_sha,
                               net_sha=server.sha256, url=server.url, mib=64,
                               writers=VCPUS - 1)
-        began = time.monotonic()
+        began, looks = time.monotonic(), len(self.rules.looks())
         said = self.guest.shell.must(script, seconds + 4 * BOOT_LIMIT)
         writers = re.findall(r'^STRESS writer \d+: ok, (\d+) rounds, (\d+) MiB',
                              said, re.M)
@@ -132,6 +136,7 @@ class Stress:
                  f'in {sum(int(w[0]) for w in writers)} rounds, '
                  f'{rounds["drivers"]} driver reloads and disk copies, '
                  f'{rounds["network"]} network round trips, 0 bad')
+        self.say(f'rules of the cache: {self.rules.since(looks)}')
 
     def _ticks(self):
         """The agent's own memory, on every boot so far."""
@@ -177,6 +182,7 @@ def main():
     parser.add_argument('--qemu', type=Path, metavar='BINARY')
     parser.add_argument('--seconds', type=int, default=600)
     parser.add_argument('--kernel', default='bookworm', metavar='SUITE')
+    parser.add_argument('--unchecked', action='store_true')
     parser.add_argument('--no-sev', action='store_true')
     args = parser.parse_args()
     began = time.monotonic()
@@ -189,7 +195,8 @@ def main():
     try:
         with Lab(folder, args.build.resolve(), args.qemu, sev=not args.no_sev,
                  kernel=args.kernel) as lab:
-            Stress(lab, lab.host('a'), 'stress', args.seconds, say).run()
+            Stress(lab, lab.host('a'), 'stress', args.seconds, say,
+                   not args.unchecked).run()
     except Failed as error:
         print(f'not ok stress: {error}\nScreens and logs: {folder}')
         return 1

@@ -17,7 +17,8 @@ from bulk import MIB
 from registry import test
 from shape import Shape
 from stress import NETWORK
-from verdict import Skip, check, wait_until
+from verdict import Failed, Skip, check, wait_until
+from vhostproxy import Proxy
 
 _guests = {}                    # Env -> Zoo
 
@@ -76,11 +77,15 @@ def both_ways(made, device, image, wanted):
           f'what was written to {device} is not in the image')
 
 
-@test('device: virtio devices of an SEV guest use the platform\'s IOMMU')
-def access_platform(env):
-    features = zoo(env).must('cat /sys/bus/virtio/devices/*/features')
+def has_access_platform(must):
+    features = must('cat /sys/bus/virtio/devices/*/features')
     check(features and all(line[33] == '1' for line in features.splitlines()),
           f'VIRTIO_F_ACCESS_PLATFORM is not on everywhere: {features}')
+
+
+@test('device: virtio devices of an SEV guest use the platform\'s IOMMU')
+def access_platform(env):
+    has_access_platform(zoo(env).must)
 
 
 @test('device: virtio-blk', sev=False)
@@ -183,6 +188,8 @@ def shared_folder(env, mount, **options):
         guest = env.boot('folder', shell=True, **options)
         with contextlib.closing(guest):
             must = guest.shell.must
+            if guest.sev:
+                has_access_platform(must)
             must(f'mount {mount} /mnt')
             check(must('sha256sum < /mnt/ours').split()[0] ==
                   hashlib.sha256(ours).hexdigest(), 'the guest reads otherwise')
@@ -204,14 +211,15 @@ def ninep(env):
                       'virtio-9p-pci,fsdev=fs0,mount_tag=host'))
 
 
-@test('device: vhost-user with virtiofsd', sev=False, slow=True)
-def virtiofs(env):
+@contextlib.contextmanager
+def virtiofsd(env):
+    """The socket of a daemon that serves the shared folder."""
     daemon = env.lab.build / 'guest/extras/virtiofsd'
     if not daemon.exists():
         raise Skip('no virtiofsd; "tests/guest/extras.sh" fetches it')
     if os.geteuid():
         raise Skip('virtiofsd wants root')
-    path = env.lab.large('virtiofsd.socket')
+    path = Path(env.short_folder()) / 'virtiofsd'
     folder = env.lab.folder / 'shared'
     folder.mkdir(exist_ok=True)
     process = subprocess.Popen(
@@ -220,13 +228,40 @@ def virtiofs(env):
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_until('socket of virtiofsd', 20, path.exists)
-        shared_folder(env, '-t virtiofs host', ram_file=False,
-                      shape=Shape(backend='memfd'), extra=(
-                          '-chardev', f'socket,id=fs,path={path}', '-device',
-                          'vhost-user-fs-pci,chardev=fs,tag=host'))
+        yield path
     finally:
         process.kill()
         process.wait()
+        path.unlink(missing_ok=True)
+
+
+def virtiofs_device(path):
+    return ('-chardev', f'socket,id=fs,path={path}', '-device',
+            'vhost-user-fs-pci,chardev=fs,tag=host')
+
+
+@test('device: virtiofsd alone is refused to an SEV guest, as under KVM',
+      slow=True)
+def virtiofs_refused(env):
+    with virtiofsd(env) as path:
+        guest = env.lab.guest('refused', host=env.host('a'), ram_file=False,
+                              shape=Shape(backend='memfd'),
+                              extra=virtiofs_device(path))
+        with contextlib.closing(guest), contextlib.suppress(Failed):
+            guest.start()
+        check('iommu_platform=true is not supported by the device'
+              in guest.log(), f'not refused: {guest.log()[-300:]}')
+
+
+@test('device: vhost-user with virtiofsd', sev=False, slow=True)
+def virtiofs(env):
+    with virtiofsd(env) as daemon, contextlib.ExitStack() as stack:
+        path = Path(env.short_folder()) / 'proxy'
+        stack.enter_context(contextlib.closing(Proxy(path, daemon)))
+        shared_folder(env, '-t virtiofs host', ram_file=False,
+                      shape=Shape(backend='memfd'),
+                      extra=virtiofs_device(path))
+        path.unlink()
 
 
 @test('device: vhost-vsock', sev=False)

@@ -13,7 +13,7 @@
 #include "qemu/error-report.h"
 #include "trace.h"
 
-static size_t n_cached, n_newer, n_mapped;
+static size_t n_cached, n_newer, n_mapped, n_rules;
 /*
  * DRAM of a page that counts as clean differs: a device wrote to it before the
  * guest's first shared access, as firmware lets it, or we lost a store.
@@ -22,6 +22,7 @@ static size_t n_behind;
 
 static void must(bool holds, SevPageMap *map, size_t page, const char *rule)
 {
+    n_rules++;
     if (unlikely(!holds)) {
         error_report("SEV cache: block '%s' page 0x%zx state 0x%02x: %s",
                      map->rb->idstr, page, map->state[page], rule);
@@ -90,8 +91,8 @@ static void check_entry(uintptr_t host)
 
 void sev_cache_check(void)
 {
-    n_cached = n_newer = n_mapped = n_behind = 0;
+    n_cached = n_newer = n_mapped = n_behind = n_rules = 0;
     sev_page_map_foreach(check_block);
     tlb_foreach_host_page(check_entry);
-    trace_sev_cache_check(n_cached, n_newer, n_mapped, n_behind);
+    trace_sev_cache_check(n_cached, n_newer, n_mapped, n_behind, n_rules);
 }
