@@ -72,6 +72,17 @@ compile() {
     done
 }
 
+# The guest that is its own firmware, for KVM; and what plays a kernel with SEV.
+kvm_programs() {
+    if [ "$here/tiny.S" -nt "$out/tiny.fd" ]; then
+        (logged guest-tiny gcc -m32 -c -o "$out/tiny.o" "$here/tiny.S" &&
+            logged guest-tiny ld -m elf_i386 -Ttext 0 -e 0 --oformat binary \
+                -o "$out/tiny.fd" "$out/tiny.o") ||
+            die "the tiny guest does not assemble; see $LOGS/guest-tiny.log."
+        rm -f "$out/tiny.o"
+    fi
+}
+
 # pack IMAGE PROGRAM... -- MODULE...: an initramfs, if anything is newer than it
 pack() {
     local image=$out/$1 programs=() input
@@ -97,6 +108,7 @@ compile pulse pulse.c
 # Templates are made of one kernel.
 if [ "$suite/$flavour" = bookworm/cloud ]; then
     "$here/clone.sh" "$out" "$modules" "$busybox" "${drivers[@]}"
+    kvm_programs
 fi
 ln -f "$out"/root/boot/vmlinuz-* "$out/vmlinuz"
 basename "$modules" > "$out/version"

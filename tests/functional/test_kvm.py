@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Under KVM nothing is different from the unpatched base.
+
+As far as this host's KVM goes: a guest of 64 KiB and SeaBIOS run anywhere.
+"""
+
+import contextlib
+import re
+import subprocess
+
+from registry import test
+from test_off import base_binary
+from tinyguest import Tiny, needs_kvm
+from verdict import check, wait_until
+
+SHAPES = (dict(machine='q35', cpu='host'), dict(machine='pc', cpu='max'),
+          dict(machine='q35', cpu='qemu64'), dict(machine='pc', cpu='EPYC-v4'))
+ENDS = 30                   # seconds until a QEMU that must not start has ended
+
+
+def both(env):
+    """(name, binary): ours, and the base's."""
+    return (('ours', env.lab.binary), ('base', base_binary(env)))
+
+
+@test('kvm: an ordinary guest sees the processor it has on the base', sev=False)
+def processor(env):
+    needs_kvm()
+    for shape in SHAPES:
+        told = {}
+        for name, binary in both(env):
+            guest = Tiny(env, name, binary=binary, **shape)
+            with contextlib.closing(guest.start()):
+                guest.wait_ticks(3)
+                told[name] = guest.told()
+        check(len(told['base']) > 80, f'it printed {len(told["base"])} lines')
+        differ = [pair for pair in zip(told['ours'], told['base'])
+                  if pair[0] != pair[1]]
+        check(not differ and len(told['ours']) == len(told['base']),
+              f'{shape}: {differ[:1]}')
+
+
+@test('kvm: SeaBIOS gets as far, and says the same', sev=False)
+def seabios(env):
+    needs_kvm()
+    said = {}
+    for name, binary in both(env):
+        path = env.lab.folder / f'seabios-{name}'
+        guest = Tiny(env, name, '-debugcon', f'file:{path}', '-global',
+                     'isa-debugcon.iobase=0x402', binary=binary,
+                     firmware='bios-256k.bin')
+        with contextlib.closing(guest.start()):
+            wait_until('end of SeaBIOS', ENDS, lambda: path.exists() and
+                       'No bootable device' in path.read_text('ascii',
+                                                              'replace'))
+            said[name] = path.read_text('ascii', 'replace').splitlines()
+    check(len(said['base']) > 20 and said['ours'] == said['base'],
+          'SeaBIOS says: ' + str([pair for pair in zip(said['ours'],
+                                                       said['base'])
+                                  if pair[0] != pair[1]][:1]))
+
+
+def views(guest):
+    """The guest's memory, each flat view of it, in any order."""
+    said = guest.vm.cmd('human-monitor-command',
+                        {'command-line': 'info mtree -f'})
+    return sorted(re.split(r'FlatView #\d+', said.replace('\r', '')))
+
+
+@test('kvm: query-cpu-model-expansion, query-sev, machines as on the base',
+      sev=False)
+def queries(env):
+    needs_kvm()
+    answers = {}
+    for name, binary in both(env):
+        guest = Tiny(env, name, '-S', binary=binary)
+        with contextlib.closing(guest.start()):
+            answers[name] = [
+                guest.vm.cmd('query-cpu-model-expansion',
+                             {'type': 'full', 'model': {'name': 'host'}}),
+                guest.vm.cmd('query-cpu-definitions'),
+                guest.vm.cmd('query-machines'),
+                guest.vm.qmp('query-sev'),
+                guest.vm.cmd('query-kvm'),
+                views(guest),
+            ]
+    for ours, base in zip(answers['ours'], answers['base']):
+        check(ours == base, f'ours {str(ours)[:200]}, base {str(base)[:200]}')
+
+
+def refused(binary, words):
+    """How a QEMU that cannot start ends: its exit code and what it says."""
+    ended = subprocess.run(
+        [binary, '-nodefaults', '-no-user-config', '-display', 'none', '-accel',
+         'kvm', '-machine', 'q35,confidential-guest-support=sev0', '-object',
+         f'{words},id=sev0'], capture_output=True, timeout=ENDS, check=False)
+    return ended.returncode, ended.stderr.decode('utf-8', 'replace')
+
+
+@test('kvm: sev-guest without SEV in the kernel is refused in the base\'s words',
+      sev=False)
+def sev_refused(env):
+    needs_kvm()
+    (_, ours), (_, base) = both(env)
+    code, said = refused(base, 'sev-guest,cbitpos=63,reduced-phys-bits=1')
+    host = re.search(r"cbitpos check failed, host '(\d+)'", said)
+    check(code == 1 and host, f'the base ends with {code}: {said}')
+    cbitpos = f'cbitpos={host[1]}'
+    # Here the base says that a parameter is missing; TCG has a default for it.
+    check(refused(ours, f'sev-guest,{cbitpos}')[0] == 1, 'no reduced-phys-bits')
+    for words in ('sev-guest,cbitpos=63,reduced-phys-bits=1',
+                  'sev-guest,reduced-phys-bits=1',
+                  f'sev-guest,{cbitpos},reduced-phys-bits=64',
+                  f'sev-guest,{cbitpos},reduced-phys-bits=1',
+                  f'sev-guest,{cbitpos},reduced-phys-bits=1,policy=5',
+                  f'sev-guest,{cbitpos},reduced-phys-bits=1,'
+                  'sev-device=/dev/null',
+                  f'sev-guest,{cbitpos},reduced-phys-bits=1,'
+                  'sev-device=/dev/null,kernel-hashes=on',
+                  f'sev-snp-guest,{cbitpos},reduced-phys-bits=1'):
+        wanted, found = refused(base, words), refused(ours, words)
+        check(wanted[0], f'{words}: the base starts; does it have SEV?')
+        check(found == wanted, f'{words}: ours {found}, base {wanted}')
