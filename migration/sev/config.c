@@ -8,6 +8,7 @@
 #include "migration/misc.h"
 #include "migration/vmstate.h"
 #include "target/i386/sev/transfer.h"
+#include "channels.h"
 #include "config.h"
 #include "trace.h"
 
@@ -43,7 +44,9 @@ static int config_post_load(void *opaque, int version_id)
     Error *err = NULL;
 
     sev_guest_identity(&id);
-    if (same("cbitpos", config.cbitpos, id.cbitpos, &err) &&
+    /* Before "ram", which waits for every channel. */
+    if (sev_channels_complete(&err) &&
+        same("cbitpos", config.cbitpos, id.cbitpos, &err) &&
         same("reduced-phys-bits", config.reduced_phys_bits,
              id.reduced_phys_bits, &err)) {
         return 0;

@@ -12,8 +12,11 @@
 #include "migration/multifd.h"
 #include "migration/options.h"
 #include "migration/ram.h"
+#include "channels.h"
 #include "multifd.h"
 #include "return-path.h"
+#include "sev.h"
+#include "target/i386/sev/fault.h"
 #include "trace.h"
 
 #define PAGE_LEN SEV_RECORD_PACKET_DATA
@@ -41,6 +44,8 @@ typedef struct SendData {
 
 static int send_setup(MultiFDSendParams *p, Error **errp)
 {
+    /* Nothing here can fail, and upstream could not stand it. */
+    sev_fault(SEV_FAULT_CHANNEL_SETUP, NULL);
     p->iov = g_new0(struct iovec, 1 + RECORDS_MAX + multifd_ram_page_count());
     p->compress_data = g_new(SendData, 1);
     return 0;
@@ -109,7 +114,8 @@ static int send_prepare(MultiFDSendParams *p, Error **errp)
     /* Zero pages are looked for among the others only. */
     multifd_send_zero_page_detect(p);
     add_iov(p, p->packet, p->packet_len);
-    if (!seal_private(p, n, &sealed, errp)) {
+    if (sev_fault(SEV_FAULT_CHANNEL_WRITE, errp) ||
+        !seal_private(p, n, &sealed, errp)) {
         return -1;
     }
     for (uint32_t i = 0; i < pages->normal_num; i++) {
@@ -176,6 +182,7 @@ static SevTarget *gate_wait(Error **errp)
 static int recv_setup(MultiFDRecvParams *p, Error **errp)
 {
     gate_set(NULL, false);
+    sev_channels_expect();
     p->iov = g_new0(struct iovec, multifd_ram_page_count());
     p->compress_data = g_malloc(SEV_RECORD_MAX);
     return 0;
@@ -281,8 +288,12 @@ static bool recv_pages(MultiFDRecvParams *p, Error **errp)
                    "SEV", flags);
         return false;
     }
+    if (sev_fault(SEV_FAULT_CHANNEL_WAIT, errp)) {
+        return false;
+    }
     t = gate_wait(errp);
-    if (!t || !check_offsets(p->normal, p->normal_num, errp) ||
+    if (!t || sev_fault(SEV_FAULT_CHANNEL_READ, errp) ||
+        !check_offsets(p->normal, p->normal_num, errp) ||
         !check_offsets(p->zero, p->zero_num, errp)) {
         return false;
     }
@@ -339,6 +350,24 @@ static int channel_recv(MultiFDRecvParams *p, Error **errp)
     migrate_set_error(migrate_get_current(), *errp);
     refuse(p, error_get_pretty(*errp));
     return -1;
+}
+
+void sev_multifd_ended(unsigned channel, Error **errp)
+{
+    ERRP_GUARD();
+
+    if (!sev_migration_on) {
+        return;
+    }
+    WITH_QEMU_LOCK_GUARD(&gate.lock) {
+        if (gate.over) {
+            return;
+        }
+    }
+    error_setg(errp, "Multifd channel %u ended before the guest was complete",
+               channel);
+    sev_return_path_send(SEV_RP_REFUSAL, error_get_pretty(*errp),
+                         strlen(error_get_pretty(*errp)), NULL);
 }
 
 /* --- Registration ----------------------------------------------------------- */

@@ -212,17 +212,18 @@ bool sev_return_path_message(MigrationState *ms, QEMUFile *rp, uint16_t type,
     }
 }
 
+bool sev_return_path_is_line_error(Error *err)
+{
+    const char *said = error_get_pretty(err);
+
+    return g_str_has_prefix(said, "Channel error") ||
+           g_str_has_prefix(said, "Unable to ");
+}
+
 void sev_return_path_explain(MigrationState *ms, const char *doing)
 {
-    const char *said;
-
     QEMU_LOCK_GUARD(&ms->error_mutex);
-    if (!doing || !ms->error) {
-        return;
-    }
-    said = error_get_pretty(ms->error);
-    if (g_str_has_prefix(said, "Channel error") ||
-        g_str_has_prefix(said, "Unable to ")) {
+    if (doing && ms->error && sev_return_path_is_line_error(ms->error)) {
         error_prepend(&ms->error, "The line to the target was lost while %s: ",
                       doing);
     }
@@ -252,18 +253,29 @@ bool sev_return_path_send(uint16_t type, const void *data, uint16_t len,
     return ret >= 0;
 }
 
-bool sev_return_path_source_waits(Error **errp)
+/* What recv() says of the socket below @f: 0 at its end; -1: nothing, or none */
+static ssize_t peek(QEMUFile *f)
 {
-    MigrationIncomingState *mis = migration_incoming_get_current();
-    QIOChannel *ioc = qemu_file_get_ioc(mis->from_src_file);
+    QIOChannel *ioc = qemu_file_get_ioc(f);
     QIOChannelTLS *tls = (QIOChannelTLS *)object_dynamic_cast(
         OBJECT(ioc), TYPE_QIO_CHANNEL_TLS);
     QIOChannelSocket *sock = (QIOChannelSocket *)object_dynamic_cast(
         OBJECT(tls ? tls->master : ioc), TYPE_QIO_CHANNEL_SOCKET);
     char next;
 
-    if (mis->to_src_file && sock &&
-        recv(sock->fd, &next, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
+    return sock ? recv(sock->fd, &next, 1, MSG_PEEK | MSG_DONTWAIT) : -1;
+}
+
+bool sev_return_path_has_bytes(QEMUFile *f)
+{
+    return peek(f) > 0;
+}
+
+bool sev_return_path_source_waits(Error **errp)
+{
+    MigrationIncomingState *mis = migration_incoming_get_current();
+
+    if (mis->to_src_file && peek(mis->from_src_file) == 0) {
         error_setg(errp, "The source hung up before this side could say that "
                    "it has all of the guest: it runs on there");
         return false;

@@ -43,6 +43,9 @@ bool sev_return_path_wait(MigrationState *ms, SevPlatformCerts *certs,
  */
 void sev_return_path_explain(MigrationState *ms, const char *doing);
 
+/* Does @err only say that the line broke? */
+bool sev_return_path_is_line_error(Error *err);
+
 /* The body of sev_rp_message().  Return path thread. */
 bool sev_return_path_message(MigrationState *ms, QEMUFile *rp, uint16_t type,
                              uint16_t len, Error **errp);
@@ -52,6 +55,9 @@ bool sev_return_path_message(MigrationState *ms, QEMUFile *rp, uint16_t type,
 /* Send one message.  Main thread, in the loading coroutine. */
 bool sev_return_path_send(uint16_t type, const void *data, uint16_t len,
                           Error **errp);
+
+/* Did the source send something on @f that is not read yet? */
+bool sev_return_path_has_bytes(QEMUFile *f);
 
 /*
  * Everything is loaded: does the source still wait to hear that?  If it hung

@@ -25,6 +25,7 @@ static SevSpan text_span(const char *s)
 
 static bool put_hello(QEMUFile *f, Error **errp)
 {
+    ERRP_GUARD();
     g_auto(SevPlatformCerts) own = { 0 };
     g_auto(SevGuestIdentity) id = { 0 };
     g_autofree char *fingerprint = NULL;
@@ -48,12 +49,13 @@ static bool put_hello(QEMUFile *f, Error **errp)
     };
     trace_sev_session_ask(fingerprint);
     sev_stream_put(f, &rec);
-    ret = qemu_fflush(f);
-    if (ret < 0) {
-        error_setg_errno(errp, -ret, "The target cannot be asked for its "
-                         "SEV certificates");
+    qemu_fflush(f);
+    ret = qemu_file_get_error_obj(f, errp);
+    if (ret) {
+        error_prepend(errp, "The target cannot be asked for its SEV "
+                      "certificates: ");
     }
-    return ret >= 0;
+    return !ret;
 }
 
 static bool session_ask(MigrationState *ms, QEMUFile *f,

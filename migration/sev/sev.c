@@ -28,6 +28,7 @@
 #include "migration/register.h"
 #include "system/runstate.h"
 #include "advice.h"
+#include "channels.h"
 #include "compat.h"
 #include "config.h"
 #include "device-fault.h"
@@ -56,6 +57,7 @@ bool sev_migration_on;
 static struct {
     SevSource *source;
     bool is_template;           /* fixed in save_prepare */
+    bool answers;               /* the target says when it has everything */
     bool started;               /* between SEND_START and FINISH or CANCEL;
                                    without a source: CANCEL failed */
     bool in_place;              /* ... too: a template in RAM's own file */
@@ -149,7 +151,8 @@ static int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
     /* Question and answer are small: each would wait for the other's ACK. */
     qio_channel_set_delay(qemu_file_get_ioc(f), false);
     sev.source = sev_source_new();
-    sev.source->doing = ms->rp_state.rp_thread_created
+    sev.answers = ms->rp_state.rp_thread_created;
+    sev.source->doing = sev.answers
         ? "its certificates were awaited" : NULL;
     sev.source->in_place = sev.in_place;
     if (!sev_session_find_target(ms, f, &target, errp) ||
@@ -238,8 +241,9 @@ static void sev_save_pending_exact(void *opaque, uint64_t *must_precopy,
 }
 
 /*
- * The migration thread is gone, and with a return path the target has said
- * that it loaded everything.
+ * The migration thread is gone.  With a return path the target has said that
+ * it loaded everything; without one nobody has: then the guest may run on, as
+ * upstream's may after a migration to a file.
  */
 static void sev_migration_end(bool success)
 {
@@ -251,7 +255,7 @@ static void sev_migration_end(bool success)
     if (!sev.started) {
         return;
     }
-    if ((success && !sev.is_template) || sev.overwritten) {
+    if ((success && sev.answers && !sev.is_template) || sev.overwritten) {
         trace_sev_migration_end("finish");
         sev.gone = true;
         sev.started = false;
@@ -282,6 +286,10 @@ static int sev_migration_notify(NotifierWithReturn *notifier,
         sev_migration_end(true);
         break;
     case MIG_EVENT_PRECOPY_FAILED:
+        if (sev_migration_on) {
+            sev_channels_explain(migrate_get_current(), sev.source ?
+                                 stat64_get(&sev_page_stats.packets) : 0);
+        }
         sev_return_path_explain(migrate_get_current(),
                                 sev.source ? sev.source->doing : NULL);
         sev_migration_end(false);
@@ -302,7 +310,7 @@ bool sev_migration_may_run(Error **errp)
     }
     /* The notifier is a bottom half after the state: do not wait for it. */
     if (sev.gone ||
-        (sev.started && !sev.is_template &&
+        (sev.started && sev.answers && !sev.is_template &&
          migrate_get_current()->state == MIGRATION_STATUS_COMPLETED) ||
         sev.overwritten) {
         error_setg(errp, "%s", gone_sentence());

@@ -78,6 +78,14 @@ void sev_migration_populate_info(MigrationInfo *info);
 void sev_load_other_machine(const char *theirs, uint32_t len,
                             const char *ours);
 
+/* --- multifd.c ------------------------------------------------------------- */
+
+/*
+ * A channel of a target read the end of its line, and nothing is wrong so far:
+ * is the guest complete, or does nobody expect it any more?  Channel thread.
+ */
+void sev_multifd_ended(unsigned channel, Error **errp);
+
 /* --- options.c and HMP: parameters and capabilities; BQL held -------------- */
 
 /* Can an SEV guest, if this is one, have these capabilities? */

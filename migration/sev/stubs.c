@@ -67,6 +67,10 @@ bool sev_params_set(const SevMigrationParameters *p, Error **errp)
     return true;
 }
 
+void sev_multifd_ended(unsigned channel, Error **errp)
+{
+}
+
 void sev_params_query(SevMigrationParameters *p)
 {
 }

@@ -11,6 +11,7 @@
 #include "migration/qemu-file.h"
 #include "migration/vmstate.h"
 #include "tap.h"
+#include "target/i386/sev/fault.h"
 #include "template.h"
 #include "trace.h"
 
@@ -22,7 +23,13 @@ static int digest_put(QEMUFile *f, void *pv, size_t size,
                       const VMStateField *field, JSONWriter *vmdesc)
 {
     uint8_t digest[SEV_TAP_DIGEST_LEN];
+    Error *err = NULL;
 
+    if (sev_fault(SEV_FAULT_LAST_WRITE, &err)) {
+        migrate_set_error(migrate_get_current(), err);
+        error_free(err);
+        return -EIO;
+    }
     if (!sev_tap_end(f, digest)) {
         return -EINVAL;
     }
@@ -40,12 +47,15 @@ static int digest_get(QEMUFile *f, void *pv, size_t size,
     if (qemu_get_buffer(f, theirs, sizeof(theirs)) != sizeof(theirs)) {
         return -EIO;
     }
-    if (had && sev_span_is_bytes((SevSpan) { theirs, sizeof(theirs) }, digest,
-                                 sizeof(digest))) {
+    if (!sev_fault(SEV_FAULT_LAST_READ, &err) && had &&
+        sev_span_is_bytes((SevSpan) { theirs, sizeof(theirs) }, digest,
+                          sizeof(digest))) {
         return 0;
     }
-    error_setg(&err, "The template was changed: its records and its device "
-               "state do not have the digest at its end");
+    if (!err) {
+        error_setg(&err, "The template was changed: its records and its "
+                   "device state do not have the digest at its end");
+    }
     trace_sev_migration_refused("template-end", error_get_pretty(err));
     migrate_set_error(migrate_get_current(), err);
     error_free(err);

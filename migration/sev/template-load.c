@@ -12,6 +12,7 @@
 #include "migration/qemu-file.h"
 #include "migration/ram.h"
 #include "params.h"
+#include "target/i386/sev/fault.h"
 #include "template-image.h"
 #include "trace.h"
 
@@ -253,7 +254,8 @@ static bool seal_block(SevTargetBlock *block, Error **errp)
     SevTargetImage *image = block->image;
     SevSealedBlock *sealed;
 
-    if (!map_block(block->rb, image, errp)) {
+    if (sev_fault(SEV_FAULT_IMAGE_SEAL, errp) ||
+        !map_block(block->rb, image, errp)) {
         return false;
     }
     sealed = g_new(SevSealedBlock, 1);
@@ -314,6 +316,9 @@ static bool fill_block(SevTargetBlock *block, Error **errp)
     Opening o = { .n = 0 };
     bool ok = true;
 
+    if (sev_fault(SEV_FAULT_IMAGE_FILL, errp)) {
+        return false;
+    }
     if (image->layout == SEV_LAYOUT_MAPPED) {
         bytes = mmap(NULL, length, PROT_READ, MAP_SHARED, image->fd,
                      image->pages);

@@ -14,6 +14,7 @@
 #include "migration/options.h"
 #include "migration/qemu-file.h"
 #include "migration/ram.h"
+#include "target/i386/sev/fault.h"
 #include "template-place.h"
 #include "trace.h"
 
@@ -136,6 +137,9 @@ bool sev_place_save(SevSource *s, QEMUFile *f, bool *begun, Error **errp)
             return false;
         }
         trace_sev_place_save(rb->idstr, s->placed);
+        if (sev_fault(SEV_FAULT_DISK_SYNC, errp)) {
+            return false;
+        }
         if (fdatasync(rb->fd) && errno != EINVAL && errno != EROFS) {
             error_setg_errno(errp, errno, "The file of RAM block %s is not on "
                              "the disk", rb->idstr);

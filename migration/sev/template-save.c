@@ -12,6 +12,7 @@
 #include "migration/misc.h"
 #include "migration/qemu-file.h"
 #include "migration/ram.h"
+#include "target/i386/sev/fault.h"
 #include "template-image.h"
 #include "trace.h"
 
@@ -93,8 +94,12 @@ static bool image_write(SevImage *image, const struct iovec *iov, size_t n,
                         uint64_t at, Error **errp)
 {
     size_t len = iov_size(iov, n);
-    ssize_t ret = qio_channel_pwritev(image->ioc, iov, n, at, errp);
+    ssize_t ret;
 
+    if (sev_fault(SEV_FAULT_IMAGE_PLACE, errp)) {
+        return false;
+    }
+    ret = qio_channel_pwritev(image->ioc, iov, n, at, errp);
     if (ret >= 0 && ret < len) {
         error_setg(errp, "The template's file took %zd of %zu bytes: "
                    "is the disk full?", ret, len);
@@ -209,6 +214,9 @@ static bool save_digest(SevSource *s, QEMUFile *f, Error **errp)
  */
 static bool sync_image(const SevImage *image, Error **errp)
 {
+    if (sev_fault(SEV_FAULT_DISK_SYNC, errp)) {
+        return false;
+    }
     if (fdatasync(QIO_CHANNEL_FILE(image->ioc)->fd) &&
         errno != EINVAL && errno != EROFS) {
         error_setg_errno(errp, errno, "The template's pages are not on the "

@@ -5,6 +5,7 @@ import contextlib
 import select
 import socket
 import threading
+import time
 
 
 class Proxy(threading.Thread):
@@ -77,6 +78,66 @@ class Proxy(threading.Thread):
             self._record.write(data)
         offset, self.passed = self.passed, self.passed + len(data)
         return self._edit(offset, data) if self._edit else data
+
+
+class Lines(threading.Thread):
+    """Forward every connection to a target; one of them can be cut.
+
+    @edit(number, offset, data) sees what the source sends on each connection,
+    numbered as they come, and returns the bytes to pass on, or None to cut
+    that connection.
+    """
+
+    def __init__(self, port, edit=None):
+        super().__init__(daemon=True)
+        self._target, self._edit = port, edit
+        self._listener = socket.create_server(('127.0.0.1', 0))
+        self._listener.settimeout(120)
+        self.port = self._listener.getsockname()[1]
+        self.count, self._ends = 0, {}
+        self.start()
+
+    def run(self):
+        with self._listener, contextlib.suppress(OSError):
+            while True:
+                source, _ = self._listener.accept()
+                threading.Thread(target=self._forward, daemon=True,
+                                 args=(self.count, source)).start()
+                self.count += 1
+
+    def stop(self):
+        """Cut what is left, and take no more."""
+        self._listener.close()
+        for number in list(self._ends):
+            self.cut_one(number)
+
+    def cut_one(self, number):
+        """Cut one connection now, for both ends; it may just be coming."""
+        end = time.monotonic() + 20
+        while number not in self._ends and time.monotonic() < end:
+            time.sleep(0.005)
+        for end in self._ends.get(number, ()):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def _forward(self, number, source):
+        passed, buffer = 0, bytearray(1 << 18)
+        with source, contextlib.suppress(OSError), socket.create_connection(
+                ('127.0.0.1', self._target), timeout=60) as target:
+            self._ends[number] = source, target
+            while True:
+                ready, _, _ = select.select([source, target], [], [], 120)
+                for end in ready:
+                    length = end.recv_into(buffer)
+                    data = memoryview(buffer)[:length]
+                    if end is source and length and self._edit:
+                        data = self._edit(number, passed, data)
+                        passed += length
+                    if not length or data is None:
+                        return
+                    (target if end is source else source).sendall(data)
+                if not ready:
+                    return
 
 
 def cut_after(limit):

@@ -89,21 +89,23 @@ def save_restore(env):
     image = env.lab.large('saved.image')
     with env.booted(keep=False) as source:
         source.cmd('stop')
+        saved_at = source.sound_ticks()[-1][0]
         info = source.migrate(f'file:{image}')
         check(info['status'] == 'completed', f'save: {info}')
         check(not env.lab.sev or not hunt.count(image, env.lab.needle()),
               'the secret is in the file')
         if env.lab.sev:
-            gone(source)
             refused_elsewhere(env, image)
         restored = env.start('restored', incoming='defer')
         with contextlib.closing(restored):
-            restored.came_from = source
             restored.cmd('migrate-incoming', uri=f'file:{image}',
                          exit_on_error=False)
             restored.wait_loaded()
             restored.cmd('cont')
-            restored.wait_ticks(5)
+            ticks = restored.wait_ticks(5)
+            check(ticks[0][0] == saved_at + 1, f'it began at {ticks[0][0]}')
+        source.cmd('cont')              # nobody said that it arrived
+        source.wait_ticks(3)
 
 
 def gone(source):
@@ -186,6 +188,8 @@ def two_processors(env):
         info = source.migrate(f'tcp:127.0.0.1:{target.listen(source)}')
         check(info['status'] == 'completed', f'it ended: {info}')
         target.wait_ticks(5)
+        if env.lab.sev:
+            gone(source)
     source.close()
 
 

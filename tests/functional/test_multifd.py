@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Packets on multifd's channels, and what goes wrong there."""
 
-import contextlib
 import re
-import select
-import socket
-import threading
 
 import pki
 from registry import expect_error, test
+from tamper import Lines
 from verdict import Failed, check, wait_until
 
 # The virtio RNG's rings become shared and private again, over and over.
@@ -16,53 +13,6 @@ FLIP = ('cd /sys/bus/virtio/drivers/virtio_rng; n=0; while :; do '
         'for d in virtio*; do echo $d > unbind; echo $d > bind; '
         'n=$((n+1)); echo $n > /flips; done; done')
 STRESS = '(tools stress 10 32 2; echo over) > /stress 2>&1'
-
-
-class Lines(threading.Thread):
-    """Forward every connection to a target; one of them can be cut.
-
-    @edit(number, offset, data) sees what the source sends on each connection,
-    numbered as they come, and returns the bytes to pass on, or None to cut
-    that connection.
-    """
-
-    def __init__(self, port, edit=None):
-        super().__init__(daemon=True)
-        self._target, self._edit = port, edit
-        self._listener = socket.create_server(('127.0.0.1', 0))
-        self._listener.settimeout(120)
-        self.port = self._listener.getsockname()[1]
-        self.count = 0
-        self.start()
-
-    def run(self):
-        with self._listener, contextlib.suppress(OSError):
-            while True:
-                source, _ = self._listener.accept()
-                threading.Thread(target=self._forward, daemon=True,
-                                 args=(self.count, source)).start()
-                self.count += 1
-
-    def stop(self):
-        self._listener.close()
-
-    def _forward(self, number, source):
-        passed, buffer = 0, bytearray(1 << 18)
-        with source, contextlib.suppress(OSError), socket.create_connection(
-                ('127.0.0.1', self._target), timeout=60) as target:
-            while True:
-                ready, _, _ = select.select([source, target], [], [], 120)
-                for end in ready:
-                    length = end.recv_into(buffer)
-                    data = memoryview(buffer)[:length]
-                    if end is source and length and self._edit:
-                        data = self._edit(number, passed, data)
-                        passed += length
-                    if not length or data is None:
-                        return
-                    (target if end is source else source).sendall(data)
-                if not ready:
-                    return
 
 
 def channels(number, *guests):
@@ -186,25 +136,41 @@ def flipped(env):
     expect_error(here, r'The target refused: ' + sentence)
 
 
-@test('multifd: only the source has it')
-def only_source(env):
-    with env.booted() as source, env.target() as target:
-        channels(2, source)
-        info = source.migrate(f'tcp:127.0.0.1:{target.listen(source)}')
-        forget(source)
-        check(info['status'] == 'failed', f'it ended {info["status"]}')
+# (channels of the source, of the target; 0: no multifd), who says what
+UNEQUAL = (
+    (2, 0, r"before the target read its channels: is capability 'multifd' on "
+           r"there, too, with 'multifd-channels' 2", r'.'),
+    (4, 2, r"before the target read its channels: is .*'multifd-channels' 4",
+     r'.'),
+    (0, 2, r"The target refused: Capability 'multifd' is on at the target, "
+           r"with 2 channels, and the source did not open them",
+     r"^Capability 'multifd' is on at the target, with 2 channels"),
+    (2, 4, r"The target refused: Capability 'multifd' is on at the target, "
+           r"with 4 channels, and the source did not open them",
+     r"^Capability 'multifd' is on at the target, with 4 channels"),
+)
 
 
-@test('multifd: only the target has it; the source is called off')
-def only_target(env):
-    with env.booted() as source, env.target() as target:
-        channels(2, target)
-        source.cmd('migrate',
-                   uri=f'tcp:127.0.0.1:{target.listen(source)}')
-        source.wait_ticks(3)
-        source.cmd('migrate_cancel')
-        info = source.wait_migration()
-        check(info['status'] in ('cancelled', 'failed'), f'it ended: {info}')
+@test('multifd: at one end only, or with other numbers of channels')
+def unequal(env):
+    with env.booted() as source:
+        for here, there, source_says, target_says in UNEQUAL:
+            with env.target() as target:
+                for guest, number in ((source, here), (target, there)):
+                    if number:
+                        channels(number, guest)
+                port = target.listen(source)
+                expect_error(source.migrate(f'tcp:127.0.0.1:{port}'),
+                             source_says)
+                expect_error(target.wait_migration(), target_says)
+            forget(source)
+        with env.target() as target:
+            channels(2, target)
+            source.cmd('migrate',
+                       uri=f'tcp:127.0.0.1:{target.listen(source)}')
+            source.cmd('migrate_cancel')
+            info = source.wait_migration()
+            check(info['status'] in ('cancelled', 'failed'), f'it ended: {info}')
 
 
 def said(command, *arguments, **named):

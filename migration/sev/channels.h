@@ -1,0 +1,34 @@
+/*
+ * Capability 'multifd' at one end only, or with other numbers of channels.
+ *
+ * Upstream's target waits for channels that never come, its source writes to
+ * channels that nobody reads.  Both ends shall say which capability it is.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MIGRATION_SEV_CHANNELS_H
+#define MIGRATION_SEV_CHANNELS_H
+
+#include "migration/migration.h"
+
+/* --- Target, main thread ---------------------------------------------------- */
+
+/*
+ * Channels are expected from now on.  A source with 'multifd' sends nothing on
+ * its main channel before all of them are open; if it does, and they do not
+ * come for some seconds, the load begins without them, and is refused below.
+ */
+void sev_channels_expect(void);
+
+/* Are all channels open that this end was told to expect? */
+bool sev_channels_complete(Error **errp);
+
+/* --- Source ----------------------------------------------------------------- */
+
+/*
+ * A migration failed, with so many @packets.  If nobody can have read much of
+ * the channels, and all that is known is that a line broke: ask the right question.
+ */
+void sev_channels_explain(MigrationState *ms, uint64_t packets);
+
+#endif /* MIGRATION_SEV_CHANNELS_H */
