@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Run the failure matrix and print it as a table.
 
-usage: faultmatrix.py [--build DIR] [--core] [--filter REGEX] [--write FILE]
+usage: faultmatrix.py [--build DIR] [--qemu BINARY] [--core] [--filter REGEX]
+                      [--write FILE]
 
 One line per row: step, what happens there, where the guest is afterwards,
 whether a second migration succeeds, what the source and the target say.
@@ -24,7 +25,7 @@ sys.path.insert(1, str(ROOT / 'scripts/demo'))
 import faults                           # noqa: E402
 import registry                         # noqa: E402
 
-HEAD = ('step', 'fault', 'the guest', 'then', 'the source says',
+HEAD = ('way', 'step', 'fault', 'the guest', 'then', 'the source says',
         'the target')
 
 
@@ -32,10 +33,12 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--build', type=Path, metavar='DIR',
                         default=Path(os.environ.get('BUILD', ROOT / 'build')))
+    parser.add_argument('--qemu', type=Path, metavar='BINARY',
+                        help='another QEMU than the one built there')
     parser.add_argument('--core', action='store_true',
                         help='the rows that "make check" runs')
     parser.add_argument('--filter', default='', metavar='REGEX',
-                        help='rows whose "side point event" matches')
+                        help='rows whose "way side point event" matches')
     parser.add_argument('--write', type=Path, metavar='FILE',
                         help='the table as a document')
     return parser.parse_args()
@@ -52,7 +55,8 @@ def short(text, most=110):
 
 
 def cells(result):
-    return [f'{result.side} {result.point}', result.event, result.source,
+    return [result.way, f'{result.side} {result.point}', result.event,
+            result.source,
             result.second and 'again: ' + result.second,
             short(result.said), short(result.target)]
 
@@ -77,7 +81,7 @@ def main():
     registry.clear(folder)
     wanted = [row for row in faults.rows('core' if args.core else 'all')
               if re.search(args.filter, ' '.join(row))]
-    args.qemu = args.firmware = None
+    args.firmware = None
     args.no_sev, args.kernel = False, 'bookworm'
     env = registry.Env(args, folder)
     began, results, bad = time.monotonic(), [], 0

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The failure matrix: every step of a migration times everything that happens.
 
-One guest is booted and lives through all rows.  A row arms a fault point
+faultsteps.py has the rows; those with files are run by faultfiles.py.  One guest is booted and lives through all rows.  A row arms a fault point
 (target/i386/sev/fault.h) in one of the two QEMUs, starts a migration and, when
 the point is reached, lets the event happen.  Then the guest must count on,
 where it was or where it went, with its memory as it was; if it stayed, a
@@ -16,107 +16,12 @@ import re
 import signal
 import time
 
-from tamper import Proxy, flip_in_packet
+from faultsteps import EITHER, MOVES, STAYS, STEPS, rows  # noqa: F401
+from tamper import Lines, Proxy
 from verdict import MIGRATE_LIMIT, Failed, check, wait_until
 
 STALL_MS = 800          # of a point; the event happens meanwhile
 PATIENCE = 3            # tries of a row, each with a longer stall
-
-# What can happen while a step stalls, beside the step itself failing.
-EVENTS = ('kill', 'cut', 'cancel', 'stop/cont')
-
-STAYS, MOVES, EITHER = 'runs on', 'moved', 'either'
-INJECTED = r'x-fault: this step was made to fail: {point}$'
-# The target cannot answer yet.
-LOST = r'line to the target was lost while its certificates were awaited: '
-COMMAND = r'the secure processor refuses {command}: .* \(19\)$'
-
-
-class Step:
-    """A point and what is expected there.
-
-    @says: what the source's error must say when the step fails.
-    @nth: fire when the point is reached this often.
-    @other: (side, fault): needed so that the point is reached at all.
-    @outcome: where the guest is in the end, by event.
-    @without: events that make no sense here, and why.
-    """
-
-    def __init__(self, says=INJECTED, nth=1, other=None, outcome=(),
-                 without=(), core=()):
-        self.says, self.nth, self.other = says, nth, other
-        self.outcome, self.without = dict(outcome), dict(without)
-        self.core = core
-
-
-def command(name, **how):
-    return Step(COMMAND.format(command=name), **how)
-
-
-HANDED = {'kill': 'the guest is the target\'s already'}
-REFUSES = ('target', 'state-read:fail')
-
-STEPS = {
-    'source': {
-        'save-prepare': Step(without=dict.fromkeys(
-            EVENTS, 'nothing has begun'), core=('fail',)),
-        'hello-write': Step(),
-        'certs-wait': Step(core=('fail', 'kill', 'cancel')),
-        'certs-read': Step(),
-        'certs-check': Step(),
-        'send-start': command('SEND_START', core=('fail', 'kill')),
-        'session-write': Step(core=('fail',)),
-        'block-write': Step(),
-        'break-write': Step(nth=3),
-        'send-update-data': command('SEND_UPDATE_DATA', nth=5000,
-                                    core=('fail', 'stop/cont')),
-        'pages-write': Step(nth=100, core=('cut', 'cancel')),
-        'save-complete': Step(core=('fail',)),
-        'state-write': Step(),
-        'end-write': Step(outcome={'cancel': EITHER}, core=('kill',)),
-        'device-state': Step(outcome={'cancel': EITHER}, core=('fail',)),
-        'refusal-read': Step(other=REFUSES),
-        'ack-read': Step(outcome={'cut': EITHER}, without=HANDED),
-        'send-finish': command('SEND_FINISH', without=HANDED,
-                               outcome=dict.fromkeys(
-                                   ('fail', 'cut', 'cancel'), MOVES)),
-        'send-cancel': command('SEND_CANCEL', other=REFUSES,
-                               outcome={'stop/cont': STAYS},
-                               core=('fail',)),
-    },
-    'target': {
-        'load-setup': Step(LOST),
-        'hello-read': Step(),
-        'certs-send': Step(core=('fail',)),
-        'session-read': Step(),
-        'receive-start': command('RECEIVE_START', core=('fail', 'die')),
-        'block-read': Step(),
-        'break-read': Step(nth=3),
-        'pages-read': Step(nth=100),
-        'receive-update-data': command('RECEIVE_UPDATE_DATA', nth=5000,
-                                       core=('fail', 'die')),
-        'state-read': Step(core=('die',)),
-        'end-read': Step(),
-        'receive-finish': command('RECEIVE_FINISH', core=('fail',)),
-        'load-end': Step(core=('fail', 'die', 'cut')),
-        # The stream is tampered with, so that there is something to refuse.
-        'refusal-send': Step(says='.', other=('line', flip_in_packet)),
-    },
-}
-# Reached by templates only: see test_faults.py.
-TEMPLATE_STEPS = {'source manifest-write', 'target manifest-read'}
-
-
-def rows(which='all'):
-    """(side, point, event) of all rows, or of the core."""
-    for side, steps in STEPS.items():
-        events = ('fail', *EVENTS) if side == 'source' else \
-            ('fail', 'die', *(e for e in EVENTS if e != 'kill'))
-        for point, step in steps.items():
-            for event in events:
-                if event not in step.without and \
-                        (which == 'all' or event in step.core):
-                    yield side, point, event
 
 
 class Past:
@@ -132,14 +37,16 @@ class Past:
 class Result:
     """One line of the table."""
 
-    def __init__(self, side, point, event):
-        self.side, self.point, self.event = side, point, event
+    def __init__(self, way, side, point, event):
+        self.way, self.side, self.point, self.event = way, side, point, event
         self.source = self.second = self.said = self.target = ''
         self.good = True
 
 
 class Matrix:
-    """One guest and the rows it goes through."""
+    """One guest and the rows it goes through, over one line."""
+
+    ways = ('line',)
 
     def __init__(self, env):
         self.env = env
@@ -162,11 +69,18 @@ class Matrix:
         target = self.env.start('target', there, incoming='defer',
                                 extra=('-S',), **self.options)
         try:
+            self.prepared(target)
             port = target.listen(None, exit_on_error)
             yield target, port
         finally:
             if target is not self.guest:
                 target.close()
+
+    def prepared(self, target):
+        """What @target needs to know before it listens."""
+
+    def line(self, port, edit):
+        return Line(port, edit)
 
     def moved(self, target):
         """The guest is @target's now."""
@@ -189,11 +103,11 @@ class Matrix:
 
     # --- A row ---
 
-    def row(self, side, point, event):
+    def row(self, way, side, point, event):
         """Run one row; a stall that was over too soon is tried again."""
-        step = STEPS[side][point]
+        step = STEPS[way][side][point]
         for attempt in range(PATIENCE):
-            result = Result(side, point, event)
+            result = Result(way, side, point, event)
             if self._attempt(result, step, STALL_MS * 4 ** attempt):
                 break
         else:
@@ -202,14 +116,15 @@ class Matrix:
 
     def _attempt(self, result, step, stall_ms):
         before = self.guest.ticks()[-1][0]
-        exits = result.event == 'fail' and result.side == 'target'
+        exits = base(result.event) == 'fail' and result.side == 'target'
         edit = step.other[1]() if step.other and step.other[0] == 'line' \
             else None
-        with self.target(exits) as (target, port), Line(port, edit) as line:
+        with self.target(exits) as (target, port), \
+                self.line(port, edit) as line:
             ends = {'source': self.guest, 'target': target}
             arm(ends, result, step, stall_ms)
             in_time = self._happens(result, ends, line)
-            self._judge(result, step, target)
+            self._judge(result, step, target, in_time)
             if result.source == MOVES:
                 self.moved(target)
         if result.source == STAYS:
@@ -231,12 +146,14 @@ class Matrix:
         except Failed as error:
             result.said = str(error)
         reached(armed, result.point)
-        if event in ('fail', 'die'):
+        if base(event) in ('fail', 'die'):
             return True
         if event == 'kill':
             os.kill(ends['target'].vm.get_pid(), signal.SIGKILL)
         elif event == 'cut':
             line.cut()
+        elif event == 'cut main':
+            line.cut_main()
         in_time = f'x-fault: going on at {result.point}' not in armed.log()
         if event == 'cancel':
             self.guest.cmd('migrate_cancel')
@@ -246,8 +163,8 @@ class Matrix:
             fault(armed, '')
         return in_time
 
-    def _judge(self, result, step, target):
-        """What became of both ends."""
+    def _judge(self, result, step, target, in_time):
+        """What became of both ends; anything, if the event was not @in_time."""
         event = result.event
         refused = bool(result.said)
         if refused:
@@ -256,37 +173,68 @@ class Matrix:
             info = self.guest.wait_migration()
         result.said = info.get('error-desc', '')
         expected = step.outcome.get(
-            event, MOVES if event == 'stop/cont' else STAYS)
-        if step.other and expected != STAYS and event != 'fail':
+            base(event), MOVES if event == 'stop/cont' else STAYS)
+        if step.other and expected != STAYS and base(event) != 'fail':
             expected = STAYS
+        if not in_time:
+            expected = EITHER
         got = MOVES if info['status'] == 'completed' else STAYS
         check(expected in (got, EITHER),
               f'the guest {got}, expected: {expected} ({info})')
         result.source = got
         if got == STAYS:
-            wanted = 'cancelled' if event == 'cancel' else 'failed'
-            check(info['status'] == wanted, f'the source says {info}')
-            if event == 'fail':
-                pattern = step.says.format(point=result.point)
+            # Upstream cuts the line first, and may see that before the cancel.
+            check(info['status'] in ('failed', 'cancelled') if event == 'cancel'
+                  else info['status'] == 'failed', f'the source says {info}')
+            if base(event) == 'fail':
+                pattern = step.sentence(result.point, event)
                 said = result.said + '\n' + self.guest.log()[-4000:]
                 check(re.search(pattern, said, re.M),
                       f'the source says "{result.said}"')
             result.target = 'waits' if refused else target_ends(target)
 
 
+class Channels(Matrix):
+    """The same with two channels of multifd."""
+
+    ways = ('channels',)
+
+    def __init__(self, env):
+        super().__init__(env)
+        self._switch(self.guest)
+
+    @staticmethod
+    def _switch(guest):
+        guest.capability('multifd')
+        guest.cmd('migrate-set-parameters', multifd_channels=2)
+
+    def prepared(self, target):
+        self._switch(target)
+
+    def line(self, port, _edit):
+        return ChannelLines(port)
+
+
 def run(env, wanted):
     """Run rows, yield their results; a guest that was lost is replaced."""
+    from faultfiles import Clones, Disks, Makers    # it builds on this module
     matrix = None
     try:
         for row in wanted:
-            matrix = matrix or Matrix(env)
+            if matrix and row[0] not in matrix.ways:
+                matrix.close()
+                matrix = None
             try:
+                matrix = matrix or next(
+                    kind for kind in (Matrix, Channels, Makers, Clones, Disks)
+                    if row[0] in kind.ways)(env)
                 yield matrix.row(*row)
             except Exception as error:      # one row's, not the others'
                 result = Result(*row)
                 result.good, result.said = False, f'{error}'
                 yield result
-                matrix.close()
+                if matrix:
+                    matrix.close()
                 matrix = None
     finally:
         if matrix:
@@ -306,6 +254,32 @@ class Line(Proxy):
         self.cut()
         self.finish()
 
+
+class ChannelLines(Lines):
+    """The lines of a migration with multifd; the first one is the main one."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    @property
+    def uri(self):
+        return f'tcp:127.0.0.1:{self.port}'
+
+    def cut(self):
+        self.cut_one(1)
+
+    def cut_main(self):
+        self.cut_one(0)
+
+
+def base(event):
+    """'fail' of 'fail=7'"""
+    return event.partition('=')[0]
+
+
 def fault(guest, text):
     guest.cmd('qom-set', path='/objects/sev0', property='x-fault', value=text)
 
@@ -316,7 +290,7 @@ def points(guest):
 
 
 def arm(ends, result, step, stall_ms):
-    action = result.event if result.event in ('fail', 'die') else \
+    action = result.event if base(result.event) in ('fail', 'die') else \
         f'stall={stall_ms}'
     fault(ends[result.side], f'{result.point}:{step.nth}:{action}')
     if step.other and step.other[0] in ends:
@@ -339,8 +313,9 @@ def stop_cont(guest):
         try:
             guest.cmd(name)
         except Failed as error:
-            check(re.search(r'not finalized yet|migrated away|'
-                            r'previous migration', str(error)), str(error))
+            check(re.search(r'not finalized yet|migrated away|sealed in|'
+                            r'template is being made|previous migration',
+                            str(error)), str(error))
         time.sleep(0.05)
 
 

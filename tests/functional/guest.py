@@ -60,6 +60,7 @@ class Guest:
         self.variables = lab.large(f'{name}.vars')
         self.started = None
         self.came_from = None           # the Guest whose screen goes on here
+        self._since = 0                 # bytes of the screen to look at
         self.vm = machine(lab, name, host, environment)
         self.shell = Shell(self) if shell else None
         self.vm.add_args(*self._machine_args(policy, mem, smp, session),
@@ -173,7 +174,11 @@ class Guest:
     def text(self):
         """What the guest printed, from its first host on."""
         earlier = self.came_from.text() if self.came_from else b''
-        return earlier + self.screen.read_bytes()
+        return earlier + self.screen.read_bytes()[self._since:]
+
+    def forget(self):
+        """What was printed so far is past: the guest will count from 1."""
+        self._since, self.came_from = self.screen.stat().st_size, None
 
     def wait_text(self, pattern, limit=BOOT_LIMIT, times=1):
         """Wait until @pattern was printed @times times; the last match."""

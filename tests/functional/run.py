@@ -20,6 +20,7 @@ import test_advice                      # noqa: E402,F401
 import test_boot                        # noqa: E402,F401
 import test_clone                       # noqa: E402,F401
 import test_golden                      # noqa: E402,F401
+import test_hops                        # noqa: E402,F401
 import test_hotplug                     # noqa: E402,F401
 import test_kata                        # noqa: E402,F401
 import test_leak                        # noqa: E402,F401

@@ -5,6 +5,7 @@ faults.py has the matrix; make check-faults runs all of it and prints it.
 """
 
 import faults
+import faultsteps
 from registry import SAID, test
 from verdict import check
 
@@ -13,7 +14,8 @@ def run_rows(env, which):
     """Run rows; every one is tried, the error names those that failed."""
     failed = []
     for result in faults.run(env, faults.rows(which)):
-        line = (f'{result.point}, {result.event}: {result.source}; '
+        line = (f'{result.way}: {result.point}, {result.event}: '
+                f'{result.source}; '
                 f'{result.said}; {result.target}')
         SAID.append(line)
         if not result.good:
@@ -25,8 +27,7 @@ def run_rows(env, which):
 def points(env):
     with env.booted() as guest:
         said = set(faults.points(guest))
-    known = {f'{side} {point}' for side, steps in faults.STEPS.items()
-             for point in steps} | faults.TEMPLATE_STEPS
+    known = faultsteps.points()
     check(said == known, f'points without a row, or rows without a point: '
           f'{sorted(said ^ known)}')
 
