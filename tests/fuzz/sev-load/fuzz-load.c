@@ -3,7 +3,7 @@
  * guest's pages are what the records said.
  *
  * Everything of migration/sev that reads a stream is the real code: records,
- * their order, session, blocks, pages, page state, end.  Below it, in place of
+ * their order, session, blocks, pages, images, page state, end.  Below it, in place of
  * transfer.h, is a model: three RAM blocks, a bit per page, and a secure
  * processor that knows its states and whether a packet is good.
  *
@@ -18,6 +18,8 @@
 #include "migration/sev/map.h"
 #include "migration/sev/pages.h"
 #include "migration/sev/session.h"
+#include "migration/sev/template-image.h"
+#include "qemu/module.h"
 #include "model.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -46,35 +48,90 @@ static void put_session(QEMUFile *f)
     sev_stream_put(f, &rec);
 }
 
-static GByteArray *good_stream(void)
+/* Some private pages of each block; down the stream, or into an image. */
+static void put_pages(SevSource *s, QEMUFile *f)
 {
-    SevRecord end_section = { .type = SEV_RECORD_BREAK };
+    for (int i = 0; i < MODEL_BLOCKS; i++) {
+        for (int page = i; page < 4; page += 2) {
+            model_set_private(i, page);
+            sev_pages_queue(s, model_block(i), page * MODEL_PAGE);
+        }
+    }
+    sev_pages_save(s, f, true, &error_abort);
+}
+
+static void put_break(QEMUFile *f)
+{
+    SevRecord rec = { .type = SEV_RECORD_BREAK };
+
+    sev_stream_put(f, &rec);
+}
+
+static void put_image_in_place(QEMUFile *f)
+{
+    SevRecord rec = {
+        .type = SEV_RECORD_IMAGE,
+        .u.image = {
+            .block = MODEL_FILE_BLOCK, .method = SEV_METHOD_PACKET,
+            .layout = SEV_LAYOUT_IN_PLACE,
+        },
+    };
+
+    sev_stream_put(f, &rec);
+}
+
+/* Of zeros, as the file of the block is. */
+static void put_headers_in_place(QEMUFile *f)
+{
+    static const uint8_t zeros[2 * SEV_RECORD_PACKET_HDR];
+    SevRecord rec = {
+        .type = SEV_RECORD_HEADERS,
+        .u.headers = {
+            .block = MODEL_FILE_BLOCK, .offset = MODEL_PAGE, .count = 2,
+            .headers = { zeros, sizeof(zeros) },
+        },
+    };
+
+    sev_stream_put(f, &rec);
+    model_set_private(MODEL_FILE_BLOCK, 1);
+    model_set_private(MODEL_FILE_BLOCK, 2);
+}
+
+static GByteArray *good_stream(const char *kind)
+{
     QEMUFile *f = model_file(NULL, 0);
     SevSource *s = sev_source_new();
 
     model_reset();
     put_session(f);
     sev_pages_save_blocks(s, f, &error_abort);
-    sev_stream_put(f, &end_section);
-    for (int i = 0; i < MODEL_BLOCKS; i++) {
-        for (int page = i; page < 5; page += 2) {
-            model_set_private(i, page);
-            sev_pages_queue(s, model_block(i), page * MODEL_PAGE);
-        }
+    if (g_str_equal(kind, "mapped")) {
+        sev_image_save_begin(s, f);
+        put_pages(s, f);
+    } else if (g_str_equal(kind, "in-place")) {
+        put_image_in_place(f);
+        put_break(f);
+        put_headers_in_place(f);
+        put_break(f);
+    } else {
+        put_break(f);
+        put_pages(s, f);
+        put_break(f);
     }
-    sev_pages_save(s, f, true, &error_abort);
-    sev_stream_put(f, &end_section);
     sev_map_save_end(s, f, &error_abort);
     sev_source_free(s);
     return model_file_free(f);
 }
 
+/* SEV_FUZZ_SEED=FILE, SEV_FUZZ_KIND=stream, mapped or in-place */
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     const char *seed = getenv("SEV_FUZZ_SEED");
+    const char *kind = getenv("SEV_FUZZ_KIND");
 
+    module_call_init(MODULE_INIT_QOM);
     if (seed) {
-        g_autoptr(GByteArray) bytes = good_stream();
+        g_autoptr(GByteArray) bytes = good_stream(kind ?: "stream");
 
         exit(!g_file_set_contents(seed, (char *)bytes->data, bytes->len,
                                   NULL));
@@ -195,6 +252,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool ok;
 
     model_reset();
+    /* The guest's choice; the stream's length makes it. */
+    model_first_touch = size % 4 != 0;
+    model_open = size % 4 == 1 ? SEV_TEMPLATE_OPEN_SWEEP
+                               : SEV_TEMPLATE_OPEN_FIRST_TOUCH;
     do {
         ok = sev_stream_load(t, f, &err);
         g_assert(ok == !err);

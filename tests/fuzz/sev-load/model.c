@@ -8,6 +8,8 @@
 #include "qemu/bitmap.h"
 #include "qemu/cutils.h"
 #include "exec/ramlist.h"
+#include "hw/boards.h"
+#include "io/channel-file.h"
 #include "migration/migration-stats.h"
 #include "migration/misc.h"
 #include "migration/ram.h"
@@ -15,52 +17,103 @@
 #include "migration/sev/pages.h"
 #include "migration/sev/params.h"
 #include "migration/sev/return-path.h"
+#include "migration/sev/tap.h"
 #include "migration/sev/template.h"
 #include "migration/sev/template-image.h"
 #include "model.h"
 
-#define PAGES 16                /* of each block */
+#define PAGES 8                 /* of the largest block */
 
 RAMList ram_list = { .blocks = QLIST_HEAD_INITIALIZER(ram_list.blocks) };
 MigrationAtomicStats mig_stats;
 
 static RAMBlock blocks[MODEL_BLOCKS + 1];
-static uint8_t content[MODEL_BLOCKS][PAGES * MODEL_PAGE];
 static unsigned long is_private[MODEL_BLOCKS][BITS_TO_LONGS(PAGES)];
 
 static enum { UNINIT, RECEIVING, RUNNING } processor;
-static uint64_t received;
+static uint64_t received, marked;
+
+/* Blocks whose pages are opened at first touch. */
+static GPtrArray *sealed;
+bool model_first_touch;
+SevTemplateOpen model_open;
+
+/* One block is backed by a file, as in Kata. */
+static int file_block_fd(void)
+{
+    static int fd = -1;
+
+    if (fd < 0) {
+        fd = memfd_create("bios", MFD_CLOEXEC);
+        g_assert(fd >= 0 && !ftruncate(fd, PAGES / 2 * MODEL_PAGE));
+    }
+    return fd;
+}
+
+static size_t table_len(const RAMBlock *rb)
+{
+    return rb->used_length / MODEL_PAGE * SEV_PACKET_HDR_LEN;
+}
+
+static void drop_sealed(void)
+{
+    for (guint i = 0; sealed && i < sealed->len; i++) {
+        SevSealedBlock *s = g_ptr_array_index(sealed, i);
+
+        munmap((void *)s->headers, table_len(s->rb));
+        close(s->fd);
+        g_free(s->name);
+        g_free(s);
+    }
+    g_clear_pointer(&sealed, g_ptr_array_unref);
+}
 
 /* --- A file -------------------------------------------------------------------- */
 
+/* In memory, but one that can be mapped, as a template is. */
 struct QEMUFile {
-    GByteArray *bytes;
-    size_t at;
+    QIOChannelFile *ioc;
+    off_t at;
     int error;
 };
 
 QEMUFile *model_file(const uint8_t *data, size_t size)
 {
     QEMUFile *f = g_new0(QEMUFile, 1);
+    int fd = memfd_create("stream", MFD_CLOEXEC);
 
-    f->bytes = g_byte_array_new();
-    if (size) {
-        g_byte_array_append(f->bytes, data, size);
-    }
+    g_assert(fd >= 0 && (!size || pwrite(fd, data, size, 0) == size));
+    f->ioc = qio_channel_file_new_fd(fd);
     return f;
 }
 
 GByteArray *model_file_free(QEMUFile *f)
 {
-    GByteArray *bytes = f->bytes;
+    GByteArray *bytes = g_byte_array_new();
+    struct stat st;
 
+    g_assert(!fstat(f->ioc->fd, &st));
+    g_byte_array_set_size(bytes, st.st_size);
+    g_assert(pread(f->ioc->fd, bytes->data, bytes->len, 0) == bytes->len);
+    object_unref(OBJECT(f->ioc));
     g_free(f);
     return bytes;
 }
 
+QIOChannel *qemu_file_get_ioc(QEMUFile *f)
+{
+    return QIO_CHANNEL(f->ioc);
+}
+
+off_t qemu_get_offset(QEMUFile *f)
+{
+    return f->at;
+}
+
 void qemu_put_buffer(QEMUFile *f, const uint8_t *buf, size_t size)
 {
-    g_byte_array_append(f->bytes, buf, size);
+    g_assert(pwrite(f->ioc->fd, buf, size, f->at) == size);
+    f->at += size;
 }
 
 void qemu_put_buffer_async(QEMUFile *f, const uint8_t *buf, size_t size,
@@ -69,13 +122,19 @@ void qemu_put_buffer_async(QEMUFile *f, const uint8_t *buf, size_t size,
     qemu_put_buffer(f, buf, size);
 }
 
-size_t coroutine_mixed_fn sev_bulk_get(QEMUFile *f, uint8_t *buf, size_t size)
+size_t coroutine_mixed_fn qemu_get_buffer(QEMUFile *f, uint8_t *buf,
+                                          size_t size)
 {
-    size_t len = MIN(size, f->bytes->len - f->at);
+    ssize_t len = pread(f->ioc->fd, buf, size, f->at);
 
-    memcpy(buf, f->bytes->data + f->at, len);
+    g_assert(len >= 0);
     f->at += len;
     return len;
+}
+
+size_t coroutine_mixed_fn sev_bulk_get(QEMUFile *f, uint8_t *buf, size_t size)
+{
+    return qemu_get_buffer(f, buf, size);
 }
 
 int qemu_fflush(QEMUFile *f)
@@ -101,7 +160,8 @@ void qemu_file_set_error_obj(QEMUFile *f, int ret, Error *err)
 
 void qemu_set_offset(QEMUFile *f, off_t off, int whence)
 {
-    f->at = MIN((size_t)off, f->bytes->len);
+    g_assert(off >= 0 && whence == SEEK_SET);
+    f->at = off;
 }
 
 bool migration_rate_exceeded(QEMUFile *f)
@@ -115,21 +175,37 @@ void ram_transferred_add(uint64_t bytes)
 
 /* --- RAM ------------------------------------------------------------------------ */
 
+/* The memory of a block, zeros again: a file's, privately, or nobody's. */
+static void clear(RAMBlock *rb, int flags)
+{
+    rb->host = mmap(rb->host, rb->max_length, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | flags | (rb->host ? MAP_FIXED : 0), rb->fd,
+                    0);
+    g_assert(rb->host != MAP_FAILED);
+}
+
 void model_reset(void)
 {
     static const char *const names[] = { "ram", "bios", "ignored" };
+    static const size_t pages[] = { PAGES, PAGES / 2, PAGES };
 
     QLIST_INIT(&ram_list.blocks);
     for (int i = MODEL_BLOCKS; i >= 0; i--) {
+        uint8_t *host = blocks[i].host;
+
         memset(&blocks[i], 0, sizeof(blocks[i]));
         pstrcpy(blocks[i].idstr, sizeof(blocks[i].idstr), names[i]);
-        blocks[i].used_length = blocks[i].max_length = PAGES * MODEL_PAGE;
+        blocks[i].used_length = blocks[i].max_length = pages[i] * MODEL_PAGE;
+        blocks[i].host = host;
+        blocks[i].fd = i == MODEL_FILE_BLOCK ? file_block_fd() : -1;
+        blocks[i].page_size = MODEL_PAGE;
+        clear(&blocks[i], blocks[i].fd < 0 ? MAP_ANONYMOUS : 0);
         QLIST_INSERT_HEAD(&ram_list.blocks, &blocks[i], next);
     }
-    memset(content, 0, sizeof(content));
     memset(is_private, 0, sizeof(is_private));
+    drop_sealed();
     processor = UNINIT;
-    received = 0;
+    received = marked = 0;
 }
 
 RAMBlock *model_block(int i)
@@ -194,10 +270,10 @@ void sev_page_set_private(RAMBlock *rb, ram_addr_t offset, ram_addr_t length,
 bool sev_page_foreach_private(RAMBlock *rb, SevPageRunFn fn, void *opaque)
 {
     unsigned long *map = is_private[index_of(rb, 0, MODEL_PAGE)];
-    size_t at = 0, end;
+    size_t at = 0, end, n = rb->used_length / MODEL_PAGE;
 
-    while ((at = find_next_bit(map, PAGES, at)) < PAGES) {
-        end = find_next_zero_bit(map, PAGES, at);
+    while ((at = find_next_bit(map, n, at)) < n) {
+        end = find_next_zero_bit(map, n, at);
         if (!fn(rb, at * MODEL_PAGE, (end - at) * MODEL_PAGE, opaque)) {
             return false;
         }
@@ -223,13 +299,14 @@ bool sev_receive_pages(const SevPageJob *jobs, size_t n, Error **errp)
 {
     g_assert(processor == RECEIVING);
     for (size_t i = 0; i < n; i++) {
-        int b = index_of(jobs[i].page.rb, jobs[i].page.offset, MODEL_PAGE);
-
+        index_of(jobs[i].page.rb, jobs[i].page.offset, MODEL_PAGE);
         if (jobs[i].hdr[SEV_PACKET_HDR_LEN - 1] != jobs[i].data[0]) {
             error_setg(errp, "the packet fails its MAC");
             return false;
         }
-        memcpy(content[b] + jobs[i].page.offset, jobs[i].data, MODEL_PAGE);
+        /* In place the packet lies where the page goes. */
+        memmove(jobs[i].page.rb->host + jobs[i].page.offset, jobs[i].data,
+                MODEL_PAGE);
         received++;
     }
     return true;
@@ -256,6 +333,24 @@ bool sev_receive_finish(Error **errp)
     return true;
 }
 
+/* A guest that runs touches every page: none may lie outside the image. */
+static void touch_sealed(void)
+{
+    uint64_t sum = 0;
+
+    for (guint i = 0; sealed && i < sealed->len; i++) {
+        SevSealedBlock *s = g_ptr_array_index(sealed, i);
+
+        for (size_t at = 0; at < s->rb->used_length; at += MODEL_PAGE) {
+            sum += s->rb->host[at] + s->rb->host[at + MODEL_PAGE - 1];
+        }
+        for (size_t at = 0; at < table_len(s->rb); at++) {
+            sum += s->headers[at];
+        }
+    }
+    *(volatile uint64_t *)&sum;
+}
+
 void model_check(bool ok, const SevTarget *t)
 {
     uint64_t pages = 0;
@@ -266,9 +361,48 @@ void model_check(bool ok, const SevTarget *t)
         for (int i = 0; i < MODEL_BLOCKS; i++) {
             pages += bitmap_count_one(is_private[i], PAGES);
         }
-        g_assert(t->private_pages == pages);
-        g_assert(stat64_get(&t->packets) == received);
+        g_assert(t->private_pages == pages && marked <= pages);
+        g_assert(received >= stat64_get(&t->packets));
+        touch_sealed();
     }
+}
+
+/* --- Pages that are opened at first touch -------------------------------------- */
+
+bool sev_first_touch_possible(void)
+{
+    return model_first_touch;
+}
+
+SevTemplateOpen sev_params_template_open(void)
+{
+    return model_open;
+}
+
+bool sev_first_touch_begin(Error **errp)
+{
+    g_assert(processor == RECEIVING && !sealed);
+    sealed = g_ptr_array_new();
+    return true;
+}
+
+void sev_first_touch_add(SevSealedBlock *s)
+{
+    struct stat st;
+
+    g_assert(sealed && !fstat(s->fd, &st));
+    g_assert(s->start + s->rb->used_length <= st.st_size);
+    g_ptr_array_add(sealed, s);
+}
+
+void sev_first_touch_mark(RAMBlock *rb, ram_addr_t offset, ram_addr_t length)
+{
+    index_of(rb, offset, length);
+    marked += length / MODEL_PAGE;
+}
+
+void sev_first_touch_sweep(void)
+{
 }
 
 /* --- Platforms -------------------------------------------------------------------- */
@@ -316,6 +450,11 @@ char *sev_certs_fingerprint(const SevPlatformCerts *certs, Error **errp)
     return g_strdup(MODEL_FINGERPRINT);
 }
 
+char *sev_certs_chip(const SevPlatformCerts *certs, Error **errp)
+{
+    return g_strdup("chip");
+}
+
 bool sev_certs_trusted(const SevPlatformCerts *target, Error **errp)
 {
     return true;
@@ -353,50 +492,42 @@ bool sev_return_path_wait(MigrationState *ms, SevPlatformCerts *certs,
     g_assert_not_reached();
 }
 
-/* --- Templates: their files are not a stream ---------------------------------------- */
+/* --- The digest of all bytes: sev-template-end reads it, not here ---------------- */
 
+void sev_tap_add(const void *bytes, size_t len)
+{
+}
+
+void sev_tap_follow(QEMUFile *f, bool is_input)
+{
+}
+
+/* --- What templates ask of the machine ------------------------------------------ */
+
+MachineState *current_machine;
+
+bool machine_dump_guest_core(MachineState *machine)
+{
+    return false;
+}
+
+bool qemu_ram_is_named_file(RAMBlock *rb)
+{
+    return rb == &blocks[MODEL_FILE_BLOCK];
+}
+
+bool qemu_ram_is_shared(RAMBlock *rb)
+{
+    return false;
+}
+
+size_t qemu_ram_pagesize(RAMBlock *rb)
+{
+    return rb->page_size;
+}
+
+/* Its fields are compared with a guest's; nothing is placed by them. */
 bool sev_template_load_manifest(SevTarget *t, const SevRecord *r, Error **errp)
 {
     return true;
-}
-
-bool sev_image_load(SevTarget *t, const SevRecord *r, Error **errp)
-{
-    error_setg(errp, "no image here");
-    return false;
-}
-
-bool sev_image_load_headers(SevTarget *t, const SevRecord *r, Error **errp)
-{
-    error_setg(errp, "no image here");
-    return false;
-}
-
-bool sev_image_load_digest(SevTarget *t, const SevRecord *r, Error **errp)
-{
-    return true;
-}
-
-bool sev_image_load_end(SevTarget *t, Error **errp)
-{
-    return true;
-}
-
-void sev_image_load_free(SevTargetBlock *block)
-{
-}
-
-bool sev_image_save_packets(SevSource *s, RAMBlock *rb,
-                            const ram_addr_t *offsets, size_t n, Error **errp)
-{
-    g_assert_not_reached();
-}
-
-bool sev_image_save_end(SevSource *s, QEMUFile *f, Error **errp)
-{
-    g_assert_not_reached();
-}
-
-void sev_image_free(SevImage *image)
-{
 }

@@ -8,10 +8,12 @@
 
 #include "exec/ramblock.h"
 #include "migration/qemu-file.h"
+#include "migration/sev/params.h"
 #include "migration/sev/stream.h"
 
 #define MODEL_PAGE 4096
 #define MODEL_BLOCKS 2          /* that are migrated; a third is not */
+#define MODEL_FILE_BLOCK 1      /* backed by a file */
 /* This platform's fingerprint. */
 #define MODEL_FINGERPRINT \
     "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -20,6 +22,10 @@
 void model_reset(void);
 RAMBlock *model_block(int i);
 void model_set_private(int i, size_t page);
+
+/* How this guest opens a template's pages. */
+extern bool model_first_touch;
+extern SevTemplateOpen model_open;
 
 /* A file with these bytes; written to, it grows. */
 QEMUFile *model_file(const uint8_t *data, size_t size);

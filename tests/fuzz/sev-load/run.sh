@@ -3,7 +3,7 @@
 # Fuzz the load of a stream with clang's libFuzzer, ASan and UBSan.
 #
 # usage: run.sh [SECONDS]        (default 60; 'make build' first)
-# MINIMIZE=1 folds what was found into the corpus; COVERAGE=1 says what lines
+# MINIMIZE=1 folds what was found, but for images, into the corpus; COVERAGE=1 says what lines
 # the corpus reaches, without fuzzing.
 set -euo pipefail
 
@@ -12,7 +12,10 @@ root=$(cd "$here/../../.." && pwd)
 build=${BUILD:-$root/build}
 seconds=${1:-60}
 out=$build/fuzz/sev-load
-sources=(record stream session pages map)
+# Every record there is, beside whole streams
+seeds=("$here/corpus" "$root/tests/data/sev/streams/v1"
+       "$root/tests/fuzz/sev-record/corpus")
+sources=(record stream session pages map template-load template-save)
 
 command -v clang > /dev/null || {
     echo "skip (clang is not installed)"
@@ -42,9 +45,11 @@ compile() {
         "${sources[@]/#/$root/migration/sev/}" \
         "$root/target/i386/sev/fault.c" \
         -Wl,--start-group "$build/obj/libqemuutil.a" "$build"/obj/libqom.a.p/*.o \
+        "$build"/obj/lib{io,crypto,authz}.a.p/*.o \
         "$build"/obj/libevent-loop-base.a.p/*.o -Wl,--end-group \
-        $(pkg-config --libs glib-2.0 gthread-2.0 gnutls zlib pixman-1) \
-        -lrt -luring -lm
+        $(pkg-config --libs glib-2.0 gthread-2.0 gnutls zlib pixman-1 \
+            nettle hogweed libgcrypt) \
+        -lgmp -lrt -luring -lm
 }
 
 sources=("${sources[@]/%/.c}")
@@ -52,15 +57,15 @@ cd "$out/crashes"
 if [ "${COVERAGE:-}" = 1 ]; then
     compile -fsanitize=fuzzer -fprofile-instr-generate -fcoverage-mapping \
         -o "$out/cover-load"
-    LLVM_PROFILE_FILE=$out/cover.raw "$out/cover-load" -runs=0 "$here/corpus" \
+    LLVM_PROFILE_FILE=$out/cover.raw "$out/cover-load" -runs=0 "${seeds[@]}" \
         2> /dev/null
     llvm-profdata merge -o "$out/cover.data" "$out/cover.raw"
     exec llvm-cov report "$out/cover-load" -instr-profile="$out/cover.data" \
         "${sources[@]/#/$root/migration/sev/}"
 fi
 compile -fsanitize=fuzzer,address,undefined -o "$out/fuzz-load"
-"$out/fuzz-load" -max_total_time="$seconds" -max_len=200000 \
-    -print_final_stats=1 "$out/found" "$here/corpus"
+"$out/fuzz-load" -max_total_time="$seconds" -max_len=150000 \
+    -print_final_stats=1 "$out/found" "${seeds[@]}"
 if [ "${MINIMIZE:-}" = 1 ]; then
     "$out/fuzz-load" -merge=1 -max_len=40000 "$here/corpus" "$out/found"
 fi
