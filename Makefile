@@ -132,6 +132,11 @@ check-faults: build ## every step of a migration fails in every way; a table
 	@$(OVERLAY)/as-root.sh $(PYTHON) tests/functional/faultmatrix.py --build "$(BUILD)" \
 	    $(if $(WRITE),--write docs/devel/sev-failures.md)
 
+check-libvirt: build ## an SEV guest under an unmodified libvirt: start, migrate, save (3 minutes)
+	@$(OVERLAY)/deps.sh test
+	@tests/guest/build.sh
+	@$(OVERLAY)/as-root.sh $(PYTHON) integration/libvirt/try.py --build "$(BUILD)"
+
 MINUTES ?= 30
 soak: build ## a guest moves back and forth for MINUTES=30, with random faults
 	@$(OVERLAY)/deps.sh test
@@ -186,7 +191,7 @@ distclean: ## remove the build directory and the choices of ./configure
 	rm -rf "$(BUILD)" config.mk
 
 .DEFAULT_GOAL := help
-.PHONY: check-faults soak check-migration-full help demo bench bench-clone bench-migration bench-tcg guest-tools deps fetch patch build install check check-builds check-lib coverage fuzz \
+.PHONY: check-faults check-libvirt soak check-migration-full help demo bench bench-clone bench-migration bench-tcg guest-tools deps fetch patch build install check check-builds check-lib coverage fuzz \
     check-unit check-qtest check-functional check-matrix check-boots \
     check-stress guest-kernels lint lint-hook refresh diff \
     export hooks-report clean distclean
