@@ -5,9 +5,8 @@
  * pages, declares a page shared, and then counts: "TICK n ok" while its pages
  * hold what it wrote.
  *
- * KVM_HC_MAP_GPA_RANGE is made of a write to a port: where KVM emulates real
- * mode it repeats VMCALL for ever.  tests/functional/standin.c makes the exit
- * of it that a hypercall has; without it nobody answers, and RAX stays.
+ * KVM_HC_MAP_GPA_RANGE is a write to a port instead of VMCALL, which KVM
+ * repeats for ever where it emulates real mode.  Nobody answers, and RAX stays.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
