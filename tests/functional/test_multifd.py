@@ -2,6 +2,7 @@
 """Packets on multifd's channels, and what goes wrong there."""
 
 import re
+import time
 
 import pki
 from registry import expect_error, test
@@ -98,6 +99,26 @@ def cancel(env):
         check(info['status'] == 'completed', f'it ended: {info}')
         target.wait_ticks(5)
     source.close()
+
+
+@test('multifd: called off during its TLS handshakes, 20 times')
+def cancel_handshakes(env):
+    folder = pki.make(env.folder / 'pki-cancel')
+    with env.booted() as source:
+        pki.use(source, folder, 'client')
+        for attempt in range(20):
+            with env.target() as target:
+                channels(4, source, target)
+                pki.use(target, folder, 'server')
+                port = target.listen(source)
+                source.cmd('migrate', uri=f'tcp:127.0.0.1:{port}')
+                time.sleep(attempt * 0.002)
+                source.cmd('migrate_cancel')
+                info = source.wait_migration()
+                check(info['status'] in ('cancelled', 'failed'),
+                      f'attempt {attempt} ended {info["status"]}')
+        pki.drop(source)
+        forget(source)
 
 
 def interfere(env, edit):
