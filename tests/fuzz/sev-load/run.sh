@@ -3,19 +3,26 @@
 # Fuzz the load of a stream with clang's libFuzzer, ASan and UBSan.
 #
 # usage: run.sh [SECONDS]        (default 60; 'make build' first)
-# MINIMIZE=1 folds what was found, but for images, into the corpus; COVERAGE=1 says what lines
-# the corpus reaches, without fuzzing.
+# TARGET=channel fuzzes what multifd's channels read. MINIMIZE=1 folds what was
+# found, but for images, into the corpus; COVERAGE=1 says what lines the corpus
+# reaches, without fuzzing.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../../.." && pwd)
 build=${BUILD:-$root/build}
 seconds=${1:-60}
-out=$build/fuzz/sev-load
-# Every record there is, beside whole streams
-seeds=("$here/corpus" "$root/tests/data/sev/streams/v1"
-       "$root/tests/fuzz/sev-record/corpus")
+target=${TARGET:-load}
+out=$build/fuzz/sev-$target
 sources=(record stream session pages map template-load template-save)
+if [ "$target" = channel ]; then
+    seeds=("$here/corpus-channel")
+    sources+=(multifd)
+else
+    # Every record there is, beside whole streams
+    seeds=("$here/corpus" "$root/tests/data/sev/streams/v1"
+           "$root/tests/fuzz/sev-record/corpus")
+fi
 
 command -v clang > /dev/null || {
     echo "skip (clang is not installed)"
@@ -41,7 +48,7 @@ compile() {
         -I"$build/qemu/host/include/x86_64" \
         -I"$build/qemu/host/include/generic" -I"$build/obj/qapi" \
         $(pkg-config --cflags glib-2.0 gnutls pixman-1) \
-        "$here/fuzz-load.c" "$here/model.c" \
+        "$here/fuzz-$target.c" "$here/model.c" \
         "${sources[@]/#/$root/migration/sev/}" \
         "$root/target/i386/sev/fault.c" \
         -Wl,--start-group "$build/obj/libqemuutil.a" "$build"/obj/libqom.a.p/*.o \
@@ -56,16 +63,16 @@ sources=("${sources[@]/%/.c}")
 cd "$out/crashes"
 if [ "${COVERAGE:-}" = 1 ]; then
     compile -fsanitize=fuzzer -fprofile-instr-generate -fcoverage-mapping \
-        -o "$out/cover-load"
-    LLVM_PROFILE_FILE=$out/cover.raw "$out/cover-load" -runs=0 "${seeds[@]}" \
+        -o "$out/cover"
+    LLVM_PROFILE_FILE=$out/cover.raw "$out/cover" -runs=0 "${seeds[@]}" \
         2> /dev/null
     llvm-profdata merge -o "$out/cover.data" "$out/cover.raw"
-    exec llvm-cov report "$out/cover-load" -instr-profile="$out/cover.data" \
+    exec llvm-cov report "$out/cover" -instr-profile="$out/cover.data" \
         "${sources[@]/#/$root/migration/sev/}"
 fi
-compile -fsanitize=fuzzer,address,undefined -o "$out/fuzz-load"
-"$out/fuzz-load" -max_total_time="$seconds" -max_len=150000 \
+compile -fsanitize=fuzzer,address,undefined -o "$out/fuzz"
+"$out/fuzz" -max_total_time="$seconds" -max_len=150000 \
     -print_final_stats=1 "$out/found" "${seeds[@]}"
 if [ "${MINIMIZE:-}" = 1 ]; then
-    "$out/fuzz-load" -merge=1 -max_len=40000 "$here/corpus" "$out/found"
+    "$out/fuzz" -merge=1 -max_len=40000 "${seeds[0]}" "$out/found"
 fi
