@@ -161,8 +161,6 @@ def flipped(env):
 UNEQUAL = (
     (2, 0, r"before the target read its channels: is capability 'multifd' on "
            r"there, too, with 'multifd-channels' 2", r'.'),
-    (4, 2, r"before the target read its channels: is .*'multifd-channels' 4",
-     r'.'),
     (0, 2, r"The target refused: Capability 'multifd' is on at the target, "
            r"with 2 channels, and the source did not open them",
      r"^Capability 'multifd' is on at the target, with 2 channels"),
@@ -172,10 +170,20 @@ UNEQUAL = (
 )
 
 
+# Known to fail at times: LIMITATIONS.md.
+MORE = (4, 2, r"before the target read its channels: is .*"
+              r"'multifd-channels' 4", r'.')
+
+
+@test('multifd: more channels at the source', slow=True)
+def more(env):
+    unequal(env, [MORE])
+
+
 @test('multifd: at one end only, or with other numbers of channels')
-def unequal(env):
+def unequal(env, cases=UNEQUAL):
     with env.booted() as source:
-        for here, there, source_says, target_says in UNEQUAL:
+        for here, there, source_says, target_says in cases:
             with env.target() as target:
                 for guest, number in ((source, here), (target, there)):
                     if number:
