@@ -54,6 +54,12 @@ bool sev_tcg_wrmsr(CPUX86State *env, uint64_t val);
 /* VMMCALL by an SEV guest: a hypercall, RAX has the answer. */
 void sev_tcg_vmmcall(CPUX86State *env);
 
+/*
+ * A vCPU enters SMM: before and after it writes its state to the save area.
+ * It is in SMM already, SMBASE is still what it was.
+ */
+void sev_tcg_smm_save(CPUX86State *env, bool is_saved);
+
 #else
 
 #define sev_tcg_cbit UINT64_C(0)
@@ -90,6 +96,10 @@ static inline bool sev_tcg_wrmsr(CPUX86State *env, uint64_t val)
 }
 
 static inline void sev_tcg_vmmcall(CPUX86State *env)
+{
+}
+
+static inline void sev_tcg_smm_save(CPUX86State *env, bool is_saved)
 {
 }
 
