@@ -75,6 +75,15 @@ bool sev_channels_complete(Error **errp)
     return true;
 }
 
+void sev_channels_wonder(Error **errp)
+{
+    if (migrate_multifd()) {
+        error_prepend(errp, "The line was lost before the first record: is "
+                      "'multifd-channels' %d at the source, too? ",
+                      migrate_multifd_channels());
+    }
+}
+
 /* --- Source ------------------------------------------------------------------ */
 
 void sev_channels_explain(MigrationState *ms, uint64_t packets)

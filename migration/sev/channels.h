@@ -23,6 +23,12 @@ void sev_channels_expect(void);
 /* Are all channels open that this end was told to expect? */
 bool sev_channels_complete(Error **errp);
 
+/*
+ * The load failed before the first record: a source that opens more channels
+ * than this end has room for loses its line.  Puts that question before @errp.
+ */
+void sev_channels_wonder(Error **errp);
+
 /* --- Source ----------------------------------------------------------------- */
 
 /*

@@ -354,6 +354,7 @@ static int channel_recv(MultiFDRecvParams *p, Error **errp)
 
 void sev_multifd_ended(unsigned channel, Error **errp)
 {
+    MigrationState *ms = migrate_get_current();
     ERRP_GUARD();
 
     if (!sev_migration_on) {
@@ -364,8 +365,14 @@ void sev_multifd_ended(unsigned channel, Error **errp)
             return;
         }
     }
-    error_setg(errp, "Multifd channel %u ended before the guest was complete",
-               channel);
+    WITH_QEMU_LOCK_GUARD(&ms->error_mutex) {
+        if (ms->error) {        /* we hung up ourselves, for a reason */
+            error_setg(errp, "%s", error_get_pretty(ms->error));
+        } else {
+            error_setg(errp, "Multifd channel %u ended before the guest was "
+                       "complete", channel);
+        }
+    }
     sev_return_path_send(SEV_RP_REFUSAL, error_get_pretty(*errp),
                          strlen(error_get_pretty(*errp)), NULL);
 }

@@ -433,6 +433,7 @@ void sev_load_other_machine(const char *theirs, uint32_t len,
 /* Did the records reach END? */
 static bool load_ended(int ret, Error **errp)
 {
+    ERRP_GUARD();
     MigrationState *ms = migrate_get_current();
     g_autofree char *where = NULL;
 
@@ -451,6 +452,9 @@ static bool load_ended(int ret, Error **errp)
         error_setg(errp, "The migration stream failed (%s) before the SEV "
                    "section reached its END record; it had: %s",
                    strerror(-ret), *where ? where : "nothing");
+        if (!*where) {
+            sev_channels_wonder(errp);
+        }
     } else {
         error_setg(errp, "The migration stream ended before the SEV section "
                    "reached its END record; it had: %s",
