@@ -14,6 +14,7 @@
 #include "pages.h"
 #include "session.h"
 #include "tap.h"
+#include "template-file.h"
 #include "trace.h"
 
 #define PAGE_LEN SEV_RECORD_PACKET_DATA
@@ -30,8 +31,8 @@ typedef struct QueryBlock {
 
 typedef struct Query {
     SevTemplateInfo *info;
-    const uint8_t *map, *ram;   /* the file; the RAM file of IN_PLACE */
-    size_t len, ram_len;
+    SevTemplateFile file;
+    SevTemplateFile ram;        /* of IN_PLACE, if it is known */
     GArray *blocks;             /* of QueryBlock */
     SevVerifier *verifier;
     QCryptoHash *hash;          /* of the stream up to @hashed */
@@ -76,6 +77,21 @@ static bool range_ok(uint64_t start, uint64_t len, uint64_t size)
     return start <= size && len <= size - start;
 }
 
+/* The same; its data lies at @at in @file. */
+static bool check_page(Query *q, QueryBlock *b, uint64_t offset,
+                       const uint8_t *hdr, const SevTemplateFile *file,
+                       uint64_t at, Error **errp)
+{
+    uint8_t data[PAGE_LEN];
+
+    if (q->verifier && !sev_template_file_copy(file, at, data, PAGE_LEN)) {
+        error_setg(errp, "the page for block '%s' offset 0x%" PRIx64
+                   " cannot be read", b->name, offset);
+        return false;
+    }
+    return check_packet(q, b, offset, hdr, data, errp);
+}
+
 /* [@offset, @offset + @length) of a MAPPED block is private. */
 static bool check_run(Query *q, QueryBlock *b, uint64_t offset,
                       uint64_t length, Error **errp)
@@ -88,9 +104,16 @@ static bool check_run(Query *q, QueryBlock *b, uint64_t offset,
     }
     q->info->private_pages += length / PAGE_LEN;
     for (; b->layout == SEV_LAYOUT_MAPPED && length; length -= PAGE_LEN) {
-        if (!check_packet(q, b, offset, q->map + b->headers +
-                          offset / PAGE_LEN * HDR_LEN,
-                          q->map + b->pages + offset, errp)) {
+        uint8_t hdr[HDR_LEN] = {};
+
+        if (q->verifier &&
+            !sev_template_file_copy(&q->file, b->headers + offset / PAGE_LEN *
+                                    HDR_LEN, hdr, HDR_LEN)) {
+            error_setg(errp, "the headers of block '%s' cannot be read",
+                       b->name);
+            return false;
+        }
+        if (!check_page(q, b, offset, hdr, &q->file, b->pages + offset, errp)) {
             return false;
         }
         offset += PAGE_LEN;
@@ -132,14 +155,14 @@ static bool visit_headers(Query *q, const SevRecordHeaders *r, Error **errp)
     QueryBlock *b = query_block(q, r->block, errp);
     uint64_t offset = r->offset;
 
-    for (size_t i = 0; b && q->ram && i < r->count; i++, offset += PAGE_LEN) {
-        if (!range_ok(offset, PAGE_LEN, q->ram_len)) {
+    for (size_t i = 0; b && q->ram.bytes && i < r->count; i++, offset += PAGE_LEN) {
+        if (!range_ok(offset, PAGE_LEN, q->ram.len)) {
             error_setg(errp, "page 0x%" PRIx64 " is not in the RAM file",
                        offset);
             return false;
         }
-        if (!check_packet(q, b, offset, r->headers.data + i * HDR_LEN,
-                          q->ram + offset, errp)) {
+        if (!check_page(q, b, offset, r->headers.data + i * HDR_LEN, &q->ram,
+                        offset, errp)) {
             return false;
         }
     }
@@ -204,8 +227,8 @@ static bool visit_image(Query *q, const SevRecordImage *r, Error **errp)
         return false;
     }
     if (r->layout == SEV_LAYOUT_MAPPED &&
-        (!range_ok(r->pages, b->length, q->len) ||
-         !range_ok(r->headers, b->length / PAGE_LEN * HDR_LEN, q->len))) {
+        (!range_ok(r->pages, b->length, q->file.len) ||
+         !range_ok(r->headers, b->length / PAGE_LEN * HDR_LEN, q->file.len))) {
         error_setg(errp, "the image of block '%s' is cut short", b->name);
         return false;
     }
@@ -265,19 +288,20 @@ static size_t behind_image(const Query *q, size_t at)
                                   SEV_RECORD_IMAGE_ALIGN));
         }
     }
-    return MIN(at, q->len);
+    return MIN(at, q->file.len);
 }
 
 /* The length of a whole record at @at, or 0. */
-static size_t record_at(const Query *q, size_t at)
+static size_t record_at(Query *q, size_t at)
 {
     SevRecordType type;
     size_t payload;
 
-    if (q->len - at < SEV_RECORD_HEADER_LEN ||
-        ldl_be_p(q->map + at) != SEV_RECORD_MAGIC ||
-        !sev_record_decode_header(q->map + at, &type, &payload, NULL) ||
-        payload > q->len - at - SEV_RECORD_HEADER_LEN) {
+    if (!sev_template_file_need(&q->file, at, SEV_RECORD_HEADER_LEN) ||
+        ldl_be_p(q->file.bytes + at) != SEV_RECORD_MAGIC ||
+        !sev_record_decode_header(q->file.bytes + at, &type, &payload, NULL) ||
+        !sev_template_file_need(&q->file, at,
+                                SEV_RECORD_HEADER_LEN + payload)) {
         return 0;
     }
     return SEV_RECORD_HEADER_LEN + payload;
@@ -285,7 +309,7 @@ static size_t record_at(const Query *q, size_t at)
 
 static bool walk(Query *q, Error **errp)
 {
-    for (size_t at = 0; at < q->len && !q->has_end; ) {
+    for (size_t at = 0; at < q->file.len && !q->has_end; ) {
         size_t len = record_at(q, at);
         SevRecord rec;
 
@@ -293,12 +317,13 @@ static bool walk(Query *q, Error **errp)
             at++;
             continue;
         }
-        if (!sev_record_decode(&rec, q->map + at, len, errp) ||
+        if (!sev_record_decode(&rec, q->file.bytes + at, len, errp) ||
             !visit(q, &rec, errp)) {
             return false;
         }
         if (!q->hashed) {
-            qcrypto_hash_update(q->hash, (const char *)q->map + at, len, NULL);
+            qcrypto_hash_update(q->hash, (const char *)q->file.bytes + at, len,
+                                NULL);
         }
         at += len;
         if (rec.type == SEV_RECORD_BREAK && !q->hashed) {
@@ -313,10 +338,15 @@ static bool walk(Query *q, Error **errp)
 }
 
 /* The digest in the last section; whatever looks like it before is not it. */
-static const uint8_t *find_end(const Query *q)
+static const uint8_t *find_end(Query *q)
 {
-    const uint8_t *from = q->map + q->hashed, *end = q->map + q->len;
-    const uint8_t *at, *last = NULL;
+    const uint8_t *from = q->file.bytes + q->hashed;
+    const uint8_t *end = q->file.bytes + q->file.len, *at, *last = NULL;
+
+    if (!sev_template_file_need(&q->file, q->hashed,
+                                q->file.len - q->hashed)) {
+        return NULL;
+    }
 
     while ((at = memmem(from, end - from, end_section, END_LEN))) {
         from = last = at + END_LEN;
@@ -334,8 +364,8 @@ static bool check_end(Query *q, Error **errp)
         error_setg(errp, "it is cut short: no digest at its end");
         return false;
     }
-    qcrypto_hash_update(q->hash, (const char *)q->map + q->hashed,
-                        at - q->map - q->hashed, NULL);
+    qcrypto_hash_update(q->hash, (const char *)q->file.bytes + q->hashed,
+                        at - q->file.bytes - q->hashed, NULL);
     if (qcrypto_hash_finalize_bytes(q->hash, &digest, &len, errp) < 0) {
         return false;
     }
@@ -348,37 +378,10 @@ static bool check_end(Query *q, Error **errp)
     return true;
 }
 
-static const uint8_t *map_file(const char *path, size_t *len, Error **errp)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    void *map = MAP_FAILED;
-
-    if (fd >= 0 && !fstat(fd, &st)) {
-        errno = EINVAL;
-        if (S_ISREG(st.st_mode) && st.st_size) {
-            *len = st.st_size;
-            map = mmap(NULL, *len, PROT_READ, MAP_SHARED, fd, 0);
-        }
-    }
-    if (map == MAP_FAILED) {
-        error_setg_errno(errp, errno, "Template '%s' cannot be read", path);
-        map = NULL;
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    return map;
-}
-
 static void query_clear(Query *q)
 {
-    if (q->map) {
-        munmap((void *)q->map, q->len);
-    }
-    if (q->ram) {
-        munmap((void *)q->ram, q->ram_len);
-    }
+    sev_template_file_close(&q->file);
+    sev_template_file_close(&q->ram);
     g_clear_pointer(&q->blocks, g_array_unref);
     g_clear_pointer(&q->hash, qcrypto_hash_free);
     g_clear_pointer(&q->verifier, sev_verifier_free);
@@ -391,11 +394,11 @@ SevTemplateInfo *qmp_query_sev_template(const char *path, const char *ram,
                                         Error **errp)
 {
     g_autoptr(SevTemplateInfo) info = g_new0(SevTemplateInfo, 1);
-    g_auto(Query) q = { .info = info };
+    g_auto(Query) q = { .info = info, .file.fd = -1, .ram.fd = -1 };
     Error *err = NULL;
 
-    q.map = map_file(path, &q.len, errp);
-    if (!q.map || (ram && !(q.ram = map_file(ram, &q.ram_len, errp)))) {
+    if (!sev_template_file_open(&q.file, path, errp) ||
+        (ram && !sev_template_file_open(&q.ram, ram, errp))) {
         return NULL;
     }
     q.hash = qcrypto_hash_new(QCRYPTO_HASH_ALGO_SHA256, errp);
@@ -404,7 +407,7 @@ SevTemplateInfo *qmp_query_sev_template(const char *path, const char *ram,
     }
     q.blocks = g_array_new(false, false, sizeof(QueryBlock));
     g_array_set_clear_func(q.blocks, query_block_clear);
-    info->bytes = q.len;
+    info->bytes = q.file.len;
     info->has_verified = has_verify && verify;
     info->whole = walk(&q, &err) && check_end(&q, &err);
     if (!q.has_manifest) {
