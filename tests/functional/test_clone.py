@@ -325,7 +325,7 @@ def hundred(env):
     if available_mib() < HUNDRED * NEEDS_MIB:
         raise Skip(f'needs {HUNDRED * NEEDS_MIB} MiB of free memory')
     with Tool(env) as tool:
-        before = tool.make('base', '--append', 'draws=1 tick=1000')
+        before = tool.make('base', '--append', 'draws=1 tick=1000 witness=2000')
         clones = tool.do('run', 'base', HUNDRED, '--detach')
         answers = check_distinct(clones)
         check_keys(env, clones, answers)

@@ -2,7 +2,8 @@
  * What runs inside the guests that are cloned: a counter that shows a few
  * random bytes at every tick, and answers what it is asked on its console.
  *
- * Settings come from the kernel command line: tick=MS, draws=1 (print bytes).
+ * Settings come from the kernel command line: tick=MS, draws=1 (print bytes),
+ * witness=MS (between two writes to its page).
  *
  *   -> PING word     <- PONG word clock=SECONDS.MICROS id=MACHINE-ID page=GPA
  *                       writes=COUNT
@@ -51,7 +52,7 @@ static uint64_t guest_address(const volatile void *page)
 }
 
 /* A process of its own, started before the guest is sealed. */
-static int witness(void)
+static int witness(uint64_t period)
 {
     volatile char *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -66,7 +67,7 @@ static int witness(void)
     if (told == MAP_FAILED) {
         return 1;
     }
-    for (;; usleep(100000)) {
+    for (;; usleep(period * 1000)) {
         for (int i = 0; i < PAGE; i++) {
             page[i] = "witness "[i % 8];
         }
@@ -162,7 +163,7 @@ int main(int argc, char **argv)
     uint64_t period = setting("tick", 200), draws = setting("draws", 0);
 
     if (argc == 2 && !strcmp(argv[1], "witness")) {
-        return witness();
+        return witness(setting("witness", 100));
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     quiet_terminal();
