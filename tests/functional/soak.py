@@ -50,6 +50,9 @@ MEMORY = ('while tools stress 2 16 1 > /stress 2>&1; do sleep 3; done')
 # Steps that come many times in one migration.
 MANY = re.compile(r'^(break|pages)-|-update-data$')
 
+# What the step does itself: it fails (with a status), or its process dies.
+STEP_EVENT = re.compile(r'(fail|die)\b')
+
 SWITCHES = ('auto-converge', 'pause-before-switchover', 'events',
             'return-path', 'switchover-ack', 'late-block-activate')
 
@@ -93,14 +96,17 @@ class Soak:
             plan['switches'].append('return-path')
         what = draw.random()
         if what < 0.35:
-            plan['row'] = draw.choice(list(faults.rows('all')))
+            way = 'channels' if plan['channels'] > 1 else 'line'
+            plan['row'] = draw.choice([
+                row[1:] for row in faults.rows('all')
+                if row[0].partition(',')[0] == way])
         elif what < 0.65:
             plan['event'] = draw.choice(('cut', 'cancel', 'stop/cont'))
             plan['after'] = draw.random() ** 2 * 4
         if plan['channels'] > 1 or plan['transport'] == 'unix':
             if plan['event'] == 'cut':          # the proxy has one connection
                 plan['event'] = 'cancel'
-            if plan['row'] and plan['row'][2] == 'cut':
+            if plan['row'] and plan['row'][2].startswith('cut'):
                 plan['row'] = None
         return plan
 
@@ -165,7 +171,7 @@ class Soak:
         if row:
             side, point, event = row
             armed = {'source': self.guest, 'target': target}[side]
-            action = event if event in ('fail', 'die') else 'stall=500'
+            action = event if STEP_EVENT.match(event) else 'stall=500'
             nth = self.draw.choice((1, 5, 40)) if MANY.search(point) else 1
             faults.fault(armed, f'{point}:{nth}:{action}')
         try:
@@ -186,7 +192,7 @@ class Soak:
             if not happened and plan['event'] and age > plan['after']:
                 happened = True
                 self.happen(plan['event'], target, proxy)
-            if not happened and row and row[2] not in ('fail', 'die') and \
+            if not happened and row and not STEP_EVENT.match(row[2]) and \
                     f'x-fault: stall at {row[1]}' in armed.log():
                 happened = True
                 self.happen(row[2], target, proxy, row[1])
