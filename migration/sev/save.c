@@ -1,0 +1,365 @@
+/*
+ * The "sev" section on its way out, and the answers of the source's hooks.
+ *
+ *   save_prepare   main thread      may this guest migrate this way?
+ *   save_setup     migration thread handshake, SEND_START, SESSION, BLOCKs
+ *   iterate        migration thread PAGES, as many as the rate limit allows
+ *   complete       migration thread PAGES, STATE, END; guest stopped
+ *   notifier       main thread      SEND_FINISH or SEND_CANCEL: only here
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/error-report.h"
+#include "io/channel.h"
+#include "migration/migration.h"
+#include "migration/misc.h"
+#include "migration/multifd.h"
+#include "migration/options.h"
+#include "migration/qemu-file.h"
+#include "advice.h"
+#include "channels.h"
+#include "compat.h"
+#include "map.h"
+#include "multifd.h"
+#include "pages.h"
+#include "return-path.h"
+#include "section.h"
+#include "session.h"
+#include "sev.h"
+#include "stream.h"
+#include "tap.h"
+#include "template-image.h"
+#include "template-place.h"
+#include "template.h"
+#include "trace.h"
+#include "target/i386/sev/fault.h"
+
+/*
+ * The hooks come without an argument that could carry these.
+ *
+ * @source is set by the migration thread in save_setup and cleared by the main
+ * thread when that thread has been joined.
+ */
+static struct {
+    SevSource *source;
+    bool is_template;           /* fixed in save_prepare */
+    bool answers;               /* the target says when it has everything */
+    bool started;               /* between SEND_START and FINISH or CANCEL;
+                                   without a source: CANCEL failed */
+    bool in_place;              /* ... too: a template in RAM's own file */
+    bool overwritten;           /* by it: RAM is packets now */
+    bool gone;                  /* SEND_FINISH was called */
+} sev;
+
+/* --- Section ---------------------------------------------------------------- */
+
+static const char *gone_sentence(void)
+{
+    return sev.in_place
+        ? "This SEV guest was sealed in the file of its memory, as a template: "
+          "it cannot run again"
+        : "This SEV guest was migrated away: it runs on the target now, and "
+          "its key here is gone";
+}
+
+int sev_save_prepare(void *opaque, Error **errp)
+{
+    if (sev_fault(SEV_FAULT_SAVE_PREPARE, errp)) {
+        return -EIO;
+    }
+    if (sev.source) {
+        error_setg(errp, "The last migration of this SEV guest is not cleaned "
+                   "up yet; try again");
+        return -EBUSY;
+    }
+    /* SEND_CANCEL failed then. */
+    if (sev.started && !sev_send_cancel(errp)) {
+        return -EIO;
+    }
+    sev.started = false;
+    if (sev.gone) {
+        error_setg(errp, "%s", gone_sentence());
+        return -EPERM;
+    }
+    if (!sev_compat_check(errp)) {
+        return -EPERM;
+    }
+    if (sev_template_making() && !sev_template_end_last(errp)) {
+        return -EINVAL;
+    }
+    sev.in_place = sev_place_wanted();
+    sev.is_template = !sev.in_place && sev_template_wanted();
+    return 0;
+}
+
+/* For the error, should the line to a target be lost now. */
+static void doing(const char *what)
+{
+    if (sev.source->doing) {
+        sev.source->doing = what;
+    }
+}
+
+static bool setup_channel(MigrationState *ms, QEMUFile *f, Error **errp)
+{
+    if (!migration_thread_is_self()) {
+        error_setg(errp, "A snapshot inside a disk image cannot hold an SEV "
+                   "guest: migrate to a file");
+        return false;
+    }
+    if (migrate_rdma()) {
+        error_setg(errp, "An SEV guest cannot be migrated over RDMA: its pages "
+                   "would bypass the firmware");
+        return false;
+    }
+    if ((sev.is_template || sev.in_place) &&
+        qio_channel_has_feature(qemu_file_get_ioc(f),
+                                QIO_CHANNEL_FEATURE_SHUTDOWN)) {
+        error_setg(errp, "A template goes to a file: or exec: channel, not to "
+                   "a socket");
+        return false;
+    }
+    return true;
+}
+
+int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
+{
+    ERRP_GUARD();
+    MigrationState *ms = migrate_get_current();
+    g_auto(SevPlatformCerts) target = { 0 };
+    SevRecord rec = { .type = SEV_RECORD_BREAK };
+
+    trace_sev_migration_setup(ms->rp_state.rp_thread_created, sev.is_template);
+    if (!setup_channel(ms, f, errp)) {
+        goto fail;
+    }
+    /* Question and answer are small: each would wait for the other's ACK. */
+    qio_channel_set_delay(qemu_file_get_ioc(f), false);
+    sev.source = sev_source_new();
+    sev.answers = ms->rp_state.rp_thread_created;
+    sev.source->doing = sev.answers
+        ? "its certificates were awaited" : NULL;
+    sev.source->in_place = sev.in_place;
+    if (!sev_session_find_target(ms, f, &target, errp) ||
+        !sev_session_seal(f, &target, errp)) {
+        goto fail;
+    }
+    sev.started = true;
+    doing("the session was opened");
+    if (!sev_pages_save_blocks(sev.source, f, errp)) {
+        goto fail;
+    }
+    if (sev_template_layout() == SEV_LAYOUT_MAPPED) {
+        sev_image_save_begin(sev.source, f);
+    } else {
+        sev_place_save_begin(sev.source, f);
+        sev_stream_put(f, &rec);
+    }
+    sev_tap_follow(f, false);
+    sev_multifd_set_source(sev.source);
+    /* Channels are waiting for this, and ram for the channels. */
+    qemu_fflush(f);
+    stat64_set(&sev_page_stats.start_ns, get_clock());
+    sev_advice_begin();
+    return 0;
+
+fail:
+    trace_sev_migration_refused("setup", error_get_pretty(*errp));
+    return -EPERM;
+}
+
+/* Upstream looks at the file; the sentence goes to query-migrate. */
+static int save_failed(Error *err)
+{
+    trace_sev_migration_refused("save", error_get_pretty(err));
+    migrate_set_error(migrate_get_current(), err);
+    error_free(err);
+    return -EIO;
+}
+
+bool sev_save_is_active_iterate(void *opaque)
+{
+    return sev.source && sev_pages_pending(sev.source);
+}
+
+int sev_save_iterate(QEMUFile *f, void *opaque)
+{
+    SevRecord rec = { .type = SEV_RECORD_BREAK };
+    Error *err = NULL;
+
+    doing("pages were sent");
+    if (!sev_pages_save(sev.source, f, false, &err)) {
+        return save_failed(err);
+    }
+    sev_stream_put(f, &rec);
+    return !sev_pages_pending(sev.source);
+}
+
+int sev_save_complete(QEMUFile *f, void *opaque)
+{
+    Error *err = NULL;
+
+    doing("the last pages were sent");
+    if (sev_fault(SEV_FAULT_SAVE_COMPLETE, &err) ||
+        !sev_pages_save(sev.source, f, true, &err) ||
+        (sev.in_place &&
+         !sev_place_save(sev.source, f, &sev.overwritten, &err)) ||
+        !sev_map_save_end(sev.source, f, &err)) {
+        return save_failed(err);
+    }
+    doing("its acknowledgement was awaited");
+    return 0;
+}
+
+void sev_save_pending(void *opaque, uint64_t *must_precopy,
+                      uint64_t *can_postcopy)
+{
+    *must_precopy += sev_pages_pending(sev.source);
+}
+
+/* Right after ram's, which has read the dirty log. */
+void sev_save_pending_exact(void *opaque, uint64_t *must_precopy,
+                            uint64_t *can_postcopy)
+{
+    sev_advice_look();
+    sev_save_pending(opaque, must_precopy, can_postcopy);
+}
+
+/*
+ * The migration thread is gone.  With a return path the target has said that
+ * it loaded everything; without one nobody has: then the guest may run on, as
+ * upstream's may after a migration to a file.
+ */
+static void sev_migration_end(bool success)
+{
+    Error *err = NULL;
+
+    sev_multifd_set_source(NULL);
+    g_clear_pointer(&sev.source, sev_source_free);
+    sev_tap_drop();
+    if (!sev.started) {
+        return;
+    }
+    if ((success && sev.answers && !sev.is_template) || sev.overwritten) {
+        trace_sev_migration_end("finish");
+        sev.gone = true;
+        sev.started = false;
+        sev_send_finish(&err);
+    } else {
+        trace_sev_migration_end("cancel");
+        /* The guest runs on all the same; the next migration tries again. */
+        sev.started = !sev_send_cancel(&err);
+    }
+    if (err) {
+        error_report_err(err);
+    }
+}
+
+/* For every VM of this binary: the capability means nothing without SEV. */
+int sev_save_notify(NotifierWithReturn *notifier, MigrationEvent *e,
+                    Error **errp)
+{
+    switch (e->type) {
+    case MIG_EVENT_PRECOPY_SETUP:
+        if (!sev_migration_on && sev_template_wanted()) {
+            error_setg(errp, "Only an SEV guest can be made a template: unset "
+                       "capability 'sev-template'");
+            return -1;
+        }
+        break;
+    case MIG_EVENT_PRECOPY_DONE:
+        sev_migration_end(true);
+        break;
+    case MIG_EVENT_PRECOPY_FAILED:
+        if (sev_migration_on) {
+            sev_channels_explain(migrate_get_current(), sev.source ?
+                                 stat64_get(&sev_page_stats.packets) : 0);
+        }
+        sev_return_path_explain(migrate_get_current(),
+                                sev.source ? sev.source->doing : NULL);
+        sev_migration_end(false);
+        break;
+    default:
+        break;
+    }
+    return 0;
+}
+
+/* --- Answers to the hooks --------------------------------------------------- */
+
+bool sev_migration_may_run(Error **errp)
+{
+    /* Its pages are sealed once each. */
+    if (sev.is_template && migration_is_running()) {
+        error_setg(errp, "A template is being made of this SEV guest: wait "
+                   "until it is done, or cancel it");
+        return false;
+    }
+    /* The notifier is a bottom half after the state: do not wait for it. */
+    if (sev.gone ||
+        (sev.started && sev.answers && !sev.is_template &&
+         migrate_get_current()->state == MIGRATION_STATUS_COMPLETED) ||
+        sev.overwritten) {
+        error_setg(errp, "%s", gone_sentence());
+        return false;
+    }
+    return true;
+}
+
+bool sev_migration_queue_page(RAMBlock *rb, ram_addr_t offset)
+{
+    if (!sev.source) {
+        return false;
+    }
+    if (!sev_page_is_private(rb, offset)) {
+        return sev.source->image &&
+               sev_image_save_shared(sev.source, rb, offset);
+    }
+    if (migrate_multifd()) {
+        /* If this fails so does ram.c's own next attempt. */
+        return multifd_queue_page(rb, offset);
+    }
+    sev_pages_queue(sev.source, rb, offset);
+    return true;
+}
+
+bool sev_migration_queue_full(void)
+{
+    return sev.source && sev_pages_full(sev.source);
+}
+
+bool sev_migration_wants_return_path(MigrationState *s)
+{
+    return sev_migration_on && !sev_template_making() &&
+           qio_channel_has_feature(qemu_file_get_ioc(s->to_dst_file),
+                                   QIO_CHANNEL_FEATURE_SHUTDOWN);
+}
+
+bool sev_rp_message(MigrationState *s, QEMUFile *rp, uint16_t type,
+                    uint16_t len, Error **errp)
+{
+    return sev_migration_on && sev_return_path_message(s, rp, type, len, errp);
+}
+
+void sev_migration_populate_info(MigrationInfo *info)
+{
+    uint64_t packets = stat64_get(&sev_page_stats.packets);
+    int64_t start = stat64_get(&sev_page_stats.start_ns);
+    int64_t ns = stat64_get(&sev_page_stats.last_ns) - start;
+
+    if (!sev_migration_on || !start) {
+        return;
+    }
+    info->sev = g_new(MigrationSevStats, 1);
+    *info->sev = (MigrationSevStats) {
+        .packets = packets,
+        .packet_bytes = stat64_get(&sev_page_stats.bytes),
+        .skipped = stat64_get(&sev_page_stats.skipped),
+        .private_pages = stat64_get(&sev_page_stats.private_pages),
+        .firmware_time = stat64_get(&sev_page_stats.firmware_ns) / SCALE_US,
+        .firmware_downtime = sev_advice_firmware_ms(),
+        .packets_per_second = ns > 0
+            ? packets * (double)NANOSECONDS_PER_SECOND / ns : 0,
+    };
+}
