@@ -37,7 +37,9 @@ static void wait_look(void *opaque)
     MigrationIncomingState *mis = migration_incoming_get_current();
 
     if (multifd_recv_all_channels_created() ||
-        (!mis->from_src_file && late.seconds)) {
+        (!mis->from_src_file && late.seconds) ||
+        (mis->state != MIGRATION_STATUS_NONE &&
+         mis->state != MIGRATION_STATUS_SETUP)) {       /* it began meanwhile */
         wait_over();
         return;
     }

@@ -43,7 +43,7 @@ static const Refused refused[] = {
 
 static bool template_check(Error **errp)
 {
-    if (runstate_is_running()) {
+    if (runstate_is_live(runstate_get())) {
         error_setg(errp, "A template is made of a stopped guest: 'stop' first%s",
                    sev_place_wanted() ? " ('x-ignore-shared' seals an SEV "
                    "guest in the file of its memory)" : "");

@@ -88,7 +88,6 @@ static bool load_ended(int ret, Error **errp)
     MigrationState *ms = migrate_get_current();
     g_autofree char *where = NULL;
 
-    sev_multifd_close();
     if (target->state == SEV_STREAM_ENDED) {
         /* A channel that failed may have lost pages that nobody counts. */
         if (migrate_multifd() && migrate_has_error(ms)) {
@@ -119,6 +118,9 @@ bool sev_load_end(int ret, Error **errp)
 {
     MigrationIncomingState *mis = migration_incoming_get_current();
 
+    if (sev_migration_on) {
+        sev_multifd_close();            /* nobody waits for a session now */
+    }
     if (!target ||
         (load_ended(ret, errp) &&
          (ret < 0 || (sev_template_end_seen(errp) &&

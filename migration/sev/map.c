@@ -114,6 +114,7 @@ bool sev_map_load_state(SevTarget *t, const SevRecord *rec, Error **errp)
     }
     if (r->offset != block->described || !r->length ||
         !QEMU_IS_ALIGNED(r->length, PAGE_LEN) ||
+        r->offset > block->rb->used_length ||   /* it may have shrunk */
         r->length > block->rb->used_length - r->offset) {
         error_setg(errp, "SEV stream: page state of RAM block %s for 0x%"
                    PRIx64 "+0x%" PRIx64 ", expected from 0x%" PRIx64

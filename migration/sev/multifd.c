@@ -26,6 +26,7 @@
 /* How long a channel waits for the session, and for a refused source to go */
 #define SESSION_TIMEOUT_S 120
 #define LINGER_S 3
+#define LINGER_LOOK_US 10000
 
 /* --- Source, channel threads ---------------------------------------------- */
 
@@ -328,14 +329,20 @@ static void refuse(MultiFDRecvParams *p, const char *why)
 {
     int64_t deadline = get_clock() + LINGER_S * (int64_t)NANOSECONDS_PER_SECOND;
     size_t len = MIN(strlen(why), SEV_RP_REFUSAL_MAX);
+    ssize_t got;
 
     if (!sev_return_path_send(SEV_RP_REFUSAL, why, len, NULL)) {
         return;
     }
-    while (get_clock() < deadline &&
-           qio_channel_read(p->c, p->compress_data, SEV_RECORD_MAX, NULL) > 0) {
-        /* thrown away */
-    }
+    /* A source that does not answer any more must not keep this thread. */
+    qio_channel_set_blocking(p->c, false, NULL);
+    do {
+        got = qio_channel_read(p->c, p->compress_data, SEV_RECORD_MAX, NULL);
+        if (got == QIO_CHANNEL_ERR_BLOCK) {
+            g_usleep(LINGER_LOOK_US);
+        }
+    } while ((got > 0 || got == QIO_CHANNEL_ERR_BLOCK) &&
+             get_clock() < deadline);
 }
 
 static int channel_recv(MultiFDRecvParams *p, Error **errp)
@@ -374,7 +381,8 @@ void sev_multifd_ended(unsigned channel, Error **errp)
         }
     }
     sev_return_path_send(SEV_RP_REFUSAL, error_get_pretty(*errp),
-                         strlen(error_get_pretty(*errp)), NULL);
+                         MIN(strlen(error_get_pretty(*errp)),
+                             SEV_RP_REFUSAL_MAX), NULL);
 }
 
 /* --- Registration ----------------------------------------------------------- */

@@ -291,7 +291,7 @@ int sev_save_notify(NotifierWithReturn *notifier, MigrationEvent *e,
 bool sev_migration_may_run(Error **errp)
 {
     /* Its pages are sealed once each. */
-    if (sev.is_template && migration_is_running()) {
+    if ((sev.is_template || sev.in_place) && migration_is_running()) {
         error_setg(errp, "A template is being made of this SEV guest: wait "
                    "until it is done, or cancel it");
         return false;

@@ -69,6 +69,15 @@ bool sev_template_file_need(SevTemplateFile *f, size_t at, size_t len)
     return len <= f->len && at <= f->len - len;
 }
 
+void sev_template_file_drop(SevTemplateFile *f, size_t at)
+{
+    at = QEMU_ALIGN_DOWN(at, CHUNK);
+    if (at > f->begin) {
+        madvise((uint8_t *)f->bytes + f->begin, at - f->begin, MADV_DONTNEED);
+        f->begin = at;
+    }
+}
+
 bool sev_template_file_copy(const SevTemplateFile *f, uint64_t at, void *to,
                             size_t len)
 {

@@ -2,7 +2,8 @@
  * A template's file as query-sev-template reads it.
  *
  * It is read, not mapped: a mapped file that somebody truncates meanwhile ends
- * the process that looks at it.
+ * the process that looks at it.  What was looked at is given back: this process
+ * may have a guest, and the file any size.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -15,6 +16,7 @@ typedef struct SevTemplateFile {
     const uint8_t *bytes;       /* where @room bytes have room */
     size_t room;
     size_t end;                 /* they were read up to here */
+    size_t begin;               /* and given back up to here */
 } SevTemplateFile;
 
 /* Opens a regular, non-empty file; close it even if that failed. */
@@ -26,6 +28,9 @@ void sev_template_file_close(SevTemplateFile *f);
  * through the file from its start; what is jumped over is not read.
  */
 bool sev_template_file_need(SevTemplateFile *f, size_t at, size_t len);
+
+/* Nobody looks at what lies before @at any more. */
+void sev_template_file_drop(SevTemplateFile *f, size_t at);
 
 /* Copy @len bytes from anywhere; false when they are not there (any more). */
 bool sev_template_file_copy(const SevTemplateFile *f, uint64_t at, void *to,

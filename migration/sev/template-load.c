@@ -301,7 +301,12 @@ static bool fill_page(SevTargetBlock *block, ram_addr_t at, uint8_t *bytes,
         };
         return o->n < ARRAY_SIZE(o->jobs) || open_pages(o, errp);
     }
-    if (bytes != rb->host + at && !buffer_is_zero(bytes, PAGE_LEN)) {
+    if (bytes == rb->host + at) {
+        return true;
+    }
+    if (buffer_is_zero(bytes, PAGE_LEN)) {
+        ram_handle_zero(rb->host + at, PAGE_LEN);
+    } else {
         memcpy(rb->host + at, bytes, PAGE_LEN);
     }
     return true;

@@ -9,6 +9,7 @@
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
 #include "qemu/bswap.h"
+#include "qemu/units.h"
 #include "crypto/hash.h"
 #include "qapi/qapi-commands-sev-overlay.h"
 #include "pages.h"
@@ -24,6 +25,11 @@
 static const char end_section[] = "\x10sev-template-end\0\0\0\0\0\0\0\1";
 #define END_LEN (sizeof(end_section) - 1)
 
+enum {
+    SETTLE_EACH = 1 * MiB,      /* how often what was walked over is given back */
+    TAIL_MAX = 4 * MiB,         /* the end section, and upstream's description */
+};
+
 typedef struct QueryBlock {
     uint64_t length, layout, pages, headers;
     char *name;
@@ -37,6 +43,7 @@ typedef struct Query {
     SevVerifier *verifier;
     QCryptoHash *hash;          /* of the stream up to @hashed */
     size_t hashed;              /* 0 before the first BREAK */
+    size_t settled;             /* hashed and given back, as far as possible */
     bool has_manifest, has_session, has_end;
 } Query;
 
@@ -307,12 +314,38 @@ static size_t record_at(Query *q, size_t at)
     return SEV_RECORD_HEADER_LEN + payload;
 }
 
+/* Where the end section may begin; nothing from there on is hashed before. */
+static size_t tail_at(const Query *q)
+{
+    return MAX(q->hashed, q->file.len - MIN(q->file.len, TAIL_MAX));
+}
+
+/* The walk is at @at: hash what lies behind it, and give it back. */
+static void settle(Query *q, size_t at)
+{
+    size_t to = MIN(at, tail_at(q));
+
+    if (q->hashed && to > q->hashed) {
+        qcrypto_hash_update(q->hash, (const char *)q->file.bytes + q->hashed,
+                            to - q->hashed, NULL);
+        q->hashed = to;
+    }
+    sev_template_file_drop(&q->file, q->hashed ? q->hashed : at);
+    q->settled = at;
+}
+
 static bool walk(Query *q, Error **errp)
 {
     for (size_t at = 0; at < q->file.len && !q->has_end; ) {
         size_t len = record_at(q, at);
         SevRecord rec;
 
+        if (at - q->settled >= SETTLE_EACH) {
+            settle(q, at);
+            if (!q->has_manifest) {
+                break;          /* it has one near its start, or none */
+            }
+        }
         if (!len) {
             at++;
             continue;
@@ -327,7 +360,7 @@ static bool walk(Query *q, Error **errp)
         }
         at += len;
         if (rec.type == SEV_RECORD_BREAK && !q->hashed) {
-            at = q->hashed = behind_image(q, at);
+            at = q->hashed = q->settled = behind_image(q, at);
         }
     }
     if (!q->has_manifest || !q->has_end) {
@@ -340,14 +373,20 @@ static bool walk(Query *q, Error **errp)
 /* The digest in the last section; whatever looks like it before is not it. */
 static const uint8_t *find_end(Query *q)
 {
-    const uint8_t *from = q->file.bytes + q->hashed;
-    const uint8_t *end = q->file.bytes + q->file.len, *at, *last = NULL;
+    size_t tail = tail_at(q);
+    const uint8_t *from, *end, *at, *last = NULL;
 
-    if (!sev_template_file_need(&q->file, q->hashed,
-                                q->file.len - q->hashed)) {
+    for (size_t to = q->hashed; to < tail; to += SETTLE_EACH) {
+        if (!sev_template_file_need(&q->file, to, MIN(SETTLE_EACH, tail - to))) {
+            return NULL;
+        }
+        settle(q, MIN(to + SETTLE_EACH, tail));
+    }
+    if (!sev_template_file_need(&q->file, tail, q->file.len - tail)) {
         return NULL;
     }
-
+    from = q->file.bytes + tail;
+    end = q->file.bytes + q->file.len;
     while ((at = memmem(from, end - from, end_section, END_LEN))) {
         from = last = at + END_LEN;
     }
