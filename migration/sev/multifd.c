@@ -362,6 +362,7 @@ static int channel_recv(MultiFDRecvParams *p, Error **errp)
 void sev_multifd_ended(unsigned channel, Error **errp)
 {
     MigrationState *ms = migrate_get_current();
+    bool has_session;
     ERRP_GUARD();
 
     if (!sev_migration_on) {
@@ -379,6 +380,12 @@ void sev_multifd_ended(unsigned channel, Error **errp)
             error_setg(errp, "Multifd channel %u ended before the guest was "
                        "complete", channel);
         }
+    }
+    WITH_QEMU_LOCK_GUARD(&gate.lock) {
+        has_session = gate.target;
+    }
+    if (!has_session) {
+        sev_channels_wonder(errp);
     }
     sev_return_path_send(SEV_RP_REFUSAL, error_get_pretty(*errp),
                          MIN(strlen(error_get_pretty(*errp)),

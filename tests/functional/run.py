@@ -19,6 +19,7 @@ import test_capability_table            # noqa: E402,F401
 import test_advice                      # noqa: E402,F401
 import test_boot                        # noqa: E402,F401
 import test_clone                       # noqa: E402,F401
+import test_firmware                    # noqa: E402,F401
 import test_golden                      # noqa: E402,F401
 import test_hops                        # noqa: E402,F401
 import test_hotplug                     # noqa: E402,F401
@@ -44,7 +45,6 @@ import test_kvm                         # noqa: E402,F401
 import test_matrix                      # noqa: E402,F401
 import test_cache                       # noqa: E402,F401
 import test_devices                     # noqa: E402,F401
-import test_smm                         # noqa: E402,F401
 import test_stress                      # noqa: E402,F401
 import test_tamper                      # noqa: E402,F401
 import test_views                       # noqa: E402,F401

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "smm.h"
 #include "tcg-cache.h"
 #include "tcg-sealed.h"
 #include "transfer.h"
@@ -45,4 +46,9 @@ void sev_first_touch_mark(RAMBlock *rb, ram_addr_t offset, ram_addr_t length)
 void sev_first_touch_sweep(void)
 {
     g_assert_not_reached();
+}
+
+bool sev_smm_may_move(Error **errp)
+{
+    return true;
 }

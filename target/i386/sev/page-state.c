@@ -82,6 +82,20 @@ void sev_page_state_set(SevPageMap *map, size_t page, uint8_t state)
     }
 }
 
+/*
+ * What a guest reads as private is not for that: firmware looks at its
+ * variables in flash with a C-bit before it knows better, and must find them
+ * as they were when it looks without.  Where it cannot write only a launch
+ * encrypts.
+ */
+static bool page_is_private(const SevPageMap *map, const RAMBlock *rb, size_t page)
+{
+    if (rb->mr->readonly || rb->mr->rom_device) {
+        return test_bit(page, map->encrypted);
+    }
+    return sev_page_state(map, page) & SEV_PAGE_PRIVATE;
+}
+
 bool sev_page_is_private(RAMBlock *rb, ram_addr_t offset)
 {
     SevPageMap *map;
@@ -90,8 +104,7 @@ bool sev_page_is_private(RAMBlock *rb, ram_addr_t offset)
         return sev_declared_is_private(rb, offset);
     }
     map = sev_page_map(rb);
-    return map &&
-           sev_page_state(map, offset >> TARGET_PAGE_BITS) & SEV_PAGE_PRIVATE;
+    return map && page_is_private(map, rb, offset >> TARGET_PAGE_BITS);
 }
 
 bool sev_page_foreach_private(RAMBlock *rb, SevPageRunFn fn, void *opaque)
@@ -107,8 +120,7 @@ bool sev_page_foreach_private(RAMBlock *rb, SevPageRunFn fn, void *opaque)
         return true;
     }
     for (size_t page = 0; page <= n; page++) {
-        bool priv = page < n &&
-                    sev_page_state(map, page) & SEV_PAGE_PRIVATE;
+        bool priv = page < n && page_is_private(map, rb, page);
 
         if (priv && !in_run) {
             first = page;
@@ -138,6 +150,11 @@ void sev_page_set_private(RAMBlock *rb, ram_addr_t offset, ram_addr_t length,
 
         sev_page_state_set(map, page,
                            rest | (is_private ? SEV_PAGE_PRIVATE : 0));
+        if (is_private) {
+            set_bit(page, map->encrypted);
+        } else {
+            clear_bit(page, map->encrypted);
+        }
     }
 }
 
@@ -175,6 +192,7 @@ static void sev_ram_added(RAMBlockNotifier *n, void *host, size_t size,
     map->rb = rb;
     map->npages = DIV_ROUND_UP(rb->max_length, TARGET_PAGE_SIZE);
     map->state = g_malloc0(map->npages);
+    map->encrypted = bitmap_new(map->npages);
     qatomic_store_release(&maps[place], map);
     qatomic_store_release(&n_maps, MAX(n_maps, place + 1));
     if (map_added) {

@@ -50,6 +50,7 @@ typedef struct SevPageMap {
     RAMBlock *rb;                       /* NULL once the block was removed */
     size_t npages;                      /* for max_length bytes */
     uint8_t *state;
+    unsigned long *encrypted;           /* by a launch or a stream, a bit each */
     struct SevCacheBlock *cache;        /* NULL unless TCG */
     struct SevSealedBlock *sealed;      /* NULL: no page is SEALED */
 } SevPageMap;

@@ -223,13 +223,16 @@ static void create_shadow(SevPageMap *map)
     b = g_new0(SevCacheBlock, 1);
     name = g_strdup_printf(SEV_SHADOW_PREFIX ".%s", memory_region_name(rb->mr));
     b->map = map;
-    memory_region_init_ram_nomigrate(&b->shadow, NULL, name,
-                                     sev_cache_offset(map->npages), &error_fatal);
+    memory_region_init_ram_flags_nomigrate(&b->shadow, NULL, name,
+                                           sev_cache_offset(map->npages),
+                                           RAM_NORESERVE, &error_fatal);
     b->dram = rb->host;
     b->plain = memory_region_get_ram_ptr(&b->shadow);
     b->shadow_addr = memory_region_get_ram_addr(&b->shadow);
     /* plaintext never gets into a core file of QEMU */
     qemu_madvise(b->plain, sev_cache_offset(map->npages), QEMU_MADV_DONTDUMP);
+    /* nor do other processes learn by KSM that they hold the same */
+    qemu_madvise(b->plain, sev_cache_offset(map->npages), QEMU_MADV_UNMERGEABLE);
     /* it comes and goes by the page */
     qemu_madvise(b->plain, sev_cache_offset(map->npages), QEMU_MADV_NOHUGEPAGE);
     b->age = g_malloc0(ROUND_UP(map->npages, 8));

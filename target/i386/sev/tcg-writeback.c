@@ -13,6 +13,8 @@
 #include "trace.h"
 
 static size_t n_syncing;                /* pages with SEV_PAGE_SYNCING */
+static int syncing_thread;              /* whose sync marked the last of them */
+static bool sync_in_doubt;              /* two threads' syncs overlap */
 static size_t n_wbinvd;                 /* pages that this WBINVD wrote */
 
 static void encrypt_page(SevCacheBlock *b, size_t page)
@@ -226,6 +228,8 @@ static void sev_cache_log_sync(MemoryListener *l, MemoryRegionSection *s)
 
     if (map && map->cache) {
         QEMU_LOCK_GUARD(&sev_cache_lock);
+        sync_in_doubt |= n_syncing && syncing_thread != qemu_get_thread_id();
+        syncing_thread = qemu_get_thread_id();
         take_newer(map->cache, s->offset_within_region,
                    int128_get64(s->size), true, sync_page);
     }
@@ -249,19 +253,26 @@ static void sync_block(SevPageMap *map)
                                       sev_cache_offset(map->npages));
             first = false;
         }
-        sev_cache_set_bits(map, page, SEV_PAGE_SYNCING, 0);
+        sev_cache_set_bits(map, page, SEV_PAGE_SYNCING,
+                           sync_in_doubt ? SEV_PAGE_UNSETTLED : 0);
         encrypt_page(b, page);
     }
 }
 
-/* By now no vCPU is in a translation block that began before the sync. */
+/*
+ * By now no vCPU is in a translation block that began before the sync; unless
+ * another thread began one meanwhile, which we end too: the display's, say,
+ * that of a migration.  Then the next sync compares the pages once more.
+ */
 static void sev_cache_log_after_sync(MemoryListener *l)
 {
     QEMU_LOCK_GUARD(&sev_cache_lock);
     if (n_syncing) {
+        sync_in_doubt |= syncing_thread != qemu_get_thread_id();
         sev_page_map_foreach(sync_block);
         trace_sev_cache_log_sync(n_syncing);
         n_syncing = 0;
+        sync_in_doubt = false;
     }
 }
 
