@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -88,12 +89,12 @@ class Process:
     def stop(self):
         """End it at once and remove its folder."""
         self.release()
-        if self.alive():
+        if self.child:
+            self.child.kill()
+            self.child.wait()
+        elif 'pid' in self.info and self.alive():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
-        if self.child:
-            self.child.wait()
-        else:
             end = time.monotonic() + 10
             while started_at(self.pid) and time.monotonic() < end:
                 time.sleep(0.01)
@@ -104,6 +105,20 @@ class Process:
         path.with_suffix('.new').write_text(json.dumps(self.info, indent=1),
                                             'utf-8')
         os.replace(path.with_suffix('.new'), path)
+
+
+def uninterrupted(work, *args):
+    """Do it in a thread of its own: Ctrl-C ends our waiting, not the work."""
+    worker = threading.Thread(target=work, args=args)
+    worker.start()
+    worker.join()
+
+
+def stop_all(processes):
+    def stop():
+        for process in processes:
+            process.stop()
+    uninterrupted(stop)
 
 
 def listener(path):
@@ -119,15 +134,31 @@ def listener(path):
 
 
 def spawn(binary, arguments, who, template):
-    """Start QEMU.  We listen, so nobody waits for it to be ready to."""
+    """Start QEMU; when that fails nothing of it is left."""
     folder = places.private_folder(places.run()) / who['id']
     folder.mkdir(mode=0o700)
-    info = {'template': template, **who}
-    process = Process(folder, info)
-    servers = [listener(folder / name) for name in ('qmp', 'console', 'clone')]
-    monitor, console, clone = (s.fileno() for s in servers)
+    process = Process(folder, {'template': template, **who})
+    try:
+        with contextlib.ExitStack() as servers:
+            _execute(process, binary, arguments, servers)
+        process.save()
+    except OSError as error:
+        process.stop()
+        raise Trouble(f'cannot start {binary}: {error}') from error
+    except BaseException:
+        process.stop()
+        raise
+    return process
+
+
+def _execute(process, binary, arguments, servers):
+    """We listen, so nobody waits for QEMU to be ready to."""
+    folder, info = process.folder, process.info
+    monitor, console, clone = (
+        servers.enter_context(listener(folder / name)).fileno()
+        for name in ('qmp', 'console', 'clone'))
     command = [
-        binary, '-name', f'{template}-{who["id"]}',
+        binary, '-name', f'{info["template"]}-{info["id"]}',
         '-chardev', f'socket,id=qmp,fd={monitor},server=on,wait=off',
         '-mon', 'chardev=qmp,mode=control',
         '-chardev', f'socket,id=console,fd={console},server=on,wait=off,'
@@ -136,22 +167,13 @@ def spawn(binary, arguments, who, template):
         '-chardev', f'socket,id=clone,fd={clone},server=on,wait=off',
         *arguments]
     (folder / 'screen').touch(mode=0o600)
-    try:
-        with (folder / 'qemu.log').open('wb') as log:
-            process.spawned = time.time()
-            process.child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                pass_fds=[monitor, console, clone], start_new_session=True)
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise Trouble(f'cannot start {binary}: {error}') from error
-    finally:
-        for server in servers:
-            server.close()
+    with (folder / 'qemu.log').open('wb') as log:
+        process.spawned = time.time()
+        process.child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            pass_fds=[monitor, console, clone], start_new_session=True)
     info.update(pid=process.child.pid, started=started_at(process.child.pid),
                 spawned=process.spawned)
-    process.save()
-    return process
 
 
 def running(template=None):
