@@ -21,8 +21,18 @@ def start(binary, template):
 
 def ready(waiting, template):
     """Do beforehand whatever can be done before the clone is wanted."""
-    layout.prepare(waiting.qmp(), template.spec)
+    with sentence(waiting):
+        layout.prepare(waiting.qmp(), template.spec)
     return waiting
+
+
+@contextlib.contextmanager
+def sentence(clone):
+    """A connection that breaks is a QEMU that ended; say what it said."""
+    try:
+        yield
+    except (qmp.Gone, ConnectionError):
+        raise Trouble(f'QEMU ended: {clone.last_words()}') from None
 
 
 def fill(waiting, template, reseed):
@@ -36,9 +46,11 @@ def fill(waiting, template, reseed):
     call.
     """
     asked = time.time()
-    monitor = waiting.qmp()
-    channel = Channel(waiting.path('clone'))
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(sentence(waiting))
+        monitor = waiting.qmp()
+        channel = Channel(waiting.path('clone'))
+        stack.callback(channel.close)
         if reseed is not None:
             channel.tell(waiting.info)
         layout.load(monitor, template)
@@ -54,10 +66,6 @@ def fill(waiting, template, reseed):
                 raise Trouble(f'clone {waiting.info["id"]} could not re-seed; '
                               f'see {waiting.path("screen")}')
             took[key] = time.time() - asked
-    except qmp.Gone:
-        raise Trouble(f'QEMU ended: {waiting.last_words()}') from None
-    finally:
-        channel.close()
     waiting.release()
     waiting.info['state'] = 'running'
     waiting.save()
@@ -87,28 +95,25 @@ def has_helper(template):
 def many(binary, template, count, jobs, reseed, progress):
     """@count clones, @jobs at a time: [(process, times)].
 
-    When one fails the others are ended, and its reason is raised.
+    When one fails, or we are interrupted, the others are ended.
     """
-    done, trouble = [], None
+    done, futures = [], []
     with concurrent.futures.ThreadPoolExecutor(jobs) as workers:
-        futures = [workers.submit(one, binary, template, reseed)
-                   for _ in range(count)]
         try:
+            for _ in range(count):
+                futures.append(workers.submit(one, binary, template, reseed))
             for future in concurrent.futures.as_completed(futures):
-                try:
-                    done.append(future.result())
-                except Trouble as error:
-                    trouble = trouble or error
-                    workers.shutdown(wait=False, cancel_futures=True)
-                except concurrent.futures.CancelledError:
-                    pass
+                done.append(future.result())
                 progress.bar('clones', len(done), count)
-        except KeyboardInterrupt as error:
-            workers.shutdown(wait=True, cancel_futures=True)
-            trouble = error
-    if trouble:
-        for future in futures:
-            with contextlib.suppress(BaseException):
-                future.result()[0].stop()
-        raise trouble
+        except BaseException:
+            workers.shutdown(wait=False, cancel_futures=True)
+            process.uninterrupted(abandon, futures)
+            raise
     return done
+
+
+def abandon(futures):
+    """End what was made, and what is being made."""
+    for future in futures:
+        with contextlib.suppress(BaseException):    # cancelled, or it failed
+            future.result()[0].stop()

@@ -5,7 +5,7 @@ import re
 import time
 from pathlib import Path
 
-from sevclone import cloning, ui
+from sevclone import cloning, process, ui
 
 SETTLE = 3              # seconds before memory is read
 
@@ -87,8 +87,7 @@ def memory(binary, template, count, reseed, progress):
         time.sleep(SETTLE)
         read = [guest_memory(c.pid, ramblocks_of(c)) for c, _ in made]
     finally:
-        for clone, _ in made:
-            clone.stop()
+        process.stop_all(clone for clone, _ in made)
     return {'clones': count,
             'pss_bytes': sum(r[0] for r in read) // count,
             'private_bytes': sum(r[1] for r in read) // count}
