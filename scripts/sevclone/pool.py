@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import queue
-import signal
 import socket
 import threading
 import time
@@ -52,7 +51,9 @@ class Pool:
             try:
                 made = cloning.start(self.binary, self.template)
                 cloning.ready(made, self.template)
-            except Trouble as error:
+                made.info['state'] = 'waiting'
+                made.save()
+            except (Trouble, OSError) as error:
                 if made:
                     made.stop()
                 self.trouble = error
@@ -60,8 +61,6 @@ class Pool:
                 if self.stopping.wait(1):       # do not spin on a broken host
                     return
                 continue
-            made.info['state'] = 'waiting'
-            made.save()
             made.release()
             self.trouble = None
             self.waiting.put(made)
@@ -78,7 +77,7 @@ class Pool:
                                   f'{self.trouble or "too slow"}') from None
                 continue
             if self.stopping.is_set():
-                self.waiting.put(made)
+                made.stop()
                 raise Trouble('the pool is being closed')
             self._wanted.release()
             if made.alive():
@@ -96,33 +95,45 @@ class Pool:
         for _ in self._workers:
             self._wanted.release()
         for worker in self._workers:
-            worker.join()
+            if worker.ident:                    # it was started
+                worker.join()
         with contextlib.suppress(queue.Empty):
             while True:
                 self.waiting.get_nowait().stop()
 
 
-def answer(pool, request):
+def say(connection, reply):
+    connection.sendall(json.dumps(reply).encode() + b'\n')
+
+
+def hand_out(pool, connection):
+    """A process that the taker does not hear of would be nobody's."""
+    made = pool.take()
+    try:
+        say(connection, {'folder': str(made.folder), 'info': made.info})
+    except OSError:
+        made.stop()
+
+
+def answer(pool, connection):
+    request = json.loads(connection.recv(REQUEST_MAX))
+    if not isinstance(request, dict):
+        request = {}
     if request.get('take'):
-        made = pool.take()
-        return {'folder': str(made.folder), 'info': made.info}
+        hand_out(pool, connection)
+        return
     if request.get('close'):
         pool.stopping.set()
-    return pool.status()
+    say(connection, pool.status())
 
 
 def serve_one(pool, connection):
-    with connection:
+    with connection, contextlib.suppress(OSError, ValueError):
         connection.settimeout(TAKE_LIMIT)
         try:
-            request = json.loads(connection.recv(REQUEST_MAX))
-            reply = answer(pool, request if isinstance(request, dict) else {})
+            answer(pool, connection)
         except Trouble as error:
-            reply = {'error': str(error)}
-        except (OSError, ValueError):
-            return
-        with contextlib.suppress(OSError):
-            connection.sendall(json.dumps(reply).encode() + b'\n')
+            say(connection, {'error': str(error)})
 
 
 def serve(pool, announce):
@@ -135,9 +146,9 @@ def serve(pool, announce):
     path.unlink(missing_ok=True)
     with process.listener(path) as server:
         server.settimeout(0.2)
-        pool.begin()
-        announce()
         try:
+            pool.begin()
+            announce()
             while not pool.stopping.is_set():
                 with contextlib.suppress(TimeoutError):
                     connection, _ = server.accept()
@@ -147,11 +158,10 @@ def serve(pool, announce):
             pass
         finally:
             path.unlink(missing_ok=True)
-            pool.close()
+            process.uninterrupted(pool.close)
 
 
 def run(binary, template, size, jobs, announce):
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         serve(Pool(binary, template, size, jobs), announce)
     except RuntimeError:
