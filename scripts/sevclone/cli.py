@@ -25,8 +25,9 @@ EPILOG = """examples:
   sev-clone bench base                     how long, how much memory
 
 Templates are in SEV_CLONE_HOME, or $XDG_DATA_HOME/sev-clone; running clones
-in SEV_CLONE_RUN, $XDG_RUNTIME_DIR/sev-clone or /run/sev-clone.  The platform
-that can open a template is SEV_PSP_DIR's.  See docs/templates.md."""
+in SEV_CLONE_RUN, $XDG_RUNTIME_DIR/sev-clone, /run/sev-clone for root or
+/tmp/sev-clone-UID.  The platform that can open a template is SEV_PSP_DIR's.
+See docs/templates.md."""
 
 
 def number(low, high):
@@ -177,16 +178,15 @@ def show_run(options, made):
 
 
 def from_pool(template, count, reseed):
-    made = []
-    for _ in range(count):
-        clone = pool.take(template.name)
-        try:
-            took = cloning.fill(clone, template, reseed)
-        except BaseException:
-            clone.stop()
-            raise
-        made.append((clone, took))
-    return made
+    clones, took = [], []
+    try:
+        for _ in range(count):
+            clones.append(pool.take(template.name))
+            took.append(cloning.fill(clones[-1], template, reseed))
+    except BaseException:
+        process.stop_all(clones)
+        raise
+    return list(zip(clones, took))
 
 
 def do_run(options, progress):
@@ -211,8 +211,7 @@ def do_run(options, progress):
         pass
     finally:
         if not options.detach:
-            for clone, _ in made:
-                clone.stop()
+            process.stop_all(clone for clone, _ in made)
 
 
 def do_pool(options, progress):
@@ -300,9 +299,16 @@ def do_bench(options, progress):
     ui.put(options, said, measuring.lines(said))
 
 
+def end_like_interrupted():
+    """By SIGTERM and a closed terminal too; not under nohup."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
+
+
 def main(words=None):
     options = parser().parse_args(words)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_like_interrupted()
     progress = ui.Progress(options.quiet or options.json)
     try:
         return options.act(options, progress) or 0

@@ -23,7 +23,8 @@ templates, one folder each; else $XDG_DATA_HOME/sev\-clone, else
 .TP
 .I SEV_CLONE_RUN
 sockets, screens and logs of running clones; else
-$XDG_RUNTIME_DIR/sev\-clone, else /run/sev\-clone
+$XDG_RUNTIME_DIR/sev\-clone, else /run/sev\-clone for root and
+/tmp/sev\-clone\-UID for others
 .TP
 .I SEV_CLONE_QEMU
 the QEMU to use, unless \-\-qemu names one
