@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""sev-clone that fails or is ended leaves no clone running."""
+
+import contextlib
+import os
+import shlex
+import signal
+
+from registry import test
+from test_clone import LIMIT, Tool, status
+from verdict import check, wait_until
+
+from sevclone import process
+
+GOOD = 3                # starts of QEMU that succeed
+
+
+class Counted(Tool):
+    """After make(), every start of QEMU but the first ones fails."""
+
+    def __init__(self, env):
+        super().__init__(env)
+        self.folder = env.lab.folder / 'counted'
+        self.folder.mkdir(exist_ok=True)
+        self.script = self.folder / 'qemu'
+
+    def make(self, name, *words):
+        super().make(name, *words)
+        self.environ['SEV_CLONE_QEMU'] = str(self.script)
+        self.allow(GOOD)
+
+    def allow(self, starts):
+        names = ' '.join(map(str, range(starts)))
+        folder = shlex.quote(str(self.folder))
+        (self.folder / 'started').write_text('')
+        for path in self.folder.glob('start-*'):
+            path.rmdir()
+        self.script.write_text(f'''#!/bin/sh
+for i in {names}; do
+    mkdir {folder}/start-$i 2>/dev/null || continue
+    echo $$ >> {folder}/started
+    exec {shlex.quote(str(self.env.lab.binary))} "$@"
+done
+echo 'broken on purpose' >&2
+exit 1
+''')
+        self.script.chmod(0o755)
+
+    def started(self):
+        return [int(pid) for pid in
+                (self.folder / 'started').read_text().split()]
+
+    def check_ended(self, count):
+        pids = self.started()
+        check(len(pids) == count, f'{len(pids)} QEMUs were started')
+        alive = [pid for pid in pids if process.started_at(pid)]
+        check(not alive, f'{len(alive)} of {count} QEMUs still run')
+        left = [p.name for p in self.run_folder.iterdir() if p.is_dir()]
+        check(not left, f'folders are left: {left}')
+
+
+@test('sev-clone: a run in which one clone fails leaves none', sev=False)
+def one_fails(env):
+    with Counted(env) as tool:
+        tool.make('base')
+        for jobs in 1, 2:
+            tool.allow(GOOD)
+            tool.refused('QEMU ended: broken on purpose', 'run', 'base',
+                         GOOD + 3, '--jobs', jobs, '--detach')
+            tool.check_ended(GOOD)
+
+
+@test('sev-clone: a run from a pool that runs dry leaves none', sev=False)
+def pool_runs_dry(env):
+    with Counted(env) as tool:
+        tool.make('pooled')
+        server = tool.begin('pool', 'pooled', '--size', 2)
+        try:
+            wait_until('a full pool', LIMIT, lambda: status(tool)
+                       .get('waiting') == 2)
+            tool.refused('the pool is empty: QEMU ended: broken on purpose',
+                         'run', 'pooled', GOOD + 1, '--pool', '--detach')
+            tool.do('pool', 'pooled', '--close')
+            check(server.wait(60) == 0, 'the pool failed')
+        finally:
+            server.kill()
+            server.communicate()
+        tool.check_ended(GOOD)
+
+
+@contextlib.contextmanager
+def heard(number):
+    """What we start hears the signal, even if we were told to ignore it."""
+    old = signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(number, old)
+
+
+@test('sev-clone: a closed terminal and two signals end the clones', sev=False)
+def signals(env):
+    with Counted(env) as tool:
+        tool.make('base')
+        for name, ready, times in (('SIGHUP', 'running', 1),
+                                   ('SIGTERM', 'running', 2),
+                                   ('SIGTERM', 'pid', 2)):
+            tool.allow(GOOD)
+            number = signal.Signals[name]
+            with heard(number):
+                run = tool.begin('run', 'base', GOOD)
+            try:
+                wait_until('clones', LIMIT, lambda w=ready: sum(
+                    w in p.read_text() for p in
+                    tool.run_folder.glob('*/clone.json')) > 1)
+                for _ in range(times):
+                    os.kill(run.pid, number)
+                run.communicate(timeout=LIMIT)
+            finally:
+                run.kill()
+                run.communicate()
+            tool.check_ended(len(tool.started()))
