@@ -107,23 +107,27 @@ static void give_some(struct work_struct *work)
         schedule_delayed_work(&giving, GIVE_PAUSE);
 }
 
+/* The caller holds the lock. */
 static unsigned long give_all(void)
 {
-    unsigned long before;
+    unsigned long before = held_pages;
 
-    mutex_lock(&lock);
-    before = held_pages;
     while (give_one())
         cond_resched();
-    mutex_unlock(&lock);
     return before;
 }
 
-/* As the balloon does it: better slow than dead. */
+/*
+ * As the balloon does it: better slow than dead.  The lock may be this very
+ * task's, whose set_memory_decrypted() found no page for a page table.
+ */
 static int memory_runs_out(struct notifier_block *self, unsigned long dummy,
-                         void *freed)
+                           void *freed)
 {
-    *(unsigned long *)freed += give_all();
+    if (mutex_trylock(&lock)) {
+        *(unsigned long *)freed += give_all();
+        mutex_unlock(&lock);
+    }
     return NOTIFY_OK;
 }
 
@@ -184,7 +188,9 @@ static void __exit sev_trim_exit(void)
     unregister_oom_notifier(&oom);
     kobject_put(folder);            /* no more writers */
     cancel_delayed_work_sync(&giving);
+    mutex_lock(&lock);
     give_all();
+    mutex_unlock(&lock);
 }
 
 module_init(sev_trim_init);
