@@ -299,11 +299,19 @@ def do_bench(options, progress):
     ui.put(options, said, measuring.lines(said))
 
 
+def interrupted(_number, _frame):
+    """Once: what was begun is ended now, and no second signal stops that."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def end_like_interrupted():
     """By SIGTERM and a closed terminal too; not under nohup."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, interrupted)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, interrupted)
 
 
 def main(words=None):
