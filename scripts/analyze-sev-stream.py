@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import json
 import mmap
+import re
 import struct
 import sys
 
@@ -93,13 +94,22 @@ class Cursor:
         return self.blob() if kind == 'blob' else self.number()
 
 
+def find_magic(view, start):
+    """Where the next one is, or -1.
+
+    Not by mmap's find(): Debian 12's Python looks a byte behind the map.
+    """
+    found = re.compile(re.escape(MAGIC)).search(view, start)
+    return found.start() if found else -1
+
+
 def records(view, behind):
     """(offset, type, payload) of every record; other bytes are QEMU's own.
 
     @behind(end) is where to go on after the record that ends at @end: an image
     of RAM is full of bytes that look like anything.
     """
-    at = view.find(MAGIC)
+    at = find_magic(view, 0)
     while at >= 0:
         if len(view) - at < HEADER.size:
             return
@@ -109,9 +119,9 @@ def records(view, behind):
             if end > len(view):
                 raise Wrong(f'{LAYOUT[kind][0]} at {at} is cut short')
             yield at, kind, view[at + HEADER.size:end]
-            at = view.find(MAGIC, behind(end))
+            at = find_magic(view, behind(end))
         else:                           # four bytes of a page that look alike
-            at = view.find(MAGIC, at + 1)
+            at = find_magic(view, at + 1)
 
 
 class Analysis:
