@@ -67,6 +67,9 @@ bool sev_image_load(SevTarget *t, const SevRecord *rec, Error **errp);
 bool sev_image_load_headers(SevTarget *t, const SevRecord *rec, Error **errp);
 bool sev_image_load_digest(SevTarget *t, const SevRecord *rec, Error **errp);
 
+/* "ram" may resize a block at any time; its table and image are as they were. */
+bool sev_image_check_length(const SevTargetBlock *block, Error **errp);
+
 /*
  * STATE records are complete: RAM becomes the image, its packets sealed or
  * opened.  After this only sev_receive_finish() is missing.

@@ -10,16 +10,21 @@
 #include "exec/ram_addr.h"
 #include "trace.h"
 
-/* RAM blocks are few. */
-#define SEV_MAX_BLOCKS 256
-
 /*
  * Written with the BQL held.  The map of a removed block has no rb; it is never
  * freed, because others may still look at it, but its place is taken again.
+ * Nor is a table that became too short.
  */
-static SevPageMap *maps[SEV_MAX_BLOCKS];
-static unsigned int n_maps;
+static SevPageMap **maps;
+static unsigned int n_maps, room;
+#define ROOM_MIN 32
 static SevPageMapFn map_added, map_removed;
+
+/* @i is less than an n_maps that was loaded before. */
+static SevPageMap *map_number(unsigned int i)
+{
+    return qatomic_read(&qatomic_read(&maps)[i]);
+}
 
 SevPageMap *sev_page_map(const RAMBlock *rb)
 {
@@ -30,7 +35,7 @@ SevPageMap *sev_page_map(const RAMBlock *rb)
         return last;
     }
     for (unsigned int i = 0; i < n; i++) {
-        SevPageMap *map = qatomic_read(&maps[i]);
+        SevPageMap *map = map_number(i);
 
         if (map->rb == rb) {
             last = map;
@@ -45,7 +50,7 @@ SevPageMap *sev_page_map_at(ram_addr_t paddr)
     unsigned int n = qatomic_load_acquire(&n_maps);
 
     for (unsigned int i = 0; i < n; i++) {
-        SevPageMap *map = qatomic_read(&maps[i]);
+        SevPageMap *map = map_number(i);
         RAMBlock *rb = qatomic_read(&map->rb);
 
         if (rb && paddr - rb->offset < rb->used_length) {
@@ -60,7 +65,7 @@ void sev_page_map_foreach(SevPageMapFn fn)
     unsigned int n = qatomic_load_acquire(&n_maps);
 
     for (unsigned int i = 0; i < n; i++) {
-        SevPageMap *map = qatomic_read(&maps[i]);
+        SevPageMap *map = map_number(i);
 
         if (map->rb) {
             fn(map);
@@ -166,9 +171,14 @@ static unsigned int free_place(void)
             return i;
         }
     }
-    if (n_maps == SEV_MAX_BLOCKS) {
-        error_report("SEV: more than %d RAM blocks", SEV_MAX_BLOCKS);
-        exit(1);
+    if (n_maps == room) {
+        SevPageMap **longer = g_new0(SevPageMap *, MAX(2 * room, ROOM_MIN));
+
+        for (unsigned int i = 0; i < n_maps; i++) {
+            longer[i] = maps[i];
+        }
+        room = MAX(2 * room, ROOM_MIN);
+        qatomic_store_release(&maps, longer);
     }
     return n_maps;
 }

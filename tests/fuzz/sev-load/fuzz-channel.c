@@ -2,7 +2,7 @@
  * Any bytes on a multifd channel of an SEV guest: refused in words, or every
  * page lies where the header said.
  *
- * Real are migration/sev/multifd.c and what reads a PAGES record below it; the
+ * Real are migration/sev/multifd-recv.c and what reads a PAGES record below it; the
  * guest and its secure processor are those of the fuzz target sev-load.  Of
  * upstream's header only what multifd_ram_unfill_packet() lets through comes
  * here: some pages of a block, a length, flags.

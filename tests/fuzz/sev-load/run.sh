@@ -14,10 +14,11 @@ build=${BUILD:-$root/build}
 seconds=${1:-60}
 target=${TARGET:-load}
 out=$build/fuzz/sev-$target
-sources=(record stream session pages map template-load template-save)
+sources=(record record-fields record-rows stream session pages map)
+sources+=(template-load template-open template-save)
 if [ "$target" = channel ]; then
     seeds=("$here/corpus-channel")
-    sources+=(multifd)
+    sources+=(multifd multifd-recv)
 else
     # Every record there is, beside whole streams
     seeds=("$here/corpus" "$root/tests/data/sev/streams/v1"

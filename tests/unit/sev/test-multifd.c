@@ -4,7 +4,7 @@
  *
  * One RAM block at both ends, a bit per page for "private", and a secure
  * processor that inverts every byte.  Upstream's header is a struct here, as
- * multifd.c hands it over.
+ * upstream's multifd.c hands it over.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -19,6 +19,7 @@
 #include "migration/migration.h"
 #include "migration/multifd.h"
 #include "migration/options.h"
+#include "migration/sev/channels.h"
 #include "migration/sev/multifd.h"
 #include "migration/sev/return-path.h"
 

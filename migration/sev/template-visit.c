@@ -1,0 +1,243 @@
+/*
+ * query-sev-template: what each record says, and whether its packets are whole.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "session.h"
+#include "template-visit.h"
+
+#define PAGE_LEN SEV_RECORD_PACKET_DATA
+#define HDR_LEN SEV_RECORD_PACKET_HDR
+
+static SevQueryBlock *query_block(SevQuery *q, uint64_t number, Error **errp)
+{
+    if (number >= q->blocks->len) {
+        error_setg(errp, "RAM block number %" PRIu64 ", there are %u", number,
+                   q->blocks->len);
+        return NULL;
+    }
+    return &g_array_index(q->blocks, SevQueryBlock, number);
+}
+
+/* --- Packets ---------------------------------------------------------------- */
+
+static bool check_packet(SevQuery *q, SevQueryBlock *b, uint64_t offset,
+                         const uint8_t *hdr, const uint8_t *data, Error **errp)
+{
+    if (!q->verifier) {
+        return true;
+    }
+    if (!sev_verifier_check(q->verifier, hdr, data)) {
+        error_setg(errp, "the packet for block '%s' offset 0x%" PRIx64
+                   " fails its MAC", b->name, offset);
+        return false;
+    }
+    q->info->verified++;
+    return true;
+}
+
+static bool range_ok(uint64_t start, uint64_t len, uint64_t size)
+{
+    return start <= size && len <= size - start;
+}
+
+/* The same; its data lies at @at in @file. */
+static bool check_page(SevQuery *q, SevQueryBlock *b, uint64_t offset,
+                       const uint8_t *hdr, const SevTemplateFile *file,
+                       uint64_t at, Error **errp)
+{
+    uint8_t data[PAGE_LEN];
+
+    if (q->verifier && !sev_template_file_copy(file, at, data, PAGE_LEN)) {
+        error_setg(errp, "the page for block '%s' offset 0x%" PRIx64
+                   " cannot be read", b->name, offset);
+        return false;
+    }
+    return check_packet(q, b, offset, hdr, data, errp);
+}
+
+/* [@offset, @offset + @length) of a MAPPED block is private. */
+static bool check_run(SevQuery *q, SevQueryBlock *b, uint64_t offset,
+                      uint64_t length, Error **errp)
+{
+    if (!QEMU_IS_ALIGNED(offset | length, PAGE_LEN) ||
+        !range_ok(offset, length, b->length)) {
+        error_setg(errp, "run 0x%" PRIx64 "+0x%" PRIx64 " is not in block '%s'",
+                   offset, length, b->name);
+        return false;
+    }
+    q->info->private_pages += length / PAGE_LEN;
+    for (; b->layout == SEV_LAYOUT_MAPPED && length; length -= PAGE_LEN) {
+        uint8_t hdr[HDR_LEN] = {};
+
+        if (q->verifier &&
+            !sev_template_file_copy(&q->file, b->headers + offset / PAGE_LEN *
+                                    HDR_LEN, hdr, HDR_LEN)) {
+            error_setg(errp, "the headers of block '%s' cannot be read",
+                       b->name);
+            return false;
+        }
+        if (!check_page(q, b, offset, hdr, &q->file, b->pages + offset, errp)) {
+            return false;
+        }
+        offset += PAGE_LEN;
+    }
+    return true;
+}
+
+static bool visit_state(SevQuery *q, const SevRecordState *r, Error **errp)
+{
+    SevQueryBlock *b = query_block(q, r->block, errp);
+    uint64_t offset, length;
+
+    for (size_t i = 0; b && i < r->count; i++) {
+        sev_record_run(r, i, &offset, &length);
+        if (!check_run(q, b, offset, length, errp)) {
+            return false;
+        }
+    }
+    return b;
+}
+
+static bool visit_pages(SevQuery *q, const SevRecordPages *r, Error **errp)
+{
+    SevQueryBlock *b = query_block(q, r->block, errp);
+    uint64_t offset;
+
+    for (size_t i = 0; b && i < r->count; i++) {
+        const uint8_t *packet = sev_record_page(r, i, &offset);
+
+        if (!check_packet(q, b, offset, packet, packet + HDR_LEN, errp)) {
+            return false;
+        }
+    }
+    return b;
+}
+
+static bool visit_headers(SevQuery *q, const SevRecordHeaders *r, Error **errp)
+{
+    SevQueryBlock *b = query_block(q, r->block, errp);
+    uint64_t offset = r->offset;
+
+    for (size_t i = 0; b && q->ram.bytes && i < r->count; i++) {
+        if (!range_ok(offset, PAGE_LEN, q->ram.len)) {
+            error_setg(errp, "page 0x%" PRIx64 " is not in the RAM file",
+                       offset);
+            return false;
+        }
+        if (!check_page(q, b, offset, r->headers.data + i * HDR_LEN, &q->ram,
+                        offset, errp)) {
+            return false;
+        }
+        offset += PAGE_LEN;
+    }
+    return b;
+}
+
+/* --- The other records ------------------------------------------------------ */
+
+static char *span_text(SevSpan span)
+{
+    return g_strndup((const char *)span.data, span.len);
+}
+
+static bool visit_manifest(SevQuery *q, const SevRecordManifest *r,
+                           Error **errp)
+{
+    SevTemplateInfo *info = q->info;
+    Error *why = NULL;
+
+    if (r->layout < SEV_LAYOUT_STREAM || r->layout > SEV_LAYOUT_IN_PLACE) {
+        error_setg(errp, "layout %" PRIu64 " is unknown", r->layout);
+        return false;
+    }
+    if (q->has_manifest) {
+        error_setg(errp, "there is a second MANIFEST record");
+        return false;
+    }
+    q->has_manifest = true;
+    info->layout = r->layout - SEV_LAYOUT_STREAM;
+    info->policy = r->policy;
+    info->fingerprint = span_text(r->fingerprint);
+    info->here = sev_session_is_here(r->fingerprint, r->chip, &why);
+    if (why) {
+        info->why_not_here = g_strdup(error_get_pretty(why));
+        error_free(why);
+    }
+    info->machine = span_text(r->machine);
+    info->measurement = r->measurement.len ? span_text(r->measurement) : NULL;
+    info->cpu = span_text(r->cpu);
+    info->vcpus = r->vcpus;
+    info->ram_bytes = r->ram_bytes;
+    return true;
+}
+
+static bool visit_session(SevQuery *q, const SevRecordSession *r, Error **errp)
+{
+    if (q->has_session) {
+        error_setg(errp, "there is a second SESSION record");
+        return false;
+    }
+    q->has_session = true;
+    return !q->info->has_verified ||
+           (q->verifier = sev_verifier_new(r->policy, r->pdh.data, r->pdh.len,
+                                           r->session.data, r->session.len,
+                                           errp));
+}
+
+static bool visit_image(SevQuery *q, const SevRecordImage *r, Error **errp)
+{
+    SevQueryBlock *b = query_block(q, r->block, errp);
+
+    if (!b) {
+        return false;
+    }
+    if (r->layout == SEV_LAYOUT_MAPPED &&
+        (!range_ok(r->pages, b->length, q->file.len) ||
+         !range_ok(r->headers, b->length / PAGE_LEN * HDR_LEN, q->file.len))) {
+        error_setg(errp, "the image of block '%s' is cut short", b->name);
+        return false;
+    }
+    b->layout = r->layout;
+    b->pages = r->pages;
+    b->headers = r->headers;
+    return true;
+}
+
+static void visit_block(SevQuery *q, const SevRecordBlock *r)
+{
+    SevQueryBlock block = { .length = r->length, .name = span_text(r->name) };
+
+    g_array_append_val(q->blocks, block);
+}
+
+bool sev_query_visit(SevQuery *q, const SevRecord *rec, Error **errp)
+{
+    if (!q->has_manifest && rec->type != SEV_RECORD_MANIFEST) {
+        error_setg(errp, "it is a migration stream, not a template");
+        return false;
+    }
+    switch (rec->type) {
+    case SEV_RECORD_MANIFEST:
+        return visit_manifest(q, &rec->u.manifest, errp);
+    case SEV_RECORD_SESSION:
+        return visit_session(q, &rec->u.session, errp);
+    case SEV_RECORD_BLOCK:
+        visit_block(q, &rec->u.block);
+        return true;
+    case SEV_RECORD_IMAGE:
+        return visit_image(q, &rec->u.image, errp);
+    case SEV_RECORD_PAGES:
+        return visit_pages(q, &rec->u.pages, errp);
+    case SEV_RECORD_HEADERS:
+        return visit_headers(q, &rec->u.headers, errp);
+    case SEV_RECORD_STATE:
+        return visit_state(q, &rec->u.state, errp);
+    case SEV_RECORD_END:
+        q->has_end = true;
+        return true;
+    default:
+        return true;
+    }
+}

@@ -1,0 +1,39 @@
+/*
+ * Records of a template, judged without a guest.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MIGRATION_SEV_TEMPLATE_VISIT_H
+#define MIGRATION_SEV_TEMPLATE_VISIT_H
+
+#include "crypto/hash.h"
+#include "qapi/qapi-types-sev-overlay.h"
+#include "record.h"
+#include "target/i386/sev/transfer.h"
+#include "template-file.h"
+
+typedef struct SevQueryBlock {
+    uint64_t length, layout, pages, headers;
+    char *name;
+} SevQueryBlock;
+
+typedef struct SevQuery {
+    SevTemplateInfo *info;
+    SevTemplateFile file;
+    SevTemplateFile ram;        /* of IN_PLACE, if it is known */
+    GArray *blocks;             /* of SevQueryBlock */
+    SevVerifier *verifier;
+    QCryptoHash *hash;          /* of the stream up to @hashed */
+    size_t hashed;              /* 0 before the first BREAK */
+    size_t settled;             /* hashed and given back, as far as possible */
+    bool has_manifest, has_session, has_end;
+} SevQuery;
+
+/*
+ * The next record, in the stream's order: what it says goes to @q->info, and
+ * its packets are checked if there is a verifier.  False: the template is not
+ * to be used, @errp says why.
+ */
+bool sev_query_visit(SevQuery *q, const SevRecord *rec, Error **errp);
+
+#endif /* MIGRATION_SEV_TEMPLATE_VISIT_H */
