@@ -511,6 +511,11 @@ bool machine_dump_guest_core(MachineState *machine)
     return false;
 }
 
+void ram_handle_zero(void *host, uint64_t size)
+{
+    memset(host, 0, size);
+}
+
 bool qemu_ram_is_named_file(RAMBlock *rb)
 {
     return rb == &blocks[MODEL_FILE_BLOCK];
