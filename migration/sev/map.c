@@ -7,6 +7,7 @@
 #include "qemu/rcu.h"
 #include "migration/qemu-file.h"
 #include "map.h"
+#include "put.h"
 #include "template-image.h"
 #include "trace.h"
 
@@ -31,7 +32,7 @@ static void put_state(SaveState *save, uint64_t end)
     rec.u.state.count = save->runs->len / SEV_RECORD_RUN_LEN;
     rec.u.state.runs = (SevSpan) { save->runs->data, save->runs->len };
     if (rec.u.state.length) {
-        sev_stream_put(save->f, &rec);
+        sev_record_put(save->f, &rec);
     }
     g_byte_array_set_size(save->runs, 0);
     save->state.offset = end;
@@ -74,7 +75,7 @@ bool sev_map_save_end(SevSource *s, QEMUFile *f, Error **errp)
     stat64_set(&sev_page_stats.private_pages, save.private_pages);
     rec.u.end.packets = stat64_get(&sev_page_stats.packets) - s->placed;
     rec.u.end.private_pages = save.private_pages;
-    sev_stream_put(f, &rec);
+    sev_record_put(f, &rec);
     return true;
 }
 
@@ -106,7 +107,7 @@ static bool check_runs(const SevRecordState *r, const char *name, uint64_t end,
 bool sev_map_load_state(SevTarget *t, const SevRecord *rec, Error **errp)
 {
     const SevRecordState *r = &rec->u.state;
-    SevTargetBlock *block = sev_pages_block(t, r->block, errp);
+    SevTargetBlock *block = sev_target_block(t, r->block, errp);
     uint64_t at = r->offset, end, pages = 0;
 
     if (!block) {

@@ -129,7 +129,7 @@ static bool read_record(MultiFDRecvParams *p, size_t left, SevRecord *rec,
 static bool check_listed(MultiFDRecvParams *p, SevTarget *t, uint32_t first,
                          const SevRecordPages *r, Error **errp)
 {
-    SevTargetBlock *block = sev_pages_block(t, r->block, errp);
+    SevTargetBlock *block = sev_target_block(t, r->block, errp);
 
     if (!block) {
         return false;

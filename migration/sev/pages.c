@@ -12,7 +12,7 @@
 #include "migration/qemu-file.h"
 #include "migration/ram.h"
 #include "pages.h"
-#include "template-image.h"
+#include "put.h"
 #include "trace.h"
 
 #define PAGE_LEN SEV_RECORD_PACKET_DATA
@@ -46,7 +46,9 @@ void sev_source_free(SevSource *s)
 {
     if (s) {
         g_ptr_array_unref(s->blocks);
-        sev_image_free(s->image);
+        if (s->sink) {
+            s->sink->free(s);
+        }
         g_free(s->queue);
         g_free(s->buf);
         g_free(s);
@@ -83,7 +85,7 @@ bool sev_pages_save_blocks(SevSource *s, QEMUFile *f, Error **errp)
             return false;
         }
         g_ptr_array_add(s->blocks, rb);
-        sev_stream_put(f, &rec);
+        sev_record_put(f, &rec);
     }
     return true;
 }
@@ -202,11 +204,11 @@ static bool save_batch(SevSource *s, QEMUFile *f, Error **errp)
     if (!sev_pages_seal(s, s->buf, first->rb, offsets, &n, &len, errp)) {
         return false;
     }
-    if (s->image) {
-        return sev_image_save_packets(s, first->rb, offsets, n, errp);
+    if (s->sink) {
+        return s->sink->put(s, first->rb, offsets, n, errp);
     }
     if (len) {
-        sev_stream_put_fault(f, SEV_RECORD_PAGES);
+        sev_record_put_fault(f, SEV_RECORD_PAGES);
         ram_transferred_add(len);
         /* Not copied: written out before the buffer is used again. */
         qemu_put_buffer_async(f, s->buf, len, false);
@@ -235,21 +237,6 @@ bool sev_pages_save(SevSource *s, QEMUFile *f, bool all, Error **errp)
 }
 
 /* --- Target ---------------------------------------------------------------- */
-
-GArray *sev_pages_blocks_new(void)
-{
-    return g_array_new(false, false, sizeof(SevTargetBlock));
-}
-
-SevTargetBlock *sev_pages_block(SevTarget *t, uint64_t number, Error **errp)
-{
-    if (number >= t->blocks->len) {
-        error_setg(errp, "SEV stream: RAM block number %" PRIu64 ", "
-                   "%u were announced", number, t->blocks->len);
-        return NULL;
-    }
-    return &g_array_index(t->blocks, SevTargetBlock, number);
-}
 
 bool sev_pages_load_block(SevTarget *t, const SevRecord *rec, Error **errp)
 {
@@ -308,7 +295,7 @@ bool sev_pages_blocks_complete(SevTarget *t, Error **errp)
 bool sev_pages_load(SevTarget *t, const SevRecord *rec, Error **errp)
 {
     const SevRecordPages *r = &rec->u.pages;
-    SevTargetBlock *block = sev_pages_block(t, r->block, errp);
+    SevTargetBlock *block = sev_target_block(t, r->block, errp);
     SevPageJob jobs[SEV_RECORD_PAGES_MAX];
 
     if (!block) {

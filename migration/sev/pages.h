@@ -12,7 +12,7 @@
 #define MIGRATION_SEV_PAGES_H
 
 #include "qemu/stats64.h"
-#include "stream.h"
+#include "target.h"
 #include "target/i386/sev/transfer.h"
 
 /*
@@ -30,20 +30,30 @@ typedef struct SevPageStats {
 
 extern SevPageStats sev_page_stats;
 
+/* Where packets go that do not go into the stream. */
+typedef struct SevSource SevSource;
+typedef struct SevPacketSink {
+    /* The @n packets of @s->buf, for pages of @rb at @offsets. */
+    bool (*put)(SevSource *s, RAMBlock *rb, const ram_addr_t *offsets,
+                size_t n, Error **errp);
+    void (*free)(SevSource *s);
+} SevPacketSink;
+
 /*
  * The source's half of one migration.  Migration thread only, from save_setup
  * until that thread has ended; channel threads read @blocks.
  */
-typedef struct SevSource {
+struct SevSource {
     GPtrArray *blocks;          /* of RAMBlock *, by number in the stream */
     SevPage *queue;             /* [head, count) of room */
     size_t head, count, room;
     uint8_t *buf;               /* SEV_RECORD_MAX: the PAGES record at hand */
-    struct SevImage *image;     /* template-image.h; NULL: PAGES records */
+    const SevPacketSink *sink;  /* NULL: packets go into PAGES records */
+    struct SevImage *image;     /* of that sink: template-save.c */
     bool in_place;              /* blocks left out of the stream are sealed */
     uint64_t placed;            /* packets that lie outside the stream */
     const char *doing;          /* with a line to a target: "pages were sent" */
-} SevSource;
+};
 
 SevSource *sev_source_new(void);
 void sev_source_free(SevSource *s);
@@ -76,16 +86,6 @@ bool sev_pages_seal(const SevSource *s, uint8_t *buf, RAMBlock *rb,
                     ram_addr_t *offsets, size_t *n, size_t *len, Error **errp);
 
 /* --- The target: handlers of stream.c's table ---------------------------- */
-
-typedef struct SevTargetBlock {
-    RAMBlock *rb;
-    uint64_t described;         /* STATE records have come this far */
-    struct SevTargetImage *image;       /* template-image.h; NULL: none */
-} SevTargetBlock;
-
-GArray *sev_pages_blocks_new(void);
-/* The block with this number on the stream. */
-SevTargetBlock *sev_pages_block(SevTarget *t, uint64_t number, Error **errp);
 
 bool sev_pages_load_block(SevTarget *t, const SevRecord *rec, Error **errp);
 bool sev_pages_blocks_complete(SevTarget *t, Error **errp);

@@ -23,11 +23,11 @@
 #include "map.h"
 #include "multifd.h"
 #include "pages.h"
+#include "put.h"
 #include "return-path.h"
 #include "section.h"
 #include "session.h"
 #include "sev.h"
-#include "stream.h"
 #include "tap.h"
 #include "template-image.h"
 #include "template-place.h"
@@ -155,7 +155,7 @@ int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
         sev_image_save_begin(sev.source, f);
     } else {
         sev_place_save_begin(sev.source, f);
-        sev_stream_put(f, &rec);
+        sev_record_put(f, &rec);
     }
     sev_tap_follow(f, false);
     sev_multifd_set_source(sev.source);
@@ -193,7 +193,7 @@ int sev_save_iterate(QEMUFile *f, void *opaque)
     if (!sev_pages_save(sev.source, f, false, &err)) {
         return save_failed(err);
     }
-    sev_stream_put(f, &rec);
+    sev_record_put(f, &rec);
     return !sev_pages_pending(sev.source);
 }
 

@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include "migration/qemu-file.h"
 #include "params.h"
+#include "put.h"
 #include "return-path.h"
 #include "session.h"
 #include "target/i386/sev/fault.h"
@@ -48,7 +49,7 @@ static bool put_hello(QEMUFile *f, Error **errp)
         .fingerprint = text_span(fingerprint),
     };
     trace_sev_session_ask(fingerprint);
-    sev_stream_put(f, &rec);
+    sev_record_put(f, &rec);
     qemu_fflush(f);
     ret = qemu_file_get_error_obj(f, errp);
     if (ret) {
@@ -211,7 +212,7 @@ bool sev_session_seal(QEMUFile *f, const SevPlatformCerts *target,
         .pdh = span(own.pdh, own.pdh_len),
         .session = span(session, sizeof(session)),
     };
-    sev_stream_put(f, &rec);
+    sev_record_put(f, &rec);
     trace_sev_session_sealed(fingerprint, id.policy);
     return true;
 }

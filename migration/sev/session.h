@@ -7,7 +7,7 @@
 #define MIGRATION_SEV_SESSION_H
 
 #include "migration/migration.h"
-#include "stream.h"
+#include "target.h"
 #include "target/i386/sev/transfer.h"
 
 /* --- Source ---------------------------------------------------------------- */

@@ -44,7 +44,8 @@ bool sev_migration_init(Error **errp)
         error_setg(errp, "The SEV migration section cannot be registered");
         return false;
     }
-    if (!sev_template_init(sev_load_target(), errp) || !sev_config_init(errp) ||
+    if (!sev_template_begin_init(sev_load_target(), errp) ||
+        !sev_template_end_init(errp) || !sev_config_init(errp) ||
         !sev_device_fault_init(errp)) {
         return false;
     }

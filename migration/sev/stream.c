@@ -1,5 +1,5 @@
 /*
- * Records on a QEMUFile: put, get, and the table of what may follow what.
+ * Records off a QEMUFile, and the table of what may follow what.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -15,45 +15,6 @@
 #include "template-image.h"
 #include "template.h"
 #include "trace.h"
-
-/* What can be made to fail when a record is written, and when one is read. */
-static const struct {
-    SevFaultPoint put, get;
-} record_fault[SEV_RECORD__MAX] = {
-    [SEV_RECORD_HELLO] = { SEV_FAULT_HELLO_WRITE, SEV_FAULT_HELLO_READ },
-    [SEV_RECORD_MANIFEST] = {
-        SEV_FAULT_MANIFEST_WRITE, SEV_FAULT_MANIFEST_READ,
-    },
-    [SEV_RECORD_SESSION] = { SEV_FAULT_SESSION_WRITE, SEV_FAULT_SESSION_READ },
-    [SEV_RECORD_BLOCK] = { SEV_FAULT_BLOCK_WRITE, SEV_FAULT_BLOCK_READ },
-    [SEV_RECORD_PAGES] = { SEV_FAULT_PAGES_WRITE, SEV_FAULT_PAGES_READ },
-    [SEV_RECORD_STATE] = { SEV_FAULT_STATE_WRITE, SEV_FAULT_STATE_READ },
-    [SEV_RECORD_BREAK] = { SEV_FAULT_BREAK_WRITE, SEV_FAULT_BREAK_READ },
-    [SEV_RECORD_IMAGE] = { SEV_FAULT_IMAGE_WRITE, SEV_FAULT_IMAGE_READ },
-    [SEV_RECORD_HEADERS] = { SEV_FAULT_HEADERS_WRITE, SEV_FAULT_HEADERS_READ },
-    [SEV_RECORD_DIGEST] = { SEV_FAULT_DIGEST_WRITE, SEV_FAULT_DIGEST_READ },
-    [SEV_RECORD_END] = { SEV_FAULT_END_WRITE, SEV_FAULT_END_READ },
-};
-
-void sev_stream_put_fault(QEMUFile *f, SevRecordType type)
-{
-    Error *err = NULL;
-
-    if (record_fault[type].put && sev_fault(record_fault[type].put, &err)) {
-        qemu_file_set_error_obj(f, -EIO, err);
-    }
-}
-
-void sev_stream_put(QEMUFile *f, const SevRecord *rec)
-{
-    g_autoptr(GByteArray) out = g_byte_array_new();
-
-    sev_stream_put_fault(f, rec->type);
-    sev_record_encode(rec, out);
-    trace_sev_stream_put(sev_record_name(rec->type), out->len);
-    sev_tap_add(out->data, out->len);
-    qemu_put_buffer(f, out->data, out->len);
-}
 
 static bool stream_read(QEMUFile *f, uint8_t *buf, size_t len,
                         const char *what, Error **errp)
@@ -115,41 +76,52 @@ static bool load_break(SevTarget *t, const SevRecord *rec, Error **errp)
 static const struct {
     unsigned states;            /* in which the record is legal */
     SevStreamState next;
+    SevFaultPoint fault;        /* what can be made to fail when it is read */
     bool (*load)(SevTarget *t, const SevRecord *rec, Error **errp);
 } order[SEV_RECORD__MAX] = {
     [SEV_RECORD_HELLO] = {
-        IN(START), SEV_STREAM_ASKED, sev_session_load_hello,
+        IN(START), SEV_STREAM_ASKED,
+        SEV_FAULT_HELLO_READ, sev_session_load_hello,
     },
     [SEV_RECORD_MANIFEST] = {
-        IN(START), SEV_STREAM_OFFERED, sev_template_load_manifest,
+        IN(START), SEV_STREAM_OFFERED,
+        SEV_FAULT_MANIFEST_READ, sev_template_load_manifest,
     },
     [SEV_RECORD_SESSION] = {
         IN(START) | IN(ASKED) | IN(OFFERED), SEV_STREAM_BLOCKS,
-        sev_session_load_session,
+        SEV_FAULT_SESSION_READ, sev_session_load_session,
     },
     [SEV_RECORD_BLOCK] = {
-        IN(BLOCKS), SEV_STREAM_BLOCKS, sev_pages_load_block,
+        IN(BLOCKS), SEV_STREAM_BLOCKS,
+        SEV_FAULT_BLOCK_READ, sev_pages_load_block,
     },
     [SEV_RECORD_IMAGE] = {
-        IN(BLOCKS), SEV_STREAM_BLOCKS, sev_image_load,
+        IN(BLOCKS), SEV_STREAM_BLOCKS,
+        SEV_FAULT_IMAGE_READ, sev_image_load,
     },
     [SEV_RECORD_HEADERS] = {
-        IN(PAGES), SEV_STREAM_PAGES, sev_image_load_headers,
+        IN(PAGES), SEV_STREAM_PAGES,
+        SEV_FAULT_HEADERS_READ, sev_image_load_headers,
     },
     [SEV_RECORD_DIGEST] = {
-        IN(MAP), SEV_STREAM_MAP, sev_image_load_digest,
+        IN(MAP), SEV_STREAM_MAP,
+        SEV_FAULT_DIGEST_READ, sev_image_load_digest,
     },
     [SEV_RECORD_BREAK] = {
-        IN(BLOCKS) | IN(PAGES), SEV_STREAM_PAGES, load_break,
+        IN(BLOCKS) | IN(PAGES), SEV_STREAM_PAGES,
+        SEV_FAULT_BREAK_READ, load_break,
     },
     [SEV_RECORD_PAGES] = {
-        IN(PAGES), SEV_STREAM_PAGES, sev_pages_load,
+        IN(PAGES), SEV_STREAM_PAGES,
+        SEV_FAULT_PAGES_READ, sev_pages_load,
     },
     [SEV_RECORD_STATE] = {
-        IN(PAGES) | IN(MAP), SEV_STREAM_MAP, sev_map_load_state,
+        IN(PAGES) | IN(MAP), SEV_STREAM_MAP,
+        SEV_FAULT_STATE_READ, sev_map_load_state,
     },
     [SEV_RECORD_END] = {
-        IN(PAGES) | IN(MAP), SEV_STREAM_ENDED, sev_map_load_end,
+        IN(PAGES) | IN(MAP), SEV_STREAM_ENDED,
+        SEV_FAULT_END_READ, sev_map_load_end,
     },
 };
 
@@ -177,11 +149,8 @@ static bool stream_accept(SevTarget *t, const SevRecord *rec, Error **errp)
                    state_name[t->state]);
         return false;
     }
-    if (record_fault[rec->type].get &&
-        sev_fault(record_fault[rec->type].get, errp)) {
-        return false;
-    }
-    if (!order[rec->type].load(t, rec, errp)) {
+    if (sev_fault(order[rec->type].fault, errp) ||
+        !order[rec->type].load(t, rec, errp)) {
         return false;
     }
     t->seen[rec->type]++;
@@ -224,25 +193,4 @@ bool sev_stream_load_bytes(SevTarget *t, const uint8_t *buf, size_t len,
     }
     return sev_record_decode(&rec, buf, len, errp) &&
            stream_accept(t, &rec, errp);
-}
-
-SevTarget *sev_target_new(void)
-{
-    SevTarget *t = g_new0(SevTarget, 1);
-
-    t->buf = g_malloc(SEV_RECORD_MAX);
-    t->blocks = sev_pages_blocks_new();
-    return t;
-}
-
-void sev_target_free(SevTarget *t)
-{
-    if (t) {
-        for (guint i = 0; i < t->blocks->len; i++) {
-            sev_image_load_free(&g_array_index(t->blocks, SevTargetBlock, i));
-        }
-        g_free(t->buf);
-        g_array_unref(t->blocks);
-        g_free(t);
-    }
 }

@@ -26,41 +26,23 @@
 
 /* --- Source: a single file.  Migration thread. ---------------------------- */
 
-typedef struct SevImage SevImage;
-
 /*
  * After the BLOCK records: reserve the place of all blocks in the file of @f,
  * put IMAGE records and BREAK, go on behind the image.  From now on pages of
- * @s go there.
+ * @s go there: its packets as SevPacketSink.
  */
 void sev_image_save_begin(SevSource *s, QEMUFile *f);
 
-/* The @n packets of @s->buf, for pages of @rb at @offsets. */
-bool sev_image_save_packets(SevSource *s, RAMBlock *rb,
-                            const ram_addr_t *offsets, size_t n, Error **errp);
 /* A page that is not private, as it is.  An error is kept for save_end(). */
 bool sev_image_save_shared(SevSource *s, RAMBlock *rb, ram_addr_t offset);
 /* Headers; then all of the image is on the disk; then DIGEST. */
 bool sev_image_save_end(SevSource *s, QEMUFile *f, Error **errp);
-void sev_image_free(SevImage *image);
 
 /* Add the headers of the private pages of @rb, in order.  Both ends. */
 bool sev_image_digest(QCryptoHash *hash, RAMBlock *rb, const uint8_t *table,
                       Error **errp);
 
 /* --- Target ---------------------------------------------------------------- */
-
-/* Where one block of an incoming template lies. */
-typedef struct SevTargetImage {
-    uint64_t layout;
-    uint64_t pages, headers;    /* offsets in the file of @fd */
-    uint64_t length;            /* of the block when the table was made */
-    int fd;
-    char *name;                 /* of the file, for messages */
-    uint8_t *table;             /* headers: mapped, or our own memory */
-    size_t table_len;
-    uint64_t headers_seen;      /* HEADERS records have come this far */
-} SevTargetImage;
 
 /* Handlers of stream.c's table. */
 bool sev_image_load(SevTarget *t, const SevRecord *rec, Error **errp);
@@ -75,6 +57,5 @@ bool sev_image_check_length(const SevTargetBlock *block, Error **errp);
  * opened.  After this only sev_receive_finish() is missing.
  */
 bool sev_image_load_end(SevTarget *t, Error **errp);
-void sev_image_load_free(SevTargetBlock *block);
 
 #endif /* MIGRATION_SEV_TEMPLATE_IMAGE_H */

@@ -99,7 +99,7 @@ static bool load_in_place(SevTargetBlock *block, SevTargetImage *image,
 bool sev_image_load(SevTarget *t, const SevRecord *rec, Error **errp)
 {
     const SevRecordImage *r = &rec->u.image;
-    SevTargetBlock *block = sev_pages_block(t, r->block, errp);
+    SevTargetBlock *block = sev_target_block(t, r->block, errp);
     SevTargetImage *image;
 
     if (!block) {
@@ -133,7 +133,7 @@ bool sev_image_load(SevTarget *t, const SevRecord *rec, Error **errp)
 bool sev_image_load_headers(SevTarget *t, const SevRecord *rec, Error **errp)
 {
     const SevRecordHeaders *r = &rec->u.headers;
-    SevTargetBlock *block = sev_pages_block(t, r->block, errp);
+    SevTargetBlock *block = sev_target_block(t, r->block, errp);
     SevTargetImage *image;
     uint64_t length = r->count * PAGE_LEN;
 
@@ -200,20 +200,4 @@ bool sev_image_load_digest(SevTarget *t, const SevRecord *rec, Error **errp)
     }
     t->digest_seen = true;
     return true;
-}
-
-void sev_image_load_free(SevTargetBlock *block)
-{
-    SevTargetImage *image = block->image;
-
-    if (image) {
-        if (image->table) {
-            munmap(image->table, image->table_len);
-        }
-        if (image->fd >= 0) {
-            close(image->fd);
-        }
-        g_free(image->name);
-        g_free(image);
-    }
 }

@@ -14,6 +14,7 @@
 #include "migration/options.h"
 #include "migration/qemu-file.h"
 #include "migration/ram.h"
+#include "put.h"
 #include "target/i386/sev/fault.h"
 #include "template-place.h"
 #include "trace.h"
@@ -47,7 +48,7 @@ void sev_place_save_begin(SevSource *s, QEMUFile *f)
         };
 
         if (migrate_ram_is_ignored(g_ptr_array_index(s->blocks, i))) {
-            sev_stream_put(f, &rec);
+            sev_record_put(f, &rec);
         }
     }
 }
@@ -74,7 +75,7 @@ static void put_headers(Placing *p, ram_addr_t offset, const uint8_t *headers,
         },
     };
 
-    sev_stream_put(p->f, &rec);
+    sev_record_put(p->f, &rec);
     p->s->placed += n;
     stat64_add(&sev_page_stats.packets, n);
     stat64_add(&sev_page_stats.bytes, n * (HDR_LEN + PAGE_LEN));

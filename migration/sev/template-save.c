@@ -12,6 +12,7 @@
 #include "migration/misc.h"
 #include "migration/qemu-file.h"
 #include "migration/ram.h"
+#include "put.h"
 #include "target/i386/sev/fault.h"
 #include "template-image.h"
 #include "trace.h"
@@ -25,12 +26,12 @@ typedef struct SevImageBlock {
     size_t table_len;
 } SevImageBlock;
 
-struct SevImage {
+typedef struct SevImage {
     QIOChannel *ioc;
     SevImageBlock *blocks;      /* by number in the stream */
     size_t n;
     Error *failed;              /* of the file, or of a shared page */
-};
+} SevImage;
 
 static RAMBlock *image_ram(const SevSource *s, size_t number)
 {
@@ -55,41 +56,6 @@ static uint64_t place_blocks(SevSource *s, uint64_t at)
     return ROUND_UP(at, SEV_RECORD_IMAGE_ALIGN);
 }
 
-void sev_image_save_begin(SevSource *s, QEMUFile *f)
-{
-    SevRecord rec = { .type = SEV_RECORD_IMAGE };
-    SevImage *image = g_new0(SevImage, 1);
-    uint64_t here, end;
-
-    image->ioc = QIO_CHANNEL(object_ref(OBJECT(qemu_file_get_ioc(f))));
-    image->n = s->blocks->len;
-    image->blocks = g_new0(SevImageBlock, image->n);
-    s->image = image;
-
-    here = qemu_get_offset(f);
-    /* Zeros are never written: a file handed over by fd: may hold something. */
-    if (ftruncate(QIO_CHANNEL_FILE(image->ioc)->fd, here)) {
-        error_setg_errno(&image->failed, errno, "The template's file cannot be "
-                         "emptied");
-    }
-    here += (image->n + 1) * SEV_RECORD_IMAGE_LEN;     /* and BREAK */
-    end = place_blocks(s, ROUND_UP(here, SEV_RECORD_IMAGE_ALIGN));
-    for (size_t i = 0; i < image->n; i++) {
-        rec.u.image = (SevRecordImage) {
-            .block = i,
-            .method = SEV_METHOD_PACKET,
-            .layout = SEV_LAYOUT_MAPPED,
-            .pages = image->blocks[i].pages,
-            .headers = image->blocks[i].headers,
-        };
-        sev_stream_put(f, &rec);
-    }
-    rec = (SevRecord) { .type = SEV_RECORD_BREAK };
-    sev_stream_put(f, &rec);
-    qemu_set_offset(f, end, SEEK_SET);
-    trace_sev_image_save(image->n, end);
-}
-
 static bool image_write(SevImage *image, const struct iovec *iov, size_t n,
                         uint64_t at, Error **errp)
 {
@@ -110,8 +76,8 @@ static bool image_write(SevImage *image, const struct iovec *iov, size_t n,
     return ret == len;
 }
 
-bool sev_image_save_packets(SevSource *s, RAMBlock *rb,
-                            const ram_addr_t *offsets, size_t n, Error **errp)
+static bool save_packets(SevSource *s, RAMBlock *rb, const ram_addr_t *offsets,
+                         size_t n, Error **errp)
 {
     struct iovec iov[SEV_RECORD_PAGES_MAX];
     SevImageBlock *block;
@@ -138,6 +104,62 @@ bool sev_image_save_packets(SevSource *s, RAMBlock *rb,
     }
     s->placed += n;
     return true;
+}
+
+static void image_free(SevSource *s)
+{
+    SevImage *image = s->image;
+
+    if (image) {
+        for (size_t i = 0; i < image->n; i++) {
+            g_free(image->blocks[i].table);
+        }
+        error_free(image->failed);
+        object_unref(OBJECT(image->ioc));
+        g_free(image->blocks);
+        g_free(image);
+    }
+}
+
+static const SevPacketSink image_sink = {
+    .put = save_packets,
+    .free = image_free,
+};
+
+void sev_image_save_begin(SevSource *s, QEMUFile *f)
+{
+    SevRecord rec = { .type = SEV_RECORD_IMAGE };
+    SevImage *image = g_new0(SevImage, 1);
+    uint64_t here, end;
+
+    image->ioc = QIO_CHANNEL(object_ref(OBJECT(qemu_file_get_ioc(f))));
+    image->n = s->blocks->len;
+    image->blocks = g_new0(SevImageBlock, image->n);
+    s->image = image;
+    s->sink = &image_sink;
+
+    here = qemu_get_offset(f);
+    /* Zeros are never written: a file handed over by fd: may hold something. */
+    if (ftruncate(QIO_CHANNEL_FILE(image->ioc)->fd, here)) {
+        error_setg_errno(&image->failed, errno, "The template's file cannot be "
+                         "emptied");
+    }
+    here += (image->n + 1) * SEV_RECORD_IMAGE_LEN;     /* and BREAK */
+    end = place_blocks(s, ROUND_UP(here, SEV_RECORD_IMAGE_ALIGN));
+    for (size_t i = 0; i < image->n; i++) {
+        rec.u.image = (SevRecordImage) {
+            .block = i,
+            .method = SEV_METHOD_PACKET,
+            .layout = SEV_LAYOUT_MAPPED,
+            .pages = image->blocks[i].pages,
+            .headers = image->blocks[i].headers,
+        };
+        sev_record_put(f, &rec);
+    }
+    rec = (SevRecord) { .type = SEV_RECORD_BREAK };
+    sev_record_put(f, &rec);
+    qemu_set_offset(f, end, SEEK_SET);
+    trace_sev_image_save(image->n, end);
 }
 
 bool sev_image_save_shared(SevSource *s, RAMBlock *rb, ram_addr_t offset)
@@ -203,7 +225,7 @@ static bool save_digest(SevSource *s, QEMUFile *f, Error **errp)
         return false;
     }
     rec.u.digest.digest = (SevSpan) { result, len };
-    sev_stream_put(f, &rec);
+    sev_record_put(f, &rec);
     return true;
 }
 
@@ -249,17 +271,4 @@ bool sev_image_save_end(SevSource *s, QEMUFile *f, Error **errp)
         }
     }
     return sync_image(image, errp) && save_digest(s, f, errp);
-}
-
-void sev_image_free(SevImage *image)
-{
-    if (image) {
-        for (size_t i = 0; i < image->n; i++) {
-            g_free(image->blocks[i].table);
-        }
-        error_free(image->failed);
-        object_unref(OBJECT(image->ioc));
-        g_free(image->blocks);
-        g_free(image);
-    }
 }

@@ -16,7 +16,7 @@
 #ifndef MIGRATION_SEV_TEMPLATE_H
 #define MIGRATION_SEV_TEMPLATE_H
 
-#include "stream.h"
+#include "target.h"
 
 /* Is capability 'sev-template' set?  BQL held, or migration thread. */
 bool sev_template_wanted(void);
@@ -30,15 +30,20 @@ bool sev_template_making(void);
  */
 uint64_t sev_template_layout(void);
 
-/*
- * Register the "sev-template" section, which is saved for templates only.
- * @target is where the loading side keeps its SevTarget.  BQL held.
- */
-bool sev_template_init(SevTarget **target, Error **errp);
+/* The record that describes this guest, appended to @out.  Migration thread. */
+bool sev_template_encode_manifest(GByteArray *out, Error **errp);
 
 /* Handler of stream.c's table: does the template fit this guest? */
 bool sev_template_load_manifest(SevTarget *t, const SevRecord *rec,
                                 Error **errp);
+
+/* --- template-begin.c: the manifest, before any RAM ------------------------- */
+
+/*
+ * Register the "sev-template" section, which is saved for templates only.
+ * @target is where the loading side keeps its SevTarget.  BQL held.
+ */
+bool sev_template_begin_init(SevTarget **target, Error **errp);
 
 /* --- template-end.c: the digest at the end --------------------------------- */
 

@@ -17,7 +17,9 @@
 #include "qemu/cutils.h"
 #include "migration/sev/map.h"
 #include "migration/sev/pages.h"
+#include "migration/sev/put.h"
 #include "migration/sev/session.h"
+#include "migration/sev/stream.h"
 #include "migration/sev/template-image.h"
 #include "qemu/module.h"
 #include "model.h"
@@ -45,7 +47,7 @@ static void put_session(QEMUFile *f)
         },
     };
 
-    sev_stream_put(f, &rec);
+    sev_record_put(f, &rec);
 }
 
 /* Some private pages of each block; down the stream, or into an image. */
@@ -64,7 +66,7 @@ static void put_break(QEMUFile *f)
 {
     SevRecord rec = { .type = SEV_RECORD_BREAK };
 
-    sev_stream_put(f, &rec);
+    sev_record_put(f, &rec);
 }
 
 static void put_image_in_place(QEMUFile *f)
@@ -77,7 +79,7 @@ static void put_image_in_place(QEMUFile *f)
         },
     };
 
-    sev_stream_put(f, &rec);
+    sev_record_put(f, &rec);
 }
 
 /* Of zeros, as the file of the block is. */
@@ -92,7 +94,7 @@ static void put_headers_in_place(QEMUFile *f)
         },
     };
 
-    sev_stream_put(f, &rec);
+    sev_record_put(f, &rec);
     model_set_private(MODEL_FILE_BLOCK, 1);
     model_set_private(MODEL_FILE_BLOCK, 2);
 }

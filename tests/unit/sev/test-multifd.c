@@ -151,7 +151,7 @@ bool sev_pages_seal(const SevSource *s, uint8_t *buf, RAMBlock *rb,
     return true;
 }
 
-SevTargetBlock *sev_pages_block(SevTarget *t, uint64_t number, Error **errp)
+SevTargetBlock *sev_target_block(SevTarget *t, uint64_t number, Error **errp)
 {
     static SevTargetBlock blocks[] = { { .rb = &block }, { .rb = &other } };
 

@@ -19,7 +19,9 @@
 #include "migration/sev/bulk.h"
 #include "migration/sev/map.h"
 #include "migration/sev/pages.h"
+#include "migration/sev/put.h"
 #include "migration/sev/session.h"
+#include "migration/sev/stream.h"
 #include "migration/sev/template.h"
 #include "migration/sev/tap.h"
 #include "migration/sev/template-image.h"
@@ -149,23 +151,9 @@ bool sev_image_load_end(SevTarget *t, Error **errp)
     return true;
 }
 
-void sev_image_load_free(SevTargetBlock *block)
-{
-}
-
-bool sev_image_save_packets(SevSource *s, RAMBlock *rb,
-                            const ram_addr_t *offsets, size_t n, Error **errp)
-{
-    g_assert_not_reached();
-}
-
 bool sev_image_save_end(SevSource *s, QEMUFile *f, Error **errp)
 {
     g_assert_not_reached();
-}
-
-void sev_image_free(SevImage *image)
-{
 }
 
 void sev_tap_add(const void *bytes, size_t len)
@@ -299,7 +287,7 @@ static void put_simple(QEMUFile *f, SevRecordType type)
 {
     SevRecord rec = { .type = type };
 
-    sev_stream_put(f, &rec);
+    sev_record_put(f, &rec);
 }
 
 /* A target that has had SESSION and the BLOCKs of @s. */

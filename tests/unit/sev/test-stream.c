@@ -12,6 +12,7 @@
 #include "migration/sev/map.h"
 #include "migration/sev/pages.h"
 #include "migration/sev/session.h"
+#include "migration/sev/put.h"
 #include "migration/sev/stream.h"
 #include "migration/sev/template.h"
 #include "migration/sev/tap.h"
@@ -83,10 +84,6 @@ HANDLER(sev_image_load)
 HANDLER(sev_image_load_headers)
 HANDLER(sev_image_load_digest)
 
-void sev_image_load_free(SevTargetBlock *block)
-{
-}
-
 void sev_tap_add(const void *bytes, size_t len)
 {
 }
@@ -104,11 +101,6 @@ bool sev_pages_blocks_complete(SevTarget *t, Error **errp)
 {
     handlers.complete++;
     return true;
-}
-
-GArray *sev_pages_blocks_new(void)
-{
-    return g_array_new(false, false, 1);
 }
 
 /* --- The grid --------------------------------------------------------------- */
@@ -317,7 +309,7 @@ static void test_put(void)
     SevRecord rec = { .type = SEV_RECORD_END,
                       .u.end = { .packets = 1, .private_pages = 2 } };
 
-    sev_stream_put(&f, &rec);
+    sev_record_put(&f, &rec);
     sev_record_encode(&rec, want);
     g_assert_cmpmem(got->data, got->len, want->data, want->len);
 }
