@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include "qemu/rcu.h"
 #include "qemu/timer.h"
+#include "exec/memory.h"
 #include "exec/target_page.h"
 #include "migration/migration-stats.h"
 #include "migration/misc.h"
@@ -45,6 +46,11 @@ SevSource *sev_source_new(void)
 void sev_source_free(SevSource *s)
 {
     if (s) {
+        for (guint i = 0; i < s->blocks->len; i++) {
+            RAMBlock *rb = g_ptr_array_index(s->blocks, i);
+
+            memory_region_unref(rb->mr);
+        }
         g_ptr_array_unref(s->blocks);
         if (s->sink) {
             s->sink->free(s);
@@ -84,6 +90,8 @@ bool sev_pages_save_blocks(SevSource *s, QEMUFile *f, Error **errp)
                        rb->used_length);
             return false;
         }
+        /* A guest may eject a device; its memory stays until we are through. */
+        memory_region_ref(rb->mr);
         g_ptr_array_add(s->blocks, rb);
         sev_record_put(f, &rec);
     }

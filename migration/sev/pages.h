@@ -56,6 +56,7 @@ struct SevSource {
 };
 
 SevSource *sev_source_new(void);
+/* Its RAM blocks may go with it: BQL held. */
 void sev_source_free(SevSource *s);
 
 /* BLOCK records for every block that ram.c migrates, numbered from 0. */

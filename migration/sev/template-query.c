@@ -19,6 +19,7 @@ static const char end_section[] = "\x10sev-template-end\0\0\0\0\0\0\0\1";
 
 enum {
     SETTLE_EACH = 1 * MiB,      /* what was walked over is given back */
+    GAP_MAX = 256 * MiB,        /* without a record; behind the last one */
     TAIL_MAX = 4 * MiB,         /* the end section, and upstream's description */
 };
 
@@ -74,6 +75,8 @@ static void settle(SevQuery *q, size_t at)
 
 static bool walk(SevQuery *q, Error **errp)
 {
+    size_t behind = 0;          /* the last record */
+
     for (size_t at = 0; at < q->file.len && !q->has_end; ) {
         size_t len = record_at(q, at);
         SevRecord rec;
@@ -85,7 +88,9 @@ static bool walk(SevQuery *q, Error **errp)
             }
         }
         if (!len) {
-            at++;
+            if (++at - behind > GAP_MAX) {
+                break;
+            }
             continue;
         }
         if (!sev_record_decode(&rec, q->file.bytes + at, len, errp) ||
@@ -100,6 +105,7 @@ static bool walk(SevQuery *q, Error **errp)
         if (rec.type == SEV_RECORD_BREAK && !q->hashed) {
             at = q->hashed = q->settled = behind_image(q, at);
         }
+        behind = at;
     }
     if (!q->has_manifest || !q->has_end) {
         error_setg(errp, q->has_manifest ? "it is cut short"
@@ -114,6 +120,9 @@ static const uint8_t *find_end(SevQuery *q)
     size_t tail = tail_at(q);
     const uint8_t *from, *end, *at, *last = NULL;
 
+    if (tail - q->hashed > GAP_MAX) {
+        return NULL;
+    }
     for (size_t to = q->hashed; to < tail; to += SETTLE_EACH) {
         if (!sev_template_file_need(&q->file, to,
                                     MIN(SETTLE_EACH, tail - to))) {

@@ -57,22 +57,18 @@ static bool check_page(SevQuery *q, SevQueryBlock *b, uint64_t offset,
     return check_packet(q, b, offset, hdr, data, errp);
 }
 
-/* [@offset, @offset + @length) of a MAPPED block is private. */
+/* [@offset, @offset + @length) of a block is private. */
 static bool check_run(SevQuery *q, SevQueryBlock *b, uint64_t offset,
                       uint64_t length, Error **errp)
 {
-    if (!QEMU_IS_ALIGNED(offset | length, PAGE_LEN) ||
-        !range_ok(offset, length, b->length)) {
-        error_setg(errp, "run 0x%" PRIx64 "+0x%" PRIx64 " is not in block '%s'",
-                   offset, length, b->name);
-        return false;
-    }
     q->info->private_pages += length / PAGE_LEN;
-    for (; b->layout == SEV_LAYOUT_MAPPED && length; length -= PAGE_LEN) {
-        uint8_t hdr[HDR_LEN] = {};
+    if (!q->verifier || b->layout != SEV_LAYOUT_MAPPED) {
+        return true;
+    }
+    for (; length; length -= PAGE_LEN) {
+        uint8_t hdr[HDR_LEN];
 
-        if (q->verifier &&
-            !sev_template_file_copy(&q->file, b->headers + offset / PAGE_LEN *
+        if (!sev_template_file_copy(&q->file, b->headers + offset / PAGE_LEN *
                                     HDR_LEN, hdr, HDR_LEN)) {
             error_setg(errp, "the headers of block '%s' cannot be read",
                        b->name);
@@ -89,15 +85,34 @@ static bool check_run(SevQuery *q, SevQueryBlock *b, uint64_t offset,
 static bool visit_state(SevQuery *q, const SevRecordState *r, Error **errp)
 {
     SevQueryBlock *b = query_block(q, r->block, errp);
-    uint64_t offset, length;
+    uint64_t at = r->offset, offset, length;
 
-    for (size_t i = 0; b && i < r->count; i++) {
+    if (!b) {
+        return false;
+    }
+    if (at != b->described || !range_ok(at, r->length, b->length)) {
+        error_setg(errp, "page state of block '%s' for 0x%" PRIx64 "+0x%"
+                   PRIx64 ", expected from 0x%" PRIx64 " up to 0x%" PRIx64,
+                   b->name, at, r->length, b->described, b->length);
+        return false;
+    }
+    b->described += r->length;
+    for (size_t i = 0; i < r->count; i++) {
         sev_record_run(r, i, &offset, &length);
+        /* Each behind the last: no page is looked at twice. */
+        if (!QEMU_IS_ALIGNED(offset | length, PAGE_LEN) || offset < at ||
+            !range_ok(offset, length, b->described)) {
+            error_setg(errp, "run 0x%" PRIx64 "+0x%" PRIx64 " of block '%s' is "
+                       "not in 0x%" PRIx64 " to 0x%" PRIx64, offset, length,
+                       b->name, at, b->described);
+            return false;
+        }
         if (!check_run(q, b, offset, length, errp)) {
             return false;
         }
+        at = offset + length;
     }
-    return b;
+    return true;
 }
 
 static bool visit_pages(SevQuery *q, const SevRecordPages *r, Error **errp)
@@ -193,6 +208,10 @@ static bool visit_image(SevQuery *q, const SevRecordImage *r, Error **errp)
     if (!b) {
         return false;
     }
+    if (b->layout || b->described) {
+        error_setg(errp, "an image of block '%s' is out of place", b->name);
+        return false;
+    }
     if (r->layout == SEV_LAYOUT_MAPPED &&
         (!range_ok(r->pages, b->length, q->file.len) ||
          !range_ok(r->headers, b->length / PAGE_LEN * HDR_LEN, q->file.len))) {
@@ -205,11 +224,18 @@ static bool visit_image(SevQuery *q, const SevRecordImage *r, Error **errp)
     return true;
 }
 
-static void visit_block(SevQuery *q, const SevRecordBlock *r)
+static bool visit_block(SevQuery *q, const SevRecordBlock *r, Error **errp)
 {
-    SevQueryBlock block = { .length = r->length, .name = span_text(r->name) };
+    SevQueryBlock block = { .length = r->length };
 
+    if (q->blocks->len == SEV_RECORD_BLOCKS_MAX) {
+        error_setg(errp, "it has more than %d blocks of RAM",
+                   SEV_RECORD_BLOCKS_MAX);
+        return false;
+    }
+    block.name = span_text(r->name);
     g_array_append_val(q->blocks, block);
+    return true;
 }
 
 bool sev_query_visit(SevQuery *q, const SevRecord *rec, Error **errp)
@@ -224,8 +250,7 @@ bool sev_query_visit(SevQuery *q, const SevRecord *rec, Error **errp)
     case SEV_RECORD_SESSION:
         return visit_session(q, &rec->u.session, errp);
     case SEV_RECORD_BLOCK:
-        visit_block(q, &rec->u.block);
-        return true;
+        return visit_block(q, &rec->u.block, errp);
     case SEV_RECORD_IMAGE:
         return visit_image(q, &rec->u.image, errp);
     case SEV_RECORD_PAGES:

@@ -14,6 +14,7 @@
 
 typedef struct SevQueryBlock {
     uint64_t length, layout, pages, headers;
+    uint64_t described;         /* STATE records have come this far */
     char *name;
 } SevQueryBlock;
 

@@ -30,6 +30,7 @@ import test_debug                       # noqa: E402,F401
 import test_migrate                     # noqa: E402,F401
 import test_multifd                     # noqa: E402,F401
 import test_faults                      # noqa: E402,F401
+import test_strangers                   # noqa: E402,F401
 import test_template                    # noqa: E402,F401
 import test_template_crash              # noqa: E402,F401
 import test_template_image              # noqa: E402,F401

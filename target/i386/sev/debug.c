@@ -49,20 +49,21 @@ static bool rw_private(RAMBlock *rb, ram_addr_t offset, uint8_t *buf,
     size_t whole = QEMU_ALIGN_UP(offset + len, AES_BLOCK) - start;
     uint8_t *dram = rb->host + start;
     SevPageMap *map = sev_page_map(rb);
+    bool ok;
 
     if (map && map->cache) {
         /* DRAM may be behind, unless the VM is stopped */
         sev_cache_writeback(map, offset >> TARGET_PAGE_BITS);
     }
-    if (!debug_cmd(KVM_SEV_DBG_DECRYPT, dram, plain, whole)) {
-        return false;
-    }
-    if (!is_write) {
+    ok = debug_cmd(KVM_SEV_DBG_DECRYPT, dram, plain, whole);
+    if (ok && is_write) {
+        memcpy(plain + (offset - start), buf, len);
+        ok = debug_cmd(KVM_SEV_DBG_ENCRYPT, plain, dram, whole);
+    } else if (ok) {
         memcpy(buf, plain + (offset - start), len);
-        return true;
     }
-    memcpy(plain + (offset - start), buf, len);
-    return debug_cmd(KVM_SEV_DBG_ENCRYPT, plain, dram, whole);
+    explicit_bzero(plain, sizeof(plain));
+    return ok;
 }
 
 static MemTxResult sev_debug_rw(AddressSpace *as, hwaddr addr,

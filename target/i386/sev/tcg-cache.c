@@ -16,6 +16,7 @@
 #include "qemu/madvise.h"
 #include "system/runstate.h"
 #include "system/system.h"
+#include "tcg-sealed.h"
 #include "trace.h"
 
 QemuMutex sev_cache_lock;
@@ -253,6 +254,9 @@ static void destroy_shadow(SevPageMap *map)
     SevCacheBlock *b = map->cache;
 
     WITH_QEMU_LOCK_GUARD(&sev_cache_lock) {
+        for (size_t page = 0; page < map->npages; page++) {
+            sev_sealed_replaced(map, page);     /* nobody will open it */
+        }
         qatomic_set(&map->rb, NULL);
     }
     if (b) {

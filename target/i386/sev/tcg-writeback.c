@@ -88,10 +88,13 @@ bool sev_cache_differs_from_dram(SevCacheBlock *b, size_t page)
 {
     uint8_t buf[TARGET_PAGE_SIZE];
     ram_addr_t offset = sev_cache_offset(page);
+    bool differs;
 
     psp_mem_decrypt(sev_cache_vek, b->map->rb->offset + offset, b->dram + offset, buf,
                     sizeof(buf));
-    return memcmp(buf, b->plain + offset, sizeof(buf)) != 0;
+    differs = memcmp(buf, b->plain + offset, sizeof(buf)) != 0;
+    explicit_bzero(buf, sizeof(buf));
+    return differs;
 }
 
 void sev_cache_flush_evicted(SevCacheBlock *b, size_t page, bool syncing)

@@ -7,6 +7,7 @@
 #include "qemu/osdep.h"
 #include "qemu/bitmap.h"
 #include "qemu/cutils.h"
+#include "exec/memory.h"
 #include "exec/ramlist.h"
 #include "hw/boards.h"
 #include "io/channel-file.h"
@@ -221,6 +222,14 @@ void model_set_private(int i, size_t page)
 bool migrate_ram_is_ignored(RAMBlock *rb)
 {
     return rb == &blocks[MODEL_BLOCKS];
+}
+
+void memory_region_ref(MemoryRegion *mr)
+{
+}
+
+void memory_region_unref(MemoryRegion *mr)
+{
 }
 
 bool qemu_ram_is_migratable(RAMBlock *rb)

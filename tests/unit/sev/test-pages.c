@@ -11,6 +11,7 @@
 #include "qemu/bitmap.h"
 #include "qemu/bswap.h"
 #include "qemu/cutils.h"
+#include "exec/memory.h"
 #include "exec/ramlist.h"
 #include "migration/migration-stats.h"
 #include "migration/misc.h"
@@ -139,6 +140,14 @@ bool sev_image_load_headers(SevTarget *t, const SevRecord *r, Error **errp)
 bool sev_image_load_digest(SevTarget *t, const SevRecord *r, Error **errp)
 {
     return true;
+}
+
+void memory_region_ref(MemoryRegion *mr)
+{
+}
+
+void memory_region_unref(MemoryRegion *mr)
+{
 }
 
 bool qemu_ram_is_migratable(RAMBlock *rb)
