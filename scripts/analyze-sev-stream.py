@@ -17,6 +17,7 @@ import mmap
 import re
 import struct
 import sys
+import zlib
 
 MAGIC = b'SEVR'
 VERSION = 1
@@ -43,7 +44,9 @@ LAYOUT = {
     10: ('IMAGE', ['block', 'method', 'layout', 'pages', 'headers']),
     11: ('HEADERS', ['block', 'offset', 'count']),
     12: ('DIGEST', ['digest:blob']),
+    13: ('SHARED', ['pages', 'sum']),
 }
+ZERO = bytes(PAGE)
 MAPPED, IN_PLACE = 2, 3
 IMAGE_ALIGN = 64 * 1024
 PAYLOAD_MAX = 16 + 64 * (8 + PACKET_HEADER.size + PAGE)
@@ -59,8 +62,9 @@ FOLLOWS = {
     'PAGES': ('PAGES', 'HEADERS', 'BREAK', 'STATE', 'END'),
     'HEADERS': ('HEADERS', 'STATE'),
     'BREAK': ('SESSION', 'BLOCK', 'PAGES', 'HEADERS', 'BREAK', 'STATE', 'END'),
-    'STATE': ('STATE', 'DIGEST', 'END', 'BREAK'),
-    'DIGEST': ('END',),
+    'STATE': ('STATE', 'DIGEST', 'SHARED', 'END', 'BREAK'),
+    'DIGEST': ('SHARED', 'END'),
+    'SHARED': ('END',),
     'END': (),
 }
 
@@ -231,6 +235,24 @@ class Analysis:
         if digest.digest() != values['digest']:
             self.wrong.append('the headers do not have the digest that '
                               'DIGEST says')
+
+    def _shared(self, values, _cursor):
+        if self.layout != 'mapped':     # in a file that is not at hand
+            return
+        found = total = 0
+        for number, image in self.images.items():
+            private = {offset for start, length in self.runs.get(number, ())
+                       for offset in range(start, start + length, PAGE)}
+            for offset in range(0, self.blocks[number]['length'], PAGE):
+                at = image['pages'] + offset
+                page = self.view[at:at + PAGE]
+                if offset not in private and page != ZERO:
+                    place = number.to_bytes(8, 'big') + offset.to_bytes(8, 'big')
+                    total += zlib.crc32(page, zlib.crc32(place))
+                    found += 1
+        if (found, total % 2 ** 64) != (values['pages'], values['sum']):
+            self.wrong.append(f'the {found} shared pages do not have the sum '
+                              'that SHARED says')
 
     def _pages(self, values, cursor):
         for _ in range(values['count']):

@@ -69,7 +69,8 @@ bool sev_map_save_end(SevSource *s, QEMUFile *f, Error **errp)
         }
         put_state(&save, rb->used_length);
     }
-    if (s->image && !sev_image_save_end(s, f, errp)) {
+    if ((s->image && !sev_image_save_end(s, f, errp)) ||
+        ((s->image || s->in_place) && !sev_image_save_shared_sum(s, f, errp))) {
         return false;
     }
     stat64_set(&sev_page_stats.private_pages, save.private_pages);

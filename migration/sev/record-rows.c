@@ -245,6 +245,18 @@ static bool decode_digest(SevRecord *rec, SevCursor *c, Error **errp)
                        SEV_RECORD_DIGEST_LEN, &rec->u.digest.digest, errp);
 }
 
+static void encode_shared(const SevRecord *rec, GByteArray *out)
+{
+    sev_put_u64(out, rec->u.shared.pages);
+    sev_put_u64(out, rec->u.shared.sum);
+}
+
+static bool decode_shared(SevRecord *rec, SevCursor *c, Error **errp)
+{
+    return sev_cursor_u64(c, "pages", &rec->u.shared.pages, errp) &&
+           sev_cursor_u64(c, "sum", &rec->u.shared.sum, errp);
+}
+
 static void encode_break(const SevRecord *rec, GByteArray *out)
 {
 }
@@ -317,6 +329,7 @@ const SevRecordRow sev_record_rows[SEV_RECORD__MAX] = {
         "DIGEST", BLOB(SEV_RECORD_DIGEST_LEN), BLOB(SEV_RECORD_DIGEST_LEN),
         encode_digest, decode_digest,
     },
+    [SEV_RECORD_SHARED] = { "SHARED", 16, 16, encode_shared, decode_shared },
 };
 
 /* The return path has 16 bits for a length. */

@@ -16,6 +16,7 @@
  *      HEADERS  templates in place: of packets in RAM  ---->
  *      STATE    which pages are private            -------->
  *      DIGEST   templates: of headers beside the stream  -->
+ *      SHARED   templates: sum of pages beside the stream ->
  *      END      how many there were                -------->  RECEIVE_FINISH
  *
  * A stream with no return path has no HELLO and no CERTS.  A template has a
@@ -27,9 +28,9 @@
  * payload, always 64 bits.  A blob is its length and its bytes.  The format to
  * the byte: docs/interop/sev-record.md.
  *
- * Version policy: one version on a stream.  A reader refuses a version it does
- * not know, by number; it never skips a record.  A payload is exactly as long
- * as its version says.
+ * Version policy: one version on a stream.  A reader refuses a version or a
+ * type it does not know, by number; it never skips a record.  A payload is
+ * exactly as long as its version says.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -87,6 +88,7 @@ typedef enum SevRecordType {
     SEV_RECORD_IMAGE    = 10,
     SEV_RECORD_HEADERS  = 11,
     SEV_RECORD_DIGEST   = 12,
+    SEV_RECORD_SHARED   = 13,
     SEV_RECORD__MAX,
 } SevRecordType;
 
@@ -169,6 +171,11 @@ typedef struct SevRecordDigest {
     SevSpan digest;                     /* SEV_RECORD_DIGEST_LEN */
 } SevRecordDigest;
 
+/* Of pages of MAPPED and IN_PLACE blocks: template-shared.h. */
+typedef struct SevRecordShared {
+    uint64_t pages, sum;
+} SevRecordShared;
+
 /* In [offset, offset + length) of the block, the runs are private. */
 typedef struct SevRecordState {
     uint64_t block, offset, length, count;
@@ -194,6 +201,7 @@ typedef struct SevRecord {
         SevRecordImage image;
         SevRecordHeaders headers;
         SevRecordDigest digest;
+        SevRecordShared shared;
     } u;
 } SevRecord;
 

@@ -222,6 +222,10 @@ bool sev_return_path_is_line_error(Error *err)
 
 void sev_return_path_explain(MigrationState *ms, const char *doing)
 {
+    if (ms->state == MIGRATION_STATUS_CANCELLING ||
+        ms->state == MIGRATION_STATUS_CANCELLED) {
+        return;                 /* it was not lost */
+    }
     QEMU_LOCK_GUARD(&ms->error_mutex);
     if (doing && ms->error && sev_return_path_is_line_error(ms->error)) {
         error_prepend(&ms->error, "The line to the target was lost while %s: ",

@@ -107,6 +107,10 @@ static const struct {
         IN(MAP), SEV_STREAM_MAP,
         SEV_FAULT_DIGEST_READ, sev_image_load_digest,
     },
+    [SEV_RECORD_SHARED] = {
+        IN(MAP), SEV_STREAM_MAP,
+        SEV_FAULT_SHARED_READ, sev_image_load_shared,
+    },
     [SEV_RECORD_BREAK] = {
         IN(BLOCKS) | IN(PAGES), SEV_STREAM_PAGES,
         SEV_FAULT_BREAK_READ, load_break,

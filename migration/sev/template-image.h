@@ -38,6 +38,9 @@ bool sev_image_save_shared(SevSource *s, RAMBlock *rb, ram_addr_t offset);
 /* Headers; then all of the image is on the disk; then DIGEST. */
 bool sev_image_save_end(SevSource *s, QEMUFile *f, Error **errp);
 
+/* SHARED: of the image, or of RAM that was sealed in place. */
+bool sev_image_save_shared_sum(SevSource *s, QEMUFile *f, Error **errp);
+
 /* Add the headers of the private pages of @rb, in order.  Both ends. */
 bool sev_image_digest(QCryptoHash *hash, RAMBlock *rb, const uint8_t *table,
                       Error **errp);
@@ -48,6 +51,7 @@ bool sev_image_digest(QCryptoHash *hash, RAMBlock *rb, const uint8_t *table,
 bool sev_image_load(SevTarget *t, const SevRecord *rec, Error **errp);
 bool sev_image_load_headers(SevTarget *t, const SevRecord *rec, Error **errp);
 bool sev_image_load_digest(SevTarget *t, const SevRecord *rec, Error **errp);
+bool sev_image_load_shared(SevTarget *t, const SevRecord *rec, Error **errp);
 
 /* "ram" may resize a block at any time; its table and image are as they were. */
 bool sev_image_check_length(const SevTargetBlock *block, Error **errp);

@@ -7,6 +7,7 @@
 #include "io/channel-file.h"
 #include "migration/qemu-file.h"
 #include "template-image.h"
+#include "template-shared.h"
 
 #define PAGE_LEN SEV_RECORD_PACKET_DATA
 #define HDR_LEN SEV_RECORD_PACKET_HDR
@@ -199,5 +200,36 @@ bool sev_image_load_digest(SevTarget *t, const SevRecord *rec, Error **errp)
         return false;
     }
     t->digest_seen = true;
+    return true;
+}
+
+bool sev_image_load_shared(SevTarget *t, const SevRecord *rec, Error **errp)
+{
+    const SevRecordShared *r = &rec->u.shared;
+    SevSharedSum sum = { 0 };
+
+    for (guint i = 0; i < t->blocks->len; i++) {
+        SevTargetBlock *block = &g_array_index(t->blocks, SevTargetBlock, i);
+        SevTargetImage *image = block->image;
+
+        if (!image) {
+            continue;
+        }
+        if (!sev_image_check_length(block, errp)) {
+            return false;
+        }
+        if (!sev_shared_sum_block(&sum, i, block->rb, image->fd,
+                                  image->pages)) {
+            error_setg_errno(errp, errno, "Template %s cannot be read",
+                             image->name);
+            return false;
+        }
+    }
+    if (sum.pages != r->pages || sum.sum != r->sum) {
+        error_setg(errp, "The template was changed: its %" PRIu64 " shared "
+                   "pages do not have the sum of its SHARED record, which is "
+                   "of %" PRIu64, sum.pages, r->pages);
+        return false;
+    }
     return true;
 }

@@ -200,7 +200,7 @@ SevTemplateInfo *qmp_query_sev_template(const char *path, const char *ram,
     q.blocks = g_array_new(false, false, sizeof(SevQueryBlock));
     g_array_set_clear_func(q.blocks, query_block_clear);
     info->bytes = q.file.len;
-    info->has_verified = has_verify && verify;
+    q.verify = info->has_verified = has_verify && verify;
     info->whole = walk(&q, &err) && check_end(&q, &err);
     if (!q.has_manifest) {
         error_setg(errp, "'%s': %s", path, error_get_pretty(err));

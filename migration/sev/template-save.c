@@ -15,6 +15,7 @@
 #include "put.h"
 #include "target/i386/sev/fault.h"
 #include "template-image.h"
+#include "template-shared.h"
 #include "trace.h"
 
 #define PAGE_LEN SEV_RECORD_PACKET_DATA
@@ -271,4 +272,28 @@ bool sev_image_save_end(SevSource *s, QEMUFile *f, Error **errp)
         }
     }
     return sync_image(image, errp) && save_digest(s, f, errp);
+}
+
+bool sev_image_save_shared_sum(SevSource *s, QEMUFile *f, Error **errp)
+{
+    SevRecord rec = { .type = SEV_RECORD_SHARED };
+    SevSharedSum sum = { 0 };
+
+    for (size_t i = 0; i < s->blocks->len; i++) {
+        RAMBlock *rb = image_ram(s, i);
+        bool in_place = migrate_ram_is_ignored(rb);
+
+        if (!s->image && !in_place) {
+            continue;
+        }
+        if (!sev_shared_sum_block(&sum, i, rb, in_place ? rb->fd : -1,
+                                  rb->fd_offset)) {
+            error_setg_errno(errp, errno, "The file of RAM block %s cannot be "
+                             "read", rb->idstr);
+            return false;
+        }
+    }
+    rec.u.shared = (SevRecordShared) { sum.pages, sum.sum };
+    sev_record_put(f, &rec);
+    return true;
 }

@@ -82,6 +82,25 @@ static bool check_run(SevQuery *q, SevQueryBlock *b, uint64_t offset,
     return true;
 }
 
+/* [@offset, @end) of a block is not private. */
+static bool check_gap(SevQuery *q, uint64_t number, const SevQueryBlock *b,
+                      uint64_t offset, uint64_t end, Error **errp)
+{
+    const SevTemplateFile *file = b->layout == SEV_LAYOUT_MAPPED ? &q->file
+                                                                 : &q->ram;
+
+    if (!q->verify || !b->layout || file->fd < 0) {
+        return true;
+    }
+    if (!sev_shared_sum_file(&q->shared, number, file->fd, b->pages, offset,
+                             end - offset)) {
+        error_setg(errp, "the pages of block '%s' from 0x%" PRIx64 " to 0x%"
+                   PRIx64 " cannot be read", b->name, offset, end);
+        return false;
+    }
+    return true;
+}
+
 static bool visit_state(SevQuery *q, const SevRecordState *r, Error **errp)
 {
     SevQueryBlock *b = query_block(q, r->block, errp);
@@ -107,10 +126,25 @@ static bool visit_state(SevQuery *q, const SevRecordState *r, Error **errp)
                        b->name, at, b->described);
             return false;
         }
-        if (!check_run(q, b, offset, length, errp)) {
+        if (!check_gap(q, r->block, b, at, offset, errp) ||
+            !check_run(q, b, offset, length, errp)) {
             return false;
         }
         at = offset + length;
+    }
+    return check_gap(q, r->block, b, at, b->described, errp);
+}
+
+static bool visit_shared(SevQuery *q, const SevRecordShared *r, Error **errp)
+{
+    if (!q->verify) {
+        return true;
+    }
+    if (q->shared.pages != r->pages || q->shared.sum != r->sum) {
+        error_setg(errp, "its %" PRIu64 " shared pages do not have the sum of "
+                   "its SHARED record, which is of %" PRIu64,
+                   q->shared.pages, r->pages);
+        return false;
     }
     return true;
 }
@@ -185,6 +219,12 @@ static bool visit_manifest(SevQuery *q, const SevRecordManifest *r,
     info->cpu = span_text(r->cpu);
     info->vcpus = r->vcpus;
     info->ram_bytes = r->ram_bytes;
+    if (q->verify && r->layout == SEV_LAYOUT_IN_PLACE &&
+        q->ram.fd < 0) {
+        error_setg(errp, "it was sealed in place: name its RAM file with 'ram' "
+                   "to verify it");
+        return false;
+    }
     return true;
 }
 
@@ -195,6 +235,9 @@ static bool visit_session(SevQuery *q, const SevRecordSession *r, Error **errp)
         return false;
     }
     q->has_session = true;
+    if (!q->info->here) {
+        q->info->has_verified = false;  /* no key of this platform opens it */
+    }
     return !q->info->has_verified ||
            (q->verifier = sev_verifier_new(r->policy, r->pdh.data, r->pdh.len,
                                            r->session.data, r->session.len,
@@ -259,6 +302,8 @@ bool sev_query_visit(SevQuery *q, const SevRecord *rec, Error **errp)
         return visit_headers(q, &rec->u.headers, errp);
     case SEV_RECORD_STATE:
         return visit_state(q, &rec->u.state, errp);
+    case SEV_RECORD_SHARED:
+        return visit_shared(q, &rec->u.shared, errp);
     case SEV_RECORD_END:
         q->has_end = true;
         return true;

@@ -11,6 +11,7 @@
 #include "record.h"
 #include "target/i386/sev/transfer.h"
 #include "template-file.h"
+#include "template-shared.h"
 
 typedef struct SevQueryBlock {
     uint64_t length, layout, pages, headers;
@@ -27,6 +28,8 @@ typedef struct SevQuery {
     QCryptoHash *hash;          /* of the stream up to @hashed */
     size_t hashed;              /* 0 before the first BREAK */
     size_t settled;             /* hashed and given back, as far as possible */
+    SevSharedSum shared;        /* of the blocks that STATE described */
+    bool verify;                /* MACs and sums, too */
     bool has_manifest, has_session, has_end;
 } SevQuery;
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Connections that no source made, and devices that leave meanwhile."""
+"""What nobody asked for: strangers, targets that hang, devices that leave."""
 
 import contextlib
+import os
+import signal
 import socket
 import struct
 import time
@@ -65,3 +67,22 @@ def ejected(env):
         check(info['status'] == 'completed', f'it ended: {info}')
         target.wait_ticks(5)
     source.close()
+
+
+@test('strangers: called off while the target does not read any more')
+def stalled(env):
+    with env.booted() as source:
+        for _ in range(3):
+            with env.target() as target:
+                source.cmd('migrate-set-parameters', max_bandwidth=64 << 20)
+                source.cmd('migrate',
+                           uri=f'tcp:127.0.0.1:{target.listen(source)}')
+                wait_until('first packets', 30, lambda: source.migration().get(
+                    'sev', {}).get('packets', 0) > 100)
+                os.kill(target.vm.get_pid(), signal.SIGSTOP)
+                time.sleep(1)
+                source.cmd('migrate_cancel')
+                info = source.wait_migration()
+                os.kill(target.vm.get_pid(), signal.SIGCONT)
+                check(info['status'] == 'cancelled', f'it ended: {info}')
+        source.cmd('migrate-set-parameters', max_bandwidth=1 << 30)

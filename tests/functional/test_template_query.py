@@ -5,6 +5,7 @@ import guest
 from image import Image, flip
 from registry import test
 from test_template_image import template
+from test_template_tamper import shared_pages
 from verdict import Failed, check
 
 
@@ -39,6 +40,11 @@ def queried(env):
         check(not said['whole'] and f'{private[-1]:#x} fails its MAC'
               in said['wrong'], f'{said}')
         flip(path, place)
+        for page in shared_pages(path, image):
+            flip(path, page)
+            said = query(env, path=str(path), verify=True)
+            check(not said['whole'] and 'SHARED' in said['wrong'], f'{said}')
+            flip(path, page)
         with open(path, 'r+b') as f:
             f.truncate(path.stat().st_size // 2)
         said = query(env, path=str(path))

@@ -8,6 +8,7 @@ touch stops the guest with a sentence that names the page.
 import contextlib
 import re
 import shutil
+from pathlib import Path
 
 from image import HEADER, PAGE, Image, flip
 from registry import SAID, expect_error, test
@@ -41,6 +42,8 @@ def contained(clone, reason=STOPPED):
     clone.sound_ticks()                 # nothing it printed was wrong
 
 
+SUM = r'shared pages do not have the sum of its SHARED record'
+
 RECORDS = (
     # record, byte of its payload (negative: from its end), sentence
     ('MANIFEST', 7, r'field layout is'),
@@ -57,6 +60,8 @@ RECORDS = (
     ('IMAGE', 38, r'cut short or was changed|digest'),
     ('STATE', -7, r'private run|headers does not have the digest'),
     ('DIGEST', -1, r'does not have the digest'),
+    ('SHARED', 7, SUM),
+    ('SHARED', -1, SUM),
     ('END', 7, r'END counts'),
 )
 
@@ -72,6 +77,10 @@ def every_kind(env):
             flip(path, place)
             refused(env, uri, sentence)
             flip(path, place)
+        for page in shared_pages(path, image):
+            flip(path, page + 100)
+            refused(env, uri, SUM)
+            flip(path, page + 100)
         private = image.private_pages()
         flip(path, image.header_at(private[len(private) // 2]) + 20)
         refused(env, uri, r'table of packet headers does not have the digest')
@@ -91,6 +100,19 @@ def every_kind(env):
         counted_on([clone], sealed_at)
         clone.close()
         truncated(env, path, image)
+
+
+def shared_pages(path, image, ram=None):
+    """Where the first page that is not private lies, the last, and a hole."""
+    private = set(image.private_pages())
+    base = 0 if ram else image.page_at(0)
+    data = Path(ram or path).read_bytes()
+    pages = [page for page in range(0, max(private), PAGE)
+             if page not in private]
+    full = [page for page in pages
+            if any(data[base + page:base + page + PAGE])]
+    hole = next(page for page in pages if page not in set(full))
+    return [base + page for page in (full[0], full[-1], hole)]
 
 
 def device_state(image, samples=6):
@@ -166,6 +188,10 @@ def in_place(env):
             flip(state, place)
             in_place_refused(env, state, shape, r'')
             flip(state, place)
+        for page in shared_pages(state, image, ram):
+            flip(ram, page + 100)
+            in_place_refused(env, state, shape, SUM)
+            flip(ram, page + 100)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -83,6 +83,7 @@ HANDLER(sev_map_load_end)
 HANDLER(sev_image_load)
 HANDLER(sev_image_load_headers)
 HANDLER(sev_image_load_digest)
+HANDLER(sev_image_load_shared)
 
 void sev_tap_add(const void *bytes, size_t len)
 {
@@ -162,21 +163,21 @@ static void encode(SevRecordType type, GByteArray *out)
 /* Next state, by state and record type; docs/interop/sev-record.md. */
 static const SevStreamState grid[SEV_STREAM__MAX][SEV_RECORD__MAX] = {
 /*          -   HELLO  CERTS MANIFEST SESSION BLOCK   PAGES  STATE BREAK  END
- *          IMAGE   HEADERS DIGEST */
+ *          IMAGE   HEADERS DIGEST SHARED */
 [START] = { NO, ASKED, NO,   OFFERED, BLOCKS, NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO },
+            NO,     NO,     NO,    NO },
 [ASKED] = { NO, NO,    NO,   NO,      BLOCKS, NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO },
+            NO,     NO,     NO,    NO },
 [OFFERED] = { NO, NO,  NO,   NO,      BLOCKS, NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO },
+            NO,     NO,     NO,    NO },
 [BLOCKS] = { NO, NO,   NO,   NO,      NO,     BLOCKS, NO,    NO,   PAGES, NO,
-            BLOCKS, NO,     NO },
+            BLOCKS, NO,     NO,    NO },
 [PAGES] = { NO, NO,    NO,   NO,      NO,     NO,     PAGES, MAP,  PAGES, ENDED,
-            NO,     PAGES,  NO },
+            NO,     PAGES,  NO,    NO },
 [MAP] = {   NO, NO,    NO,   NO,      NO,     NO,     NO,    MAP,  NO,    ENDED,
-            NO,     NO,     MAP },
+            NO,     NO,     MAP,   MAP },
 [ENDED] = { NO, NO,    NO,   NO,      NO,     NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO },
+            NO,     NO,     NO,    NO },
 };
 
 static void test_order(void)
