@@ -41,6 +41,12 @@ static bool tool_show(Tool *tool, ToolChip *chip, GError **error)
     return true;
 }
 
+void tool_pdh_replaced(Tool *tool)
+{
+    tool_text(tool, "warning", "the PDH was replaced: templates and saved"
+              " guests sealed to the old one cannot be opened any more");
+}
+
 static bool tool_exists(Tool *tool)
 {
     g_autofree char *nv = g_build_filename(tool->dir, "nv", NULL);
@@ -100,8 +106,12 @@ static int tool_identity_reset(Tool *tool, bool chip_too, GError **error)
     } else if (!tool_exec(chip, PSP_CMD_PLATFORM_RESET, NULL, 0, error)) {
         return TOOL_FAILED;
     }
-    return tool_exec(chip, PSP_CMD_INIT, &init, sizeof(init), error) &&
-           tool_show(tool, chip, error) ? TOOL_OK : TOOL_FAILED;
+    if (!tool_exec(chip, PSP_CMD_INIT, &init, sizeof(init), error) ||
+        !tool_show(tool, chip, error)) {
+        return TOOL_FAILED;
+    }
+    tool_pdh_replaced(tool);
+    return TOOL_OK;
 }
 
 int tool_cmd_identity(Tool *tool, int argc, char **argv, GError **error)

@@ -26,7 +26,7 @@ static int tool_owner_create(Tool *tool, const char *out, GError **error)
     return ok ? TOOL_OK : TOOL_FAILED;
 }
 
-/* --- csr, sign, import --------------------------------------------------- */
+/* --- csr, sign, import, release ------------------------------------------ */
 
 static int tool_owner_csr(Tool *tool, const char *out, GError **error)
 {
@@ -102,17 +102,40 @@ static int tool_owner_import(Tool *tool, const char *pek, const char *oca,
         return TOOL_FAILED;
     }
     tool_text(tool, "owner", "external");
+    tool_pdh_replaced(tool);
     return TOOL_OK;
 }
 
+static bool tool_owner_external(ToolChip *chip, bool *external,
+                                GError **error)
+{
+    PspPlatformStatus status;
+
+    if (!tool_exec(chip, PSP_CMD_PLATFORM_STATUS, &status, sizeof(status),
+                   error)) {
+        return false;
+    }
+    *external = status.owner & PSP_OWNER_EXTERNAL;
+    return true;
+}
+
+/* PEK_GEN replaces the PDH: not for a platform that has no owner to leave */
 static int tool_owner_release(Tool *tool, GError **error)
 {
     g_autoptr(ToolChip) chip = tool_chip_start(tool, error);
+    bool external;
 
-    if (!chip || !tool_exec(chip, PSP_CMD_PEK_GEN, NULL, 0, error)) {
+    if (!chip || !tool_owner_external(chip, &external, error) ||
+        (external && !tool_exec(chip, PSP_CMD_PEK_GEN, NULL, 0, error))) {
         return TOOL_FAILED;
     }
     tool_text(tool, "owner", "self");
+    if (external) {
+        tool_pdh_replaced(tool);
+    } else {
+        tool_text(tool, "note", "it belonged to itself already; nothing was"
+                  " changed");
+    }
     return TOOL_OK;
 }
 
@@ -126,6 +149,8 @@ static const char tool_owner_about[] =
     " (pek.cert).\n"
     "import --pek FILE --oca FILE: make this platform belong to the owner.\n"
     "release: make it belong to itself again.\n\n"
+    "import and release replace the platform's PDH: templates and saved guests"
+    " sealed to\nthe old one cannot be opened any more.\n\n"
     "Guests with policy bit DOMAIN migrate between platforms of one owner"
     " only.\n\n"
     "Example: sev-psp owner import --pek signed/pek.cert --oca ca/oca.cert";

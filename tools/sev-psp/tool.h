@@ -87,6 +87,10 @@ PspRoots *tool_roots(Tool *tool, GError **error);
 
 extern const PspRng tool_rng;
 
+/* --- cmd-identity.c: a warning, after a command that replaced the PDH ----- */
+
+void tool_pdh_replaced(Tool *tool);
+
 /* --- main.c -------------------------------------------------------------- */
 
 /*

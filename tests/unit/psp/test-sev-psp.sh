@@ -72,6 +72,7 @@ expect 0 "fingerprint" "$tool" fingerprint
 has "$first"
 expect 0 "reset" "$tool" identity reset
 has "$chip"
+has "warning: the PDH was replaced"
 [ "$(field fingerprint)" != "$first" ] || bad=1
 expect 0 "another chip" "$tool" identity reset --chip
 [ "$(field chip-id)" != "$chip" ] || bad=1
@@ -118,16 +119,31 @@ expect 0 "owner create" "$tool" owner create --out "$tmp/ca"
 expect 0 "owner csr" "$tool" owner csr --out "$tmp/ca"
 expect 0 "owner sign" "$tool" owner sign --ca "$tmp/ca" \
     --csr "$tmp/ca/pek.csr" --out "$tmp/ca"
+expect 0 "release of what is free" "$tool" owner release
+has "owner: self"
+has "nothing was changed"
+expect 0 "not owned" "$tool" fingerprint
+unowned=$(field fingerprint)
 expect 0 "owner import" "$tool" owner import --pek "$tmp/ca/pek.cert" \
     --oca "$tmp/ca/oca.cert"
+has "warning: the PDH was replaced"
 expect 1 "owner import again" "$tool" owner import \
     --pek "$tmp/ca/pek.cert" --oca "$tmp/ca/oca.cert"
 says "ALREADY_OWNED"
 expect 0 "owned" "$tool" status
 has "owner: external"
+owned=$(field fingerprint)
+[ "$owned" != "$unowned" ] || bad=1
 expect 0 "verify an owned platform" "$tool" verify
 expect 0 "owner release" "$tool" owner release
 has "owner: self"
+has "warning: the PDH was replaced"
+expect 0 "free" "$tool" fingerprint
+free=$(field fingerprint)
+[ "$free" != "$owned" ] || bad=1
+expect 0 "release again" "$tool" owner release
+expect 0 "as it was" "$tool" fingerprint
+has "$free"
 expect 2 "owner without --out" "$tool" owner create
 expect 1 "not a request" "$tool" owner sign --ca "$tmp/ca" \
     --csr "$tmp/ca/oca.cert" --out "$tmp/ca"
