@@ -12,10 +12,14 @@
 
 static int tool_owner_create(Tool *tool, const char *out, GError **error)
 {
+    static const char *const files[] = { "oca.key", "oca.cert", NULL };
     PspEcKey key;
     PspCert oca;
     bool ok;
 
+    if (!tool_new_files(out, files, error)) {
+        return TOOL_FAILED;
+    }
     psp_ec_generate(&key, &tool_rng);
     psp_cert_init(&oca, PSP_USAGE_OCA, &key.pub);
     psp_cert_sign(&oca, 0, PSP_USAGE_OCA, &key, &tool_rng);
@@ -143,7 +147,7 @@ static int tool_owner_release(Tool *tool, GError **error)
 
 static const char tool_owner_about[] =
     "create --out DIR: make an owner's key (oca.key) and certificate"
-    " (oca.cert).\n"
+    " (oca.cert), unless they\nare there.\n"
     "csr --out DIR: ask this platform for a signing request (pek.csr).\n"
     "sign --ca DIR --csr FILE --out DIR: sign it, with the key in DIR"
     " (pek.cert).\n"

@@ -42,6 +42,10 @@ static bool tool_session_make(const PspCert *pdh, uint32_t policy,
     return true;
 }
 
+static const char *const tool_session_files[] = {
+    "dh-cert.base64", "session.base64", "tek", "tik", NULL,
+};
+
 static bool tool_session_write(const char *out, const ToolLaunch *launch,
                                GError **error)
 {
@@ -91,7 +95,8 @@ int tool_cmd_session(Tool *tool, int argc, char **argv, GError **error)
                     " dh-cert.base64 and session.base64, for\nthe properties"
                     " dh-cert-file and session-file of sev-guest; and what"
                     " the owner keeps:\ntik (to check the measurement) and"
-                    " tek (to send secrets).\n\n"
+                    " tek (to send secrets).\n"
+                    "Files that are there are not overwritten.\n\n"
                     "Verify the platform first: sev-psp verify.\n\n"
                     "Example: sev-psp session --pdh pdh.cert --policy 0x1"
                     " --out launch", &argc, &argv, error) ||
@@ -100,7 +105,8 @@ int tool_cmd_session(Tool *tool, int argc, char **argv, GError **error)
         !tool_policy_parse(policy_text, &policy, error)) {
         return TOOL_USAGE;
     }
-    ok = tool_session_pdh(tool, pdh_file, &pdh, error) &&
+    ok = tool_new_files(out, tool_session_files, error) &&
+         tool_session_pdh(tool, pdh_file, &pdh, error) &&
          tool_session_make(&pdh, policy, &launch, error) &&
          tool_session_write(out, &launch, error);
     psp_wipe(&launch, sizeof(launch));

@@ -54,6 +54,22 @@ bool tool_read_exact(const char *path, void *data, size_t len,
     return ok;
 }
 
+bool tool_new_files(const char *dir, const char *const *names, GError **error)
+{
+    for (; *names; names++) {
+        g_autofree char *path = g_build_filename(dir, *names, NULL);
+        GStatBuf found;
+
+        if (g_lstat(path, &found) == 0) {
+            g_set_error(error, TOOL_ERROR, TOOL_FAILED,
+                        "'%s' exists and is not overwritten: name another"
+                        " --out, or remove it", path);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool tool_write(const char *dir, const char *name, const void *data,
                 size_t len, int mode, GError **error)
 {

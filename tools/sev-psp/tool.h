@@ -46,6 +46,9 @@ bool tool_read(const char *path, uint8_t **data, size_t *len,
 /* The file must have exactly @len bytes, or be the base64 of as many. */
 bool tool_read_exact(const char *path, void *data, size_t len,
                      GError **error);
+/* None of the files (a list that ends with NULL) is there yet. */
+bool tool_new_files(const char *dir, const char *const *names,
+                    GError **error);
 /* @mode 0600 for secrets; an existing file is replaced. */
 bool tool_write(const char *dir, const char *name, const void *data,
                 size_t len, int mode, GError **error);

@@ -116,6 +116,11 @@ has "PDH signed by the PEK: yes"
 # --- Owner
 expect 0 "owner create" "$tool" owner create --out "$tmp/ca"
 [ "$(stat -c %a "$tmp/ca/oca.key")" = 600 ] || bad=1
+before=$(cat "$tmp/ca/oca.key" "$tmp/ca/oca.cert" | sha256sum)
+expect 1 "owner create again" "$tool" owner create --out "$tmp/ca"
+says "'$tmp/ca/oca.key' exists"
+[ "$(cat "$tmp/ca/oca.key" "$tmp/ca/oca.cert" | sha256sum)" = "$before" ] ||
+    bad=1
 expect 0 "owner csr" "$tool" owner csr --out "$tmp/ca"
 expect 0 "owner sign" "$tool" owner sign --ca "$tmp/ca" \
     --csr "$tmp/ca/pek.csr" --out "$tmp/ca"
@@ -153,6 +158,12 @@ expect 0 "session" "$tool" session --policy 1 --out "$tmp/launch"
 [ "$(stat -c %a "$tmp/launch/tik")" = 600 ] || bad=1
 [ "$(base64 -d "$tmp/launch/dh-cert.base64" | wc -c)" = 2084 ] || bad=1
 [ "$(base64 -d "$tmp/launch/session.base64" | wc -c)" = 128 ] || bad=1
+rm "$tmp/launch/dh-cert.base64"
+before=$(cat "$tmp"/launch/* | sha256sum)
+expect 1 "session again" "$tool" session --policy 1 --out "$tmp/launch"
+says "'$tmp/launch/session.base64' exists"
+[ "$(cat "$tmp"/launch/* | sha256sum)" = "$before" ] || bad=1
+[ ! -e "$tmp/launch/dh-cert.base64" ] || bad=1
 expect 2 "session without policy" "$tool" session --out "$tmp/launch"
 expect 2 "policy that is no number" "$tool" session --policy x --out "$tmp/l"
 expect 1 "session for something else" "$tool" session --policy 1 \
