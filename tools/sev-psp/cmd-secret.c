@@ -100,7 +100,7 @@ int tool_cmd_secret(Tool *tool, int argc, char **argv, GError **error)
         { "tik", 0, 0, G_OPTION_ARG_FILENAME, &tik, "From sev-psp session",
           "FILE" },
         { "measurement", 'm', 0, G_OPTION_ARG_STRING, &measurement,
-          "From query-sev-launch-measure, and checked", "BASE64" },
+          "From query-sev-launch-measure; not checked here", "BASE64" },
         { 0 },
     };
     g_autofree uint8_t *table = g_malloc0(PSP_PACKET_MAX_LEN + 16);
@@ -113,6 +113,12 @@ int tool_cmd_secret(Tool *tool, int argc, char **argv, GError **error)
                     "Seal secrets for a launched guest: the arguments"
                     " packet-header and secret of\n"
                     "sev-inject-launch-secret.\n\n"
+                    "The measurement goes into the packet's MAC and is not"
+                    " checked: that takes the\nfirmware and the policy too,"
+                    " and sev-psp measure does it. Seal nothing before it\n"
+                    "said \"match: yes\". The guest's chip refuses a packet"
+                    " made with another tik or\nmeasurement. Nobody notices"
+                    " another tek: the guest then gets noise.\n\n"
                     "Example: sev-psp secret --tek launch/tek --tik"
                     " launch/tik --measurement \"$M\"\n"
                     "         736869e5-84f0-4973-92ec-06879ce3da0b=passphrase",
