@@ -229,6 +229,12 @@ int tool_cmd_fingerprint(Tool *tool, int argc, char **argv, GError **error)
             return TOOL_FAILED;
         }
     } else {
+        if (!tool_exists(tool)) {
+            g_set_error(error, TOOL_ERROR, TOOL_FAILED, "there is no platform"
+                        " in '%s'; sev-psp identity create makes one",
+                        tool->dir);
+            return TOOL_FAILED;
+        }
         chip = tool_chip_start(tool, error);
         if (!chip || !tool_chip_certs(chip, &certs, error)) {
             return TOOL_FAILED;

@@ -55,6 +55,9 @@ field()
 
 # --- Identity
 expect 3 "no identity yet" "$tool" status
+expect 1 "no fingerprint yet" "$tool" fingerprint
+says "sev-psp identity create"
+expect 3 "and none was made" "$tool" status
 expect 0 "create" "$tool" identity create
 has "created: yes"
 has "owner: self"
