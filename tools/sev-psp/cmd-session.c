@@ -166,12 +166,13 @@ static bool tool_policy_word(const char *word, uint32_t *policy,
     char end;
 
     for (size_t i = 0; i < G_N_ELEMENTS(tool_policy_bits); i++) {
-        if (strcmp(word, tool_policy_bits[i].name) == 0) {
+        if (g_ascii_strcasecmp(word, tool_policy_bits[i].name) == 0) {
             *policy |= tool_policy_bits[i].bit;
             return true;
         }
     }
-    if (sscanf(word, "api=%u.%u%c", &major, &minor, &end) == 2 &&
+    if (g_ascii_strncasecmp(word, "api=", 4) == 0 &&
+        sscanf(word + 4, "%u.%u%c", &major, &minor, &end) == 2 &&
         major < 256 && minor < 256) {
         *policy = (*policy & 0xffff) | major << 16 | minor << 24;
         return true;

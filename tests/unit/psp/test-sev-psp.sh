@@ -254,6 +254,8 @@ expect 2 "no command" "$tool"
 expect 2 "unknown command" "$tool" frobnicate
 expect 2 "unknown option" "$tool" status --frobnicate
 
+expect 0 "policy of loud words" "$tool" policy NODBG Sev API=1.51
+has "policy: 0x33010021"
 [ $bad -eq 0 ] || echo "not ok $((n + 1)) something above"
 echo "1..$((n + bad))"
 exit $bad
