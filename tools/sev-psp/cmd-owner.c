@@ -87,29 +87,6 @@ static int tool_owner_sign(Tool *tool, const char *ca, const char *csr,
     return ok ? TOOL_OK : TOOL_FAILED;
 }
 
-static int tool_owner_import(Tool *tool, const char *pek, const char *oca,
-                             GError **error)
-{
-    g_autoptr(ToolChip) chip = tool_chip_start(tool, error);
-    PspPekCertImport cmd = {
-        .pek_paddr = tool_chip_paddr(0),
-        .pek_len = GUINT32_TO_LE(PSP_CERT_LEN),
-        .oca_paddr = tool_chip_paddr(1),
-        .oca_len = GUINT32_TO_LE(PSP_CERT_LEN),
-    };
-
-    if (!chip ||
-        !tool_read_exact(pek, tool_chip_mem(chip, 0), PSP_CERT_LEN, error) ||
-        !tool_read_exact(oca, tool_chip_mem(chip, 1), PSP_CERT_LEN, error) ||
-        !tool_exec(chip, PSP_CMD_PEK_CERT_IMPORT, &cmd, sizeof(cmd),
-                   error)) {
-        return TOOL_FAILED;
-    }
-    tool_text(tool, "owner", "external");
-    tool_pdh_replaced(tool);
-    return TOOL_OK;
-}
-
 static bool tool_owner_external(ToolChip *chip, bool *external,
                                 GError **error)
 {
@@ -121,6 +98,55 @@ static bool tool_owner_external(ToolChip *chip, bool *external,
     }
     *external = status.owner & PSP_OWNER_EXTERNAL;
     return true;
+}
+
+/* Says which platform's PEK it should be; all else is the chip's to check. */
+static bool tool_owner_own_pek(Tool *tool, ToolChip *chip, const char *file,
+                               const PspCert *pek, GError **error)
+{
+    ToolCerts certs;
+    bool external;
+
+    if (!tool_owner_external(chip, &external, error) ||
+        !tool_chip_certs(chip, &certs, error)) {
+        return false;
+    }
+    if (external || memcmp(pek, certs.plat, PSP_CERT_SIGNED_LEN) == 0) {
+        return true;
+    }
+    g_set_error(error, TOOL_ERROR, TOOL_FAILED,
+                "'%s' is not the PEK of the platform in '%s': it is another"
+                " platform's, or this one's before a reset or release; sign"
+                " the request that sev-psp owner csr makes now", file,
+                tool->dir);
+    return false;
+}
+
+static int tool_owner_import(Tool *tool, const char *pek, const char *oca,
+                             GError **error)
+{
+    g_autoptr(ToolChip) chip = tool_chip_start(tool, error);
+    PspPekCertImport cmd = {
+        .pek_paddr = tool_chip_paddr(0),
+        .pek_len = GUINT32_TO_LE(PSP_CERT_LEN),
+        .oca_paddr = tool_chip_paddr(1),
+        .oca_len = GUINT32_TO_LE(PSP_CERT_LEN),
+    };
+    PspCert cert;
+
+    if (!chip ||
+        !tool_read_exact(pek, &cert, sizeof(cert), error) ||
+        !tool_owner_own_pek(tool, chip, pek, &cert, error) ||
+        !tool_read_exact(oca, tool_chip_mem(chip, 1), PSP_CERT_LEN, error)) {
+        return TOOL_FAILED;
+    }
+    memcpy(tool_chip_mem(chip, 0), &cert, sizeof(cert));
+    if (!tool_exec(chip, PSP_CMD_PEK_CERT_IMPORT, &cmd, sizeof(cmd), error)) {
+        return TOOL_FAILED;
+    }
+    tool_text(tool, "owner", "external");
+    tool_pdh_replaced(tool);
+    return TOOL_OK;
 }
 
 /* PEK_GEN replaces the PDH: not for a platform that has no owner to leave */

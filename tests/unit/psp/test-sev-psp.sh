@@ -144,6 +144,9 @@ owned=$(field fingerprint)
 [ "$owned" != "$unowned" ] || bad=1
 expect 0 "verify an owned platform" "$tool" verify
 expect 0 "owner release" "$tool" owner release
+expect 1 "another platform's PEK" "$tool" --dir "$tmp/third" owner import \
+    --pek "$tmp/ca/pek.cert" --oca "$tmp/ca/oca.cert"
+says "is not the PEK of the platform in '$tmp/third'"
 has "owner: self"
 has "warning: the PDH was replaced"
 expect 0 "free" "$tool" fingerprint
