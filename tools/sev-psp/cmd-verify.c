@@ -108,14 +108,45 @@ static int tool_root_export(Tool *tool, const char *file, GError **error)
     return TOOL_OK;
 }
 
+#define TOOL_ROOT_SELF  "self"
+
 /* "NAME.cert" in DIR/roots; NAME may not lead elsewhere */
 static char *tool_root_file(const char *name, GError **error)
 {
     if (!*name || strchr(name, '/') || *name == '.') {
-        tool_usage(error, "'%s' cannot be the name of a root", name);
+        tool_usage(error, "'%s' cannot be the name of a root: no '/', and no"
+                   " '.' first; such as lab-host-2", name);
         return NULL;
     }
     return g_strconcat(name, ".cert", NULL);
+}
+
+/* Not this platform's own, nor another root that has the name already */
+static bool tool_root_free(const char *dir, const char *name,
+                           const char *file, const uint8_t *data, size_t len,
+                           GError **error)
+{
+    g_autofree char *path = g_build_filename(dir, file, NULL);
+    g_autofree uint8_t *old = NULL;
+    size_t old_len;
+    bool there = g_file_test(path, G_FILE_TEST_EXISTS);
+
+    if (there && tool_read(path, &old, &old_len, NULL) && old_len == len &&
+        memcmp(old, data, len) == 0) {
+        return true;
+    }
+    if (strcmp(name, TOOL_ROOT_SELF) == 0) {
+        g_set_error(error, TOOL_ERROR, TOOL_FAILED, "'" TOOL_ROOT_SELF "' is"
+                    " this platform's own root: take another name");
+        return false;
+    }
+    if (there) {
+        g_set_error(error, TOOL_ERROR, TOOL_FAILED, "'%s' is another root"
+                    " already: take another name, or sev-psp root forget %s",
+                    name, name);
+        return false;
+    }
+    return true;
 }
 
 static int tool_root_trust(Tool *tool, const char *name, const char *file,
@@ -129,7 +160,9 @@ static int tool_root_trust(Tool *tool, const char *name, const char *file,
     bool ok;
 
     ok = store && to && tool_read(file, &data, &len, error) &&
-         psp_roots_add(roots, file, data, len, error);
+         psp_roots_add(roots, file, data, len, error) &&
+         tool_root_free(psp_store_roots_dir(store), name, to, data, len,
+                        error);
     if (ok && g_mkdir(psp_store_roots_dir(store), 0700) < 0 &&
         errno != EEXIST) {
         g_set_error(error, TOOL_ERROR, TOOL_FAILED, "cannot create '%s'",
@@ -153,6 +186,12 @@ static int tool_root_forget(Tool *tool, const char *name, GError **error)
 
     if (!file) {
         return TOOL_USAGE;
+    }
+    if (strcmp(name, TOOL_ROOT_SELF) == 0) {
+        g_set_error(error, TOOL_ERROR, TOOL_FAILED, "'" TOOL_ROOT_SELF "' is"
+                    " this platform's own root and stays; sev-psp identity"
+                    " reset --chip makes another");
+        return TOOL_FAILED;
     }
     path = g_build_filename(tool->dir, "roots", file, NULL);
     if (g_remove(path) < 0) {
@@ -203,7 +242,8 @@ int tool_cmd_root(Tool *tool, int argc, char **argv, GError **error)
                     " so is this platform's,\nas 'self'.\n"
                     "export: write this platform's, for another host to"
                     " trust.\n"
-                    "trust: accept the platforms under the root in FILE.\n\n"
+                    "trust: accept the platforms under the root in FILE; no"
+                    " other root loses its NAME.\n\n"
                     "Example: sev-psp root trust lab-host-2"
                     " lab-host-2-ark.cert", &argc, &argv, error)) {
         return TOOL_USAGE;

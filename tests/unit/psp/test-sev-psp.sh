@@ -100,6 +100,17 @@ has "ARK trusted here: no"
 expect 0 "root export" "$tool" root export "$tmp/root.cert"
 expect 0 "root trust" "$tool" --dir "$tmp/other" root trust lab \
     "$tmp/root.cert"
+expect 0 "root trust again" "$tool" --dir "$tmp/other" root trust lab \
+    "$tmp/root.cert"
+expect 0 "another platform" "$tool" --dir "$tmp/third" root export \
+    "$tmp/third.cert"
+expect 1 "a name that is taken" "$tool" --dir "$tmp/other" root trust lab \
+    "$tmp/third.cert"
+says "'lab' is another root already"
+expect 1 "self is taken" "$tool" root trust self "$tmp/third.cert"
+expect 1 "self stays" "$tool" root forget self
+says "stays"
+[ -s "$SEV_PSP_DIR/roots/self.cert" ] || bad=1
 expect 0 "root list" "$tool" --dir "$tmp/other" root list
 has "lab: "
 expect 0 "trusted now" "$tool" --dir "$tmp/other" verify "$tmp/certs"
@@ -110,6 +121,7 @@ expect 3 "not trusted any more" "$tool" --dir "$tmp/other" verify \
 expect 1 "not a root" "$tool" root trust x "$tmp/certs/pdh.cert"
 expect 2 "a name that leads elsewhere" "$tool" root trust ../x \
     "$tmp/root.cert"
+says "no '/'"
 printf 'X' | dd of="$tmp/certs/plat.cert" bs=1 seek=1100 conv=notrunc \
     2>/dev/null
 expect 3 "a broken link" "$tool" verify "$tmp/certs"
@@ -132,6 +144,9 @@ has "owner: self"
 has "nothing was changed"
 expect 0 "not owned" "$tool" fingerprint
 unowned=$(field fingerprint)
+expect 1 "another platform's PEK" "$tool" --dir "$tmp/third" owner import \
+    --pek "$tmp/ca/pek.cert" --oca "$tmp/ca/oca.cert"
+says "is not the PEK of the platform in '$tmp/third'"
 expect 0 "owner import" "$tool" owner import --pek "$tmp/ca/pek.cert" \
     --oca "$tmp/ca/oca.cert"
 has "warning: the PDH was replaced"
@@ -144,9 +159,6 @@ owned=$(field fingerprint)
 [ "$owned" != "$unowned" ] || bad=1
 expect 0 "verify an owned platform" "$tool" verify
 expect 0 "owner release" "$tool" owner release
-expect 1 "another platform's PEK" "$tool" --dir "$tmp/third" owner import \
-    --pek "$tmp/ca/pek.cert" --oca "$tmp/ca/oca.cert"
-says "is not the PEK of the platform in '$tmp/third'"
 has "owner: self"
 has "warning: the PDH was replaced"
 expect 0 "free" "$tool" fingerprint
@@ -242,6 +254,8 @@ has "api-minimum: 0.17"
 has "sev: it may go to authentic SEV platforms only"
 expect 0 "policy of words" "$tool" policy nodbg sev api=1.51
 has "policy: 0x33010021"
+expect 0 "policy of loud words" "$tool" policy NODBG Sev API=1.51
+has "policy: 0x33010021"
 expect 3 "reserved bits" "$tool" policy 0x40
 expect 2 "no such word" "$tool" policy nodebug
 expect 2 "no policy" "$tool" policy
@@ -257,8 +271,6 @@ expect 2 "no command" "$tool"
 expect 2 "unknown command" "$tool" frobnicate
 expect 2 "unknown option" "$tool" status --frobnicate
 
-expect 0 "policy of loud words" "$tool" policy NODBG Sev API=1.51
-has "policy: 0x33010021"
 [ $bad -eq 0 ] || echo "not ok $((n + 1)) something above"
 echo "1..$((n + bad))"
 exit $bad
