@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Arguments of sev-clone, and what each subcommand prints."""
+"""Arguments of sev-clone, and how it ends."""
 
 import argparse
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
-from sevclone import (Trouble, cloning, making, measuring, places, pool,
-                      process, qmp, store, ui, verify)
+from sevclone import Trouble, commands, machine, qmp, ui
 
 EPILOG = """examples:
   sev-clone make base                      boot the small test guest, seal it
@@ -54,7 +52,7 @@ def make_options(sub):
                      help='default 1')
     sub.add_argument('--cpu', default='EPYC-v4', metavar='MODEL',
                      help='default EPYC-v4')
-    sub.add_argument('--machine', default=making.machine.MACHINE,
+    sub.add_argument('--machine', default=machine.MACHINE,
                      metavar='TYPE', help='default: q35 without what clones '
                      'have no use for')
     sub.add_argument('--accel', default='tcg', help='default tcg')
@@ -102,13 +100,13 @@ def parser():
         prog='sev-clone', epilog=EPILOG,
         description='Seal a booted SEV guest once, start encrypted clones '
         'from it.', formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = whole.add_subparsers(dest='command', required=True,
-                                     metavar='COMMAND')
+    subs = whole.add_subparsers(dest='command', required=True,
+                                metavar='COMMAND')
 
     def add(name, what):
-        sub = commands.add_parser(name, help=what, description=what,
-                                  parents=[common()])
-        sub.set_defaults(act=globals()[f'do_{name}'])
+        sub = subs.add_parser(name, help=what, description=what,
+                              parents=[common()])
+        sub.set_defaults(act=getattr(commands, f'do_{name}'))
         return sub
 
     make_options(add('make', 'boot a guest and seal it as a template'))
@@ -153,150 +151,6 @@ def parser():
     sub.add_argument('--alive', type=number(1, 1000), default=10,
                      help='clones side by side for the memory, default 10')
     return whole
-
-
-# --- Subcommands -----------------------------------------------------------
-
-def do_make(options, progress):
-    spec = making.make(options.name, options, progress)
-    size = ui.mib(spec['image']['bytes'])
-    ui.put(options, {'name': options.name, **spec},
-           [f'template   {options.name}, {size} in '
-            f'{store.places.home() / options.name}'])
-
-
-def show_run(options, made):
-    rows = [['ID', 'PID', 'RESUME', 'DISTINCT', 'CONSOLE']]
-    for clone, took in made:
-        distinct = took.get('distinct')
-        rows.append([clone.info['id'], clone.pid, ui.ms(took['resume']),
-                     ui.ms(distinct) if distinct else '-',
-                     clone.path('console')])
-    ui.put(options, [{**c.info, 'folder': str(c.folder), 'seconds': t}
-                     for c, t in made], ui.table(rows))
-    sys.stdout.flush()
-
-
-def from_pool(template, count, reseed):
-    clones, took = [], []
-    try:
-        for _ in range(count):
-            clones.append(pool.take(template.name))
-            took.append(cloning.fill(clones[-1], template, reseed))
-    except BaseException:
-        process.stop_all(clones)
-        raise
-    return list(zip(clones, took))
-
-
-def do_run(options, progress):
-    template = store.open_template(options.name)
-    reseed = None if options.no_reseed else cloning.has_helper(template)
-    began = time.monotonic()
-    if options.pool:
-        made = from_pool(template, options.count, reseed)
-    else:
-        made = cloning.many(places.qemu(options.qemu), template, options.count,
-                            options.jobs, reseed, progress)
-    try:
-        progress.done(f'{len(made)} clones of {template.name} in '
-                      f'{time.monotonic() - began:.2f} s')
-        show_run(options, made)
-        if options.detach:
-            return
-        progress.done('Ctrl-C ends them')
-        while any(clone.alive() for clone, _ in made):
-            time.sleep(0.2)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        if not options.detach:
-            process.stop_all(clone for clone, _ in made)
-
-
-def do_pool(options, progress):
-    template = store.open_template(options.name)
-    if options.status or options.close:
-        said = pool.ask(template.name, {'close': 1} if options.close else {})
-        ui.put(options, said, [f'{k}: {v}' for k, v in said.items()])
-        return
-    pool.run(places.qemu(options.qemu), template, options.size, options.jobs,
-             lambda: progress.done(f'pool of {options.size} for '
-                                   f'{template.name}; Ctrl-C ends it'))
-
-
-def do_list(options, _progress):
-    rows, data = [['TEMPLATE', 'SIZE', 'MEMORY', 'SEV', 'MADE', 'CLONES']], []
-    alive = list(process.running())
-    for t in store.templates():
-        mine = [p for p in alive if p.info['template'] == t.name]
-        sev = t.spec['sev']
-        rows.append([t.name, ui.mib(t.spec['image']['bytes']),
-                     f'{t.spec["memory_mib"]} MiB',
-                     'no' if sev is None else f'{sev["policy"]:#x}',
-                     time.strftime('%F %T', time.localtime(t.spec['created'])),
-                     len(mine)])
-        data.append({'name': t.name, **t.spec,
-                     'clones': [{**p.info, 'folder': str(p.folder)}
-                                for p in mine]})
-    lines = ui.table(rows) if data else ['no templates in '
-                                         f'{places.home()}; "sev-clone make '
-                                         'NAME" makes one']
-    ui.put(options, data, lines)
-
-
-def do_inspect(options, _progress):
-    if '/' in options.name:
-        path = Path(options.name)
-    else:
-        template = store.open_template(options.name)
-        if template.spec['sev'] is None:
-            raise Trouble(f'"{options.name}" is of an ordinary guest')
-        path = template.image
-    told = verify.ask(places.qemu(options.qemu), path, options.ram)
-    ui.put(options, told, verify.lines(told) + [told.get('wrong', 'whole')])
-
-
-def do_verify(options, progress):
-    binary = places.qemu(options.qemu)
-    if '/' in options.name:
-        said = verify.verify_file(binary, Path(options.name), options.ram,
-                                  progress)
-    else:
-        said = verify.verify(binary, store.open_template(options.name),
-                             progress)
-    progress.clear()
-    good = f'{options.name} is whole'
-    if said['manifest'] and 'verified' in said['manifest']:
-        good += f', {said["manifest"]["verified"]} packets verified'
-    if 'sha256' in said:
-        good += f', SHA-256 {said["sha256"]}'
-    ui.put(options, said, said['wrong'] or [good])
-    return 1 if said['wrong'] else 0
-
-
-def do_stop(options, _progress):
-    mine = [p for p in process.running()
-            if options.name in (p.info['template'], p.info['id'])]
-    if not mine:
-        raise Trouble(f'no clone of "{options.name}" is running, and none has '
-                      'that id')
-    for clone in mine:
-        clone.stop()
-    ui.put(options, [p.info['id'] for p in mine], [f'{len(mine)} ended'])
-
-
-def do_rm(options, _progress):
-    for name in options.name:
-        store.remove(name)
-    ui.put(options, options.name, [f'{n} removed' for n in options.name])
-
-
-def do_bench(options, progress):
-    template = store.open_template(options.name)
-    said = measuring.bench(places.qemu(options.qemu), template, options.runs,
-                           options.alive, progress)
-    ui.put(options, said, measuring.lines(said))
 
 
 def interrupted(_number, _frame):
