@@ -2,7 +2,9 @@
 """Arguments of sev-clone, and how it ends."""
 
 import argparse
+import contextlib
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -28,13 +30,42 @@ in SEV_CLONE_RUN, $XDG_RUNTIME_DIR/sev-clone, /run/sev-clone for root or
 See docs/templates.md."""
 
 
-def number(low, high):
+SECONDS_MAX = 7 * 86400
+NOSEND = 1 << 3         # of a policy
+
+
+def number(low, high, kind=int):
+    """A type for argparse: its errors name the value and the limits."""
     def parse(text):
-        value = int(text)
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f'{low} to {high}')
-        return value
+        with contextlib.suppress(ValueError):
+            value = kind(text)
+            if low <= value <= high:        # not true of a NaN
+                return value
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number from '
+                                         f'{low} to {high}')
     return parse
+
+
+def pattern(text):
+    try:
+        re.compile(text, re.M)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f'"{text}" is no regular expression: '
+                                         f'{error}') from None
+    return text
+
+
+def policy(text):
+    value = -1
+    with contextlib.suppress(ValueError):
+        value = int(text, 0)
+    if not 0 <= value < 1 << 32:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a policy: a number '
+                                         'from 0 to 0xffffffff')
+    if value & NOSEND:
+        raise argparse.ArgumentTypeError(f'"{text}" has NOSEND (bit 3): such '
+                                         'a guest cannot be sealed')
+    return value
 
 
 def make_options(sub):
@@ -56,8 +87,8 @@ def make_options(sub):
                      metavar='TYPE', help='default: q35 without what clones '
                      'have no use for')
     sub.add_argument('--accel', default='tcg', help='default tcg')
-    sub.add_argument('--policy', type=lambda t: int(t, 0), default=0x1,
-                        help='SEV policy, default 0x1')
+    sub.add_argument('--policy', type=policy, default=0x1,
+                     help='SEV policy, default 0x1; without NOSEND (bit 3)')
     sub.add_argument('--no-sev', action='store_true',
                         help='an ordinary guest, to compare')
     sub.add_argument('--net', choices=('none', 'user'), default='none',
@@ -68,13 +99,15 @@ def make_options(sub):
                         metavar='SLABS', help='bounce buffer in slabs of 2 KiB'
                         ', default 8192 (Linux would take 64 MiB)')
     point = sub.add_mutually_exclusive_group()
-    point.add_argument('--until', metavar='REGEX',
+    point.add_argument('--until', metavar='REGEX', type=pattern,
                        help='seal when this appears on the serial screen')
-    point.add_argument('--after', type=float, metavar='SECONDS',
+    point.add_argument('--after', type=number(0, SECONDS_MAX, float),
+                       metavar='SECONDS',
                        help='seal that long after the start (default: when '
                        'the guest\'s sev-reseed says "ready")')
-    sub.add_argument('--limit', type=float, default=300, metavar='SECONDS',
-                        help='give up after, default 300')
+    sub.add_argument('--limit', type=number(0, SECONDS_MAX, float),
+                     default=300, metavar='SECONDS',
+                     help='give up after, default 300')
     sub.add_argument('--replace', action='store_true',
                      help='a template of that name')
     sub.add_argument('--bare', action='store_true',

@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import re
 import shlex
 import signal
 
@@ -120,3 +121,21 @@ def signals(env):
                 run.kill()
                 run.communicate()
             tool.check_ended(len(tool.started()))
+
+
+@test('sev-clone: options that cannot be are refused before a guest starts',
+      sev=False)
+def options(env):
+    with Tool(env) as tool:
+        for words, said in (
+                (('--until', '['), r'"\[" is no regular expression'),
+                (('--after', '-1'), r'"-1" is not a number from 0 to 604800'),
+                (('--after', 'nan'), r'"nan" is not a number'),
+                (('--limit', 'soon'), r'"soon" is not a number'),
+                (('--policy', 'zzz'), r'"zzz" is not a policy'),
+                (('--policy', '0x9'), r'"0x9" has NOSEND \(bit 3\)'),
+                (('--smp', '0'), r'"0" is not a number from 1 to 64')):
+            code, _, last = tool.ask('make', 'bad', *words)
+            check(code == 2 and re.search(said, last),
+                  f'make {" ".join(words)} said "{last}"')
+        check(not tool.run_folder.exists(), 'a guest was started')
