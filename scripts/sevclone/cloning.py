@@ -21,18 +21,9 @@ def start(binary, template):
 
 def ready(waiting, template):
     """Do beforehand whatever can be done before the clone is wanted."""
-    with sentence(waiting):
+    with waiting.sentence():
         layout.prepare(waiting.qmp(), template.spec)
     return waiting
-
-
-@contextlib.contextmanager
-def sentence(clone):
-    """A connection that breaks is a QEMU that ended; say what it said."""
-    try:
-        yield
-    except (qmp.Gone, ConnectionError):
-        raise Trouble(f'QEMU ended: {clone.last_words()}') from None
 
 
 def fill(waiting, template, reseed):
@@ -47,7 +38,7 @@ def fill(waiting, template, reseed):
     """
     asked = time.time()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(sentence(waiting))
+        stack.enter_context(waiting.sentence())
         monitor = waiting.qmp()
         channel = Channel(waiting.path('clone'))
         stack.callback(channel.close)

@@ -43,11 +43,20 @@ def screen(guest):
     return guest.path('screen').read_bytes().decode('utf-8', 'replace')
 
 
+def wait_time(guest, seconds):
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if not guest.alive():
+            raise Trouble(guest.ended())
+        time.sleep(min(left, 0.2))
+    return f'after {seconds:g} s'
+
+
 def wait_text(guest, pattern, limit):
     end = time.monotonic() + limit
     while not re.search(pattern, screen(guest), re.M):
         if not guest.alive():
-            raise Trouble(f'QEMU ended: {guest.last_words()}')
+            raise Trouble(guest.ended())
         if time.monotonic() > end:
             lines = screen(guest).strip().splitlines() or ['']
             raise Trouble(f'"{pattern}" did not appear within {limit} seconds; '
@@ -61,15 +70,12 @@ def wait_point(guest, channel, options):
     if options.until:
         return wait_text(guest, options.until, options.limit)
     if options.after is not None:
-        time.sleep(options.after)
-        if not guest.alive():
-            raise Trouble(f'QEMU ended: {guest.last_words()}')
-        return f'after {options.after:g} s'
+        return wait_time(guest, options.after)
     try:
         channel.wait(('ready',), options.limit, guest.alive)
     except Trouble as error:
         if not guest.alive():
-            raise Trouble(f'QEMU ended: {guest.last_words()}') from error
+            raise Trouble(guest.ended()) from error
         lines = screen(guest).strip().splitlines() or ['']
         raise Trouble(f'{error}; ' + HINT.format(lines[-1])) from error
     return 'ready'
@@ -92,6 +98,7 @@ def booted(name, spec, options, folder):
         guest = process.spawn(places.qemu(options.qemu),
                               machine.origin(spec, who, boot, flash), who, name)
         stack.callback(guest.stop)
+        stack.enter_context(guest.sentence())
         channel = Channel(guest.path('clone'))
         stack.callback(channel.close)
         guest.qmp()

@@ -18,6 +18,8 @@ from sevclone import Trouble, places, qmp
 
 _draw = random.SystemRandom()
 FILE = 'clone.json'
+END_LIMIT = 2           # seconds from a closed monitor to the end of QEMU
+LOG_LINES = 5           # of a log, when QEMU ended
 
 
 def identity():
@@ -42,6 +44,14 @@ def started_at(pid):
     return None if fields[0] == b'Z' else int(fields[19])
 
 
+def end_of(code):
+    """An exit code of subprocess, in words."""
+    if code >= 0:
+        return f'QEMU ended with exit status {code}'
+    names = {number.value: number.name for number in signal.Signals}
+    return f'QEMU was killed by {names.get(-code, f"signal {-code}")}'
+
+
 class Process:
     """A QEMU that we started, or found again by its folder."""
 
@@ -63,22 +73,34 @@ class Process:
             return False
         return started_at(self.pid) == self.info['started']
 
-    def last_words(self):
+    def ended(self):
+        """How QEMU ended, and the last lines of its log, as a sentence."""
+        how, lines = 'QEMU ended', []
+        if self.child:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                how = end_of(self.child.wait(END_LIMIT))
         with contextlib.suppress(OSError):
-            lines = self.path('qemu.log').read_text('utf-8', 'replace')
-            said = [line for line in lines.splitlines() if line.strip()]
-            if said:
-                return said[-1]
-        return 'no message'
+            text = self.path('qemu.log').read_text('utf-8', 'replace')
+            lines = [line for line in text.splitlines() if line.strip()]
+        if len(lines) < 2:
+            return f'{how}: {lines[0] if lines else "no message"}'
+        return '\n  '.join([f'{how}; the last lines of its log:',
+                            *lines[-LOG_LINES:]])
+
+    @contextlib.contextmanager
+    def sentence(self):
+        """A connection that breaks is a QEMU that ended; say what it said."""
+        try:
+            yield
+        except (qmp.Gone, ConnectionError):
+            raise Trouble(self.ended()) from None
 
     def qmp(self, limit=qmp.REPLY_LIMIT):
         """The monitor, negotiated; one client at a time."""
         if not self.monitor:
             self.monitor = qmp.Qmp(self.path('qmp'))
-        try:
+        with self.sentence():
             return self.monitor.hello(limit)
-        except qmp.Gone:
-            raise Trouble(f'QEMU ended: {self.last_words()}') from None
 
     def release(self):
         """Let others use the monitor."""

@@ -2,6 +2,7 @@
 """sev-clone that fails or is ended leaves no clone running."""
 
 import contextlib
+import json
 import os
 import re
 import shlex
@@ -66,8 +67,8 @@ def one_fails(env):
         tool.make('base')
         for jobs in 1, 2:
             tool.allow(GOOD)
-            tool.refused('QEMU ended: broken on purpose', 'run', 'base',
-                         GOOD + 3, '--jobs', jobs, '--detach')
+            tool.refused('QEMU ended with exit status 1: broken on purpose',
+                         'run', 'base', GOOD + 3, '--jobs', jobs, '--detach')
             tool.check_ended(GOOD)
 
 
@@ -79,7 +80,8 @@ def pool_runs_dry(env):
         try:
             wait_until('a full pool', LIMIT, lambda: status(tool)
                        .get('waiting') == 2)
-            tool.refused('the pool is empty: QEMU ended: broken on purpose',
+            tool.refused('the pool is empty: QEMU ended with exit status 1: '
+                         'broken on purpose',
                          'run', 'pooled', GOOD + 1, '--pool', '--detach')
             tool.do('pool', 'pooled', '--close')
             check(server.wait(60) == 0, 'the pool failed')
@@ -139,3 +141,28 @@ def options(env):
             check(code == 2 and re.search(said, last),
                   f'make {" ".join(words)} said "{last}"')
         check(not tool.run_folder.exists(), 'a guest was started')
+
+
+@contextlib.contextmanager
+def in_progress(tool, name, *words):
+    """A make whose guest runs already: (command, what clone.json says)."""
+    kind = [] if tool.env.lab.sev else ['--no-sev']
+    making = tool.begin('make', name, *kind, *words)
+    try:
+        [path] = wait_until('a guest', LIMIT, lambda: list(
+            tool.run_folder.glob('*/clone.json')))
+        yield making, json.loads(path.read_text())
+    finally:
+        making.kill()
+        making.communicate()
+
+
+@test('sev-clone make: a QEMU that is killed is the cause it names', sev=False)
+def named(env):
+    with Tool(env) as tool:
+        with in_progress(tool, 'base', '--after', 300) as (making, guest):
+            os.kill(guest['pid'], signal.SIGKILL)
+            _, said = making.communicate(timeout=60)
+        check(making.returncode == 1 and
+              'error: QEMU was killed by SIGKILL' in said,
+              f'make said "{said}"')
