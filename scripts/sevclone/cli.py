@@ -206,6 +206,7 @@ def main(words=None):
     end_like_interrupted()
     progress = ui.Progress(options.quiet or options.json)
     try:
+        options.swept = commands.sweep(progress)
         return options.act(options, progress) or 0
     except qmp.Refused as error:
         progress.clear()

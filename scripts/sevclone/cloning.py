@@ -12,11 +12,11 @@ RESEED_LIMIT = 60       # seconds
 SAYS = (('seeded', 'seeded'), ('distinct', 'done'))     # times, guest's words
 
 
-def start(binary, template):
+def start(binary, template, state=process.STARTING):
     """A QEMU process that waits for its memory."""
     who = process.identity()
     return process.spawn(binary, machine.clone(template.spec, who), who,
-                         template.name)
+                         template.name, state)
 
 
 def ready(waiting, template):
@@ -58,8 +58,7 @@ def fill(waiting, template, reseed):
                               f'see {waiting.path("screen")}')
             took[key] = time.time() - asked
     waiting.release()
-    waiting.info['state'] = 'running'
-    waiting.save()
+    waiting.let_go()
     return took
 
 

@@ -9,6 +9,17 @@ from sevclone import (Trouble, cloning, making, measuring, places, pool,
                       process, store, ui, verify)
 
 
+def sweep(progress):
+    """Tidy up behind commands that were killed; of which templates it was."""
+    ended, left = process.sweep(), store.sweep()
+    if ended:
+        progress.done(f'{len(ended)} QEMU ended that a killed sev-clone left')
+    if left:
+        progress.done('removed what a killed "make" left of '
+                      + ', '.join(sorted(set(left))))
+    return {p.info['template'] for p in ended} | set(left)
+
+
 def do_make(options, progress):
     spec = making.make(options.name, options, progress)
     size = ui.mib(spec['image']['bytes'])
@@ -127,12 +138,25 @@ def do_verify(options, progress):
     return 1 if said['wrong'] else 0
 
 
+def why_not(found):
+    """What else runs that "stop" leaves alone, as the end of a sentence."""
+    said = [f'; process {p.pid} makes the template, and Ctrl-C in its '
+            'sev-clone ends it' for p in found
+            if p.info.get('state') == process.MAKING]
+    waiting = [p for p in found if p.info.get('state') == process.WAITING]
+    if waiting:
+        said.append(f'; {len(waiting)} wait in the pool, which "sev-clone '
+                    f'pool {waiting[0].info["template"]} --close" ends')
+    return ''.join(said)
+
+
 def do_stop(options, _progress):
-    mine = [p for p in process.running()
-            if options.name in (p.info['template'], p.info['id'])]
-    if not mine:
+    found = [p for p in process.running()
+             if options.name in (p.info['template'], p.info['id'])]
+    mine = [p for p in found if p.is_clone()]
+    if not mine and options.name not in options.swept:
         raise Trouble(f'no clone of "{options.name}" is running, and none has '
-                      'that id')
+                      'that id' + why_not(found))
     for clone in mine:
         clone.stop()
     ui.put(options, [p.info['id'] for p in mine], [f'{len(mine)} ended'])
@@ -140,7 +164,8 @@ def do_stop(options, _progress):
 
 def do_rm(options, _progress):
     for name in options.name:
-        store.remove(name)
+        if name not in options.swept or store.exists(name):
+            store.remove(name)
     ui.put(options, options.name, [f'{n} removed' for n in options.name])
 
 

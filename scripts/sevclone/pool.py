@@ -49,10 +49,9 @@ class Pool:
                 return
             made = None
             try:
-                made = cloning.start(self.binary, self.template)
+                made = cloning.start(self.binary, self.template,
+                                     process.WAITING)
                 cloning.ready(made, self.template)
-                made.info['state'] = 'waiting'
-                made.save()
             except (Trouble, OSError) as error:
                 if made:
                     made.stop()
@@ -82,6 +81,7 @@ class Pool:
             self._wanted.release()
             if made.alive():
                 self.taken += 1
+                made.let_go()
                 return made
             made.stop()
 

@@ -18,6 +18,10 @@ from sevclone import Trouble, places, qmp
 
 _draw = random.SystemRandom()
 FILE = 'clone.json'
+
+# What a process is, as its file says.  All but a clone have an 'owner', the
+# command that makes something of it: without that it is nobody's.
+MAKING, STARTING, WAITING, CLONE = 'making', 'starting', 'waiting', 'running'
 END_LIMIT = 2           # seconds from a closed monitor to the end of QEMU
 LOG_LINES = 5           # of a log, when QEMU ended
 
@@ -52,6 +56,11 @@ def end_of(code):
     return f'QEMU was killed by {names.get(-code, f"signal {-code}")}'
 
 
+def is_there(who):
+    """Whether the process of a {pid, started} is the one that it was."""
+    return started_at(who['pid']) == who['started']
+
+
 class Process:
     """A QEMU that we started, or found again by its folder."""
 
@@ -71,7 +80,23 @@ class Process:
     def alive(self):
         if self.child and self.child.poll() is not None:
             return False
-        return started_at(self.pid) == self.info['started']
+        return is_there(self.info)
+
+    def is_clone(self):
+        """One that somebody has, or is about to have."""
+        return self.info.get('state') not in (MAKING, WAITING)
+
+    def owned(self):
+        return 'owner' in self.info and is_there(self.info['owner'])
+
+    def forsaken(self):
+        return 'owner' in self.info and not is_there(self.info['owner'])
+
+    def let_go(self):
+        """It is a clone now, whatever becomes of us."""
+        self.info.pop('owner', None)
+        self.info['state'] = CLONE
+        self.save()
 
     def ended(self):
         """How QEMU ended, and the last lines of its log, as a sentence."""
@@ -155,11 +180,13 @@ def listener(path):
     return server
 
 
-def spawn(binary, arguments, who, template):
-    """Start QEMU; when that fails nothing of it is left."""
+def spawn(binary, arguments, who, template, state):
+    """Start QEMU, ours until it is let_go(); when that fails nothing of it is left."""
     folder = places.private_folder(places.run()) / who['id']
     folder.mkdir(mode=0o700)
-    process = Process(folder, {'template': template, **who})
+    owner = {'pid': os.getpid(), 'started': started_at(os.getpid())}
+    process = Process(folder, {'template': template, 'state': state,
+                               'owner': owner, **who})
     try:
         with contextlib.ExitStack() as servers:
             _execute(process, binary, arguments, servers)
@@ -199,7 +226,10 @@ def _execute(process, binary, arguments, servers):
 
 
 def running(template=None):
-    """The processes whose folders are in places.run(); dead ones are swept."""
+    """The processes whose folders are in places.run().
+
+    What dead ones left goes, unless somebody is about to read its log.
+    """
     for path in sorted(places.run().glob('*/' + FILE)):
         try:
             info = json.loads(path.read_text('utf-8'))
@@ -207,7 +237,17 @@ def running(template=None):
             alive = process.alive()
         except (OSError, ValueError, KeyError):
             continue
+        if not alive and process.owned():
+            continue
         if not alive:
             shutil.rmtree(path.parent, ignore_errors=True)
         elif template in (None, info['template']):
             yield process
+
+
+def sweep():
+    """End what commands that are no more had begun; returns these."""
+    left = [process for process in running() if process.forsaken()]
+    for process in left:
+        process.stop()
+    return left

@@ -94,7 +94,7 @@ def new_template(name, replace=False):
                       f'{name}" removes it, --replace replaces it')
     places.private_folder(places.home())
     work = places.home() / f'.{name}.{os.getpid()}'
-    sweep(name)
+    sweep()
     work.mkdir(mode=0o700)
     try:
         yield work
@@ -116,12 +116,15 @@ def sync_folder(path):
         os.close(fd)
 
 
-def sweep(name):
-    """Remove what a process that is no more left of a template."""
-    for left in places.home().glob(f'.{name}.*'):
-        pid = left.name.rpartition('.')[2]
+def sweep():
+    """Remove what a make that is no more left; of which templates it was."""
+    names = []
+    for left in places.home().glob('.*.*'):
+        name, _, pid = left.name[1:].rpartition('.')
         if pid.isdigit() and not Path('/proc', pid).exists():
             shutil.rmtree(left, ignore_errors=True)
+            names.append(name)
+    return names
 
 
 def write_spec(folder, spec):
@@ -135,9 +138,14 @@ def write_spec(folder, spec):
     return spec
 
 
+def exists(name):
+    """Whether there is something to remove, whole or not."""
+    return (places.home() / check_name(name)).is_dir()
+
+
 def remove(name):
-    folder = places.home() / check_name(name)
-    if not folder.is_dir():
+    folder = places.home() / name
+    if not exists(name):
         raise Trouble(f'there is no template "{name}" in {places.home()}')
     # The spec first: half a folder is then no template.
     (folder / SPEC).unlink(missing_ok=True)

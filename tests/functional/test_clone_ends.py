@@ -166,3 +166,47 @@ def named(env):
         check(making.returncode == 1 and
               'error: QEMU was killed by SIGKILL' in said,
               f'make said "{said}"')
+
+
+@test('sev-clone stop: leaves a make alone, and what waits in a pool',
+      sev=False)
+def stop(env):
+    with Tool(env) as tool:
+        with in_progress(tool, 'pooled', '--after', 5) as (making, _):
+            tool.refused('no clone of "pooled" is running.* Ctrl-C', 'stop',
+                         'pooled')
+            _, said = making.communicate(timeout=LIMIT)
+            check(making.returncode == 0, f'make said "{said}"')
+        server = tool.begin('pool', 'pooled', '--size', 2)
+        try:
+            wait_until('a full pool', LIMIT, lambda: status(tool)
+                       .get('waiting') == 2)
+            tool.refused('2 wait in the pool', 'stop', 'pooled')
+            tool.do('run', 'pooled', '--pool', '--detach')
+            wait_until('a refilled pool', LIMIT, lambda: status(tool)
+                       .get('waiting') == 2)
+            check(len(tool.do('stop', 'pooled')) == 1, 'stop ended others')
+            tool.do('run', 'pooled', 2, '--pool', '--detach')
+            check(status(tool)['taken'] == 3, 'the pool lost processes')
+            tool.do('stop', 'pooled')
+        finally:
+            server.kill()
+            server.communicate()
+        tool.do('list')                 # ends what the killed pool left
+        left = list(tool.run_folder.glob('*/clone.json'))
+        check(not left, f'the killed pool left {left}')
+
+
+@test('sev-clone: the next command tidies up behind a killed make', sev=False)
+def tidied(env):
+    with Tool(env) as tool:
+        for words in ('list',), ('rm', 'base'):
+            with in_progress(tool, 'base', '--after', 300) as (making, guest):
+                making.kill()
+                making.communicate()
+                tool.do(*words)
+                check(process.started_at(guest['pid']) is None,
+                      'its guest runs on')
+                left = [*tool.home.iterdir(), *tool.run_folder.iterdir()]
+                check(not left, f'left behind: {left}')
+        tool.refused('there is no template "base"', 'rm', 'base')
