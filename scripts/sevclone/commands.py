@@ -78,11 +78,12 @@ def do_run(options, progress):
 
 
 def do_pool(options, progress):
-    template = store.open_template(options.name)
     if options.status or options.close:
-        said = pool.ask(template.name, {'close': 1} if options.close else {})
+        said = pool.ask(store.check_name(options.name),
+                        {'close': 1} if options.close else {})
         ui.put(options, said, [f'{k}: {v}' for k, v in said.items()])
         return
+    template = store.open_template(options.name)
     pool.run(places.qemu(options.qemu), template, options.size, options.jobs,
              lambda: progress.done(f'pool of {options.size} for '
                                    f'{template.name}; Ctrl-C ends it'))

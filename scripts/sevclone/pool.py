@@ -6,18 +6,21 @@ and sends {"take": 1}; the answer names the folder of a process that is ready
 for migrate-incoming.  It is then the taker's, and the pool starts another.
 """
 
+import collections
 import contextlib
 import json
 import os
-import queue
 import socket
 import threading
 import time
 from pathlib import Path
 
-from sevclone import Trouble, cloning, places, process
+from sevclone import Trouble, cloning, places, process, store
 
-TAKE_LIMIT = 60         # seconds
+TAKE_LIMIT = 60         # seconds, all of them
+CLOSE_LIMIT = 60
+GONE_LIMIT = 2          # without a template, before a pool gives up
+TEND_EVERY = 1
 REQUEST_MAX = 4096
 
 
@@ -26,14 +29,17 @@ def socket_path(name):
 
 
 class Pool:
-    """Keeps @size waiting processes of a template."""
+    """Keeps @size waiting processes of a template, as that is now."""
 
     def __init__(self, binary, template, size, jobs):
         self.binary, self.template, self.size = binary, template, size
-        self.waiting = queue.Queue()
         self.stopping = threading.Event()
-        self.trouble = None
         self.taken = 0
+        self.gone = None                # why there is no template, since when
+        # Guards those above too, and says that something can be taken or not.
+        self._change = threading.Condition()
+        self._waiting = collections.deque()
+        self._trouble = None
         self._wanted = threading.Semaphore(size)
         self._workers = [threading.Thread(target=self._refill, daemon=True)
                          for _ in range(jobs)]
@@ -47,59 +53,104 @@ class Pool:
             self._wanted.acquire()
             if self.stopping.is_set():
                 return
-            made = None
+            made, template = None, self.template
             try:
-                made = cloning.start(self.binary, self.template,
-                                     process.WAITING)
-                cloning.ready(made, self.template)
+                made = cloning.start(self.binary, template, process.WAITING)
+                cloning.ready(made, template)
             except (Trouble, OSError) as error:
                 if made:
                     made.stop()
-                self.trouble = error
+                self._tell(error)
                 self._wanted.release()
                 if self.stopping.wait(1):       # do not spin on a broken host
                     return
                 continue
             made.release()
-            self.trouble = None
-            self.waiting.put(made)
+            if not self._add(made, template):
+                self._drop([made])
+
+    def _tell(self, trouble):
+        with self._change:
+            self._trouble = trouble
+            self._change.notify_all()
+
+    def _add(self, made, template):
+        """False when it is of a template that was replaced meanwhile."""
+        with self._change:
+            if template is not self.template:
+                return False
+            self._waiting.append(made)
+            self._tell(None)
+            return True
+
+    def _drop(self, processes):
+        """End them; others take their places."""
+        for made in processes:
+            made.stop()
+            self._wanted.release()
+
+    def tend(self):
+        """Let go of the dead, and of all when the template is another now."""
+        with self._change:
+            try:
+                found = store.open_template(self.template.name)
+            except Trouble as error:
+                self.gone = self.gone or (error, time.monotonic())
+                return
+            self.gone = None
+            old = list(self._waiting)
+            if found.stamp == self.template.stamp:
+                old = [made for made in old if not made.alive()]
+            else:
+                self.template = found
+            for made in old:
+                self._waiting.remove(made)
+        self._drop(old)
+
+    def abandoned(self):
+        """Whether the template is gone, and not just being replaced."""
+        return self.gone and time.monotonic() - self.gone[1] > GONE_LIMIT
+
+    def _next(self):
+        with self._change:
+            self._change.wait_for(lambda: self._waiting or self._trouble or
+                                  self.stopping.is_set(), TAKE_LIMIT)
+            if self.stopping.is_set():
+                raise Trouble('the pool is being closed')
+            if not self._waiting:
+                raise Trouble(f'the pool is empty: '
+                              f'{self._trouble or "too slow"}')
+            return self._waiting.popleft()
 
     def take(self):
         """One waiting process, which the caller owns; the next is started."""
-        end = time.monotonic() + TAKE_LIMIT
-        while True:
-            try:
-                made = self.waiting.get(timeout=0.2)
-            except queue.Empty:
-                if time.monotonic() > end or self.trouble:
-                    raise Trouble(f'the pool is empty: '
-                                  f'{self.trouble or "too slow"}') from None
-                continue
-            if self.stopping.is_set():
-                made.stop()
-                raise Trouble('the pool is being closed')
-            self._wanted.release()
-            if made.alive():
-                self.taken += 1
-                made.let_go()
-                return made
-            made.stop()
+        self.tend()
+        if self.gone:
+            raise Trouble(str(self.gone[0]))
+        while not (made := self._next()).alive():
+            self._drop([made])
+        self._wanted.release()
+        self.taken += 1
+        made.let_go()
+        return made
 
     def status(self):
-        return {'template': self.template.name, 'waiting': self.waiting.qsize(),
+        self.tend()
+        return {'template': self.template.name, 'waiting': len(self._waiting),
                 'size': self.size, 'taken': self.taken, 'pid': os.getpid(),
-                'trouble': str(self.trouble) if self.trouble else None}
+                'trouble': str(self._trouble) if self._trouble else None}
 
     def close(self):
-        self.stopping.set()
+        with self._change:
+            self.stopping.set()
+            self._change.notify_all()
         for _ in self._workers:
             self._wanted.release()
         for worker in self._workers:
             if worker.ident:                    # it was started
                 worker.join()
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self.waiting.get_nowait().stop()
+        while self._waiting:
+            self._waiting.popleft().stop()
 
 
 def say(connection, reply):
@@ -149,16 +200,22 @@ def serve(pool, announce):
         try:
             pool.begin()
             announce()
-            while not pool.stopping.is_set():
+            tended = time.monotonic()
+            while not pool.stopping.is_set() and not pool.abandoned():
                 with contextlib.suppress(TimeoutError):
                     connection, _ = server.accept()
                     threading.Thread(target=serve_one, daemon=True,
                                      args=(pool, connection)).start()
+                if time.monotonic() - tended > TEND_EVERY:
+                    pool.tend()
+                    tended = time.monotonic()
         except KeyboardInterrupt:
             pass
         finally:
             path.unlink(missing_ok=True)
             process.uninterrupted(pool.close)
+    if pool.abandoned():
+        raise Trouble(f'the pool is closed: {pool.gone[0]}')
 
 
 def run(binary, template, size, jobs, announce):
@@ -188,3 +245,18 @@ def take(name):
     """A waiting process from the pool of @name, now ours."""
     reply = ask(name, {'take': 1})
     return process.Process(Path(reply['folder']), reply['info'])
+
+
+def close(name):
+    """End the pool of @name and its processes; whether there was one."""
+    try:
+        pid = ask(name, {'close': 1})['pid']
+    except Trouble:
+        return False
+    end = time.monotonic() + CLOSE_LIMIT
+    while any(p.info.get('owner', {}).get('pid') == pid
+              for p in process.running(name)):
+        if time.monotonic() > end:
+            raise Trouble(f'the pool of {name} (process {pid}) does not end')
+        time.sleep(0.05)
+    return True

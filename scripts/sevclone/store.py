@@ -28,8 +28,9 @@ def check_name(name):
 class Template:
     """A sealed guest: its image, and all that a clone's command line needs."""
 
-    def __init__(self, folder, spec):
+    def __init__(self, folder, spec, stamp):
         self.folder, self.spec = Path(folder), spec
+        self.stamp = stamp              # another one when it was replaced
         self.name = self.folder.name
 
     @property
@@ -55,7 +56,9 @@ def digest(path, progress=None):
 def open_template(name):
     folder = places.home() / check_name(name)
     try:
-        spec = json.loads((folder / SPEC).read_text('utf-8'))
+        with (folder / SPEC).open(encoding='utf-8') as f:
+            about = os.fstat(f.fileno())
+            spec = json.load(f)
     except FileNotFoundError:
         there = ', '.join(t.name for t in templates()) or 'none'
         raise Trouble(f'there is no template "{name}" in {places.home()} '
@@ -70,7 +73,8 @@ def open_template(name):
             not isinstance(spec['image'].get('file'), str):
         raise Trouble(f'{folder / SPEC} is not whole ({", ".join(missing)}); '
                       'make the template again')
-    found = Template(folder, spec)
+    found = Template(folder, spec, (about.st_ino, about.st_mtime_ns,
+                                    spec['created']))
     if not found.image.exists():
         raise Trouble(f'{found.image} is missing; make the template again')
     return found

@@ -12,7 +12,7 @@ from registry import test
 from test_clone import LIMIT, Tool, status
 from verdict import check, wait_until
 
-from sevclone import process
+from sevclone import process, qmp
 
 GOOD = 3                # starts of QEMU that succeed
 
@@ -210,3 +210,58 @@ def tidied(env):
                 left = [*tool.home.iterdir(), *tool.run_folder.iterdir()]
                 check(not left, f'left behind: {left}')
         tool.refused('there is no template "base"', 'rm', 'base')
+
+
+@contextlib.contextmanager
+def pool_of(tool, size):
+    """A full pool of the template "pooled"."""
+    server = tool.begin('pool', 'pooled', '--size', size)
+    try:
+        full(tool, size)
+        yield server
+    finally:
+        server.kill()
+        server.communicate()
+
+
+def waiting(tool):
+    """PIDs of the processes that wait in pools."""
+    found = [json.loads(path.read_text()) for path in
+             tool.run_folder.glob('*/clone.json')]
+    return {told['pid'] for told in found if told['state'] == 'waiting'}
+
+
+def full(tool, size):
+    wait_until('a full pool', LIMIT, lambda: status(tool)
+               .get('waiting') == size)
+
+
+@test('sev-clone pool: sees its template replaced and its processes killed',
+      sev=False)
+def pool_sees(env):
+    with Tool(env) as tool:
+        tool.make('pooled', '--after', 2)
+        with pool_of(tool, 2):
+            tool.make('pooled', '--after', 2, '--replace', '--smp', 2)
+            [clone] = tool.do('run', 'pooled', '--pool', '--detach')
+            with qmp.Qmp(f'{clone["folder"]}/qmp') as monitor:
+                cpus = monitor.hello().cmd('query-cpus-fast')
+            check(len(cpus) == 2, f'a clone of two CPUs has {len(cpus)}')
+            full(tool, 2)
+            killed = waiting(tool)
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+            wait_until('others', LIMIT, lambda:
+                       len(waiting(tool) - killed) == 2)
+            full(tool, 2)
+
+
+@test('sev-clone pool: ends when its template is gone', sev=False)
+def pool_gone(env):
+    with Tool(env) as tool:
+        tool.make('pooled', '--after', 2)
+        with pool_of(tool, 1) as server:
+            (tool.home / 'pooled').rename(tool.home / 'other')
+            check(server.wait(60) == 1, 'the pool did not fail')
+            check('there is no template "pooled"' in server.stderr.read(),
+                  'the pool does not say why')
