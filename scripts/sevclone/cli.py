@@ -163,7 +163,7 @@ def parser():
                      help='started at a time')
     sub.add_argument('--status', action='store_true', help='of a pool that runs')
     sub.add_argument('--close', action='store_true', help='end it')
-    add('list', 'templates and running clones')
+    add('list', 'templates, running clones, processes that wait in pools')
     for name, what in (
             ('inspect', 'show what a template says of itself'),
             ('verify', 'check a template, the MAC of every packet included, '
@@ -173,10 +173,12 @@ def parser():
                          help='of a template; with a "/" in it, a file')
         sub.add_argument('--ram', metavar='FILE', type=Path,
                          help='the memory file of a template sealed in place')
-    sub = add('stop', 'end clones')
+    sub = add('stop', 'end clones; what waits in a pool stays')
     sub.add_argument('name', help='of a template, or the id of a clone')
-    sub = add('rm', 'remove templates')
+    sub = add('rm', 'remove templates, and close their pools')
     sub.add_argument('name', nargs='+', help='of templates')
+    sub.add_argument('--force', action='store_true',
+                     help='even while clones run; these go on')
     sub = add('bench', 'measure clones of a template')
     sub.add_argument('name', help='of the template')
     sub.add_argument('--runs', type=number(1, 10000), default=20,

@@ -89,20 +89,43 @@ def do_pool(options, progress):
                                    f'{template.name}; Ctrl-C ends it'))
 
 
+def tenants(name, alive):
+    """(clones, waiting processes) of a template."""
+    mine = [p for p in alive if p.info['template'] == name]
+    return ([p for p in mine if p.is_clone()],
+            [p for p in mine if p.info.get('state') == process.WAITING])
+
+
+def listed(template, clones, waiting):
+    """A row of "list": the template's spec, and what runs."""
+    sev = template.spec['sev']
+    row = [template.name, ui.mib(template.spec['image']['bytes']),
+           f'{template.spec["memory_mib"]} MiB',
+           'no' if sev is None else f'{sev["policy"]:#x}',
+           time.strftime('%F %T', time.localtime(template.spec['created']))]
+    return row + [len(clones), len(waiting)]
+
+
 def do_list(options, _progress):
-    rows, data = [['TEMPLATE', 'SIZE', 'MEMORY', 'SEV', 'MADE', 'CLONES']], []
+    rows, data = [['TEMPLATE', 'SIZE', 'MEMORY', 'SEV', 'MADE', 'CLONES',
+                   'WAITING']], []
     alive = list(process.running())
-    for t in store.templates():
-        mine = [p for p in alive if p.info['template'] == t.name]
-        sev = t.spec['sev']
-        rows.append([t.name, ui.mib(t.spec['image']['bytes']),
-                     f'{t.spec["memory_mib"]} MiB',
-                     'no' if sev is None else f'{sev["policy"]:#x}',
-                     time.strftime('%F %T', time.localtime(t.spec['created'])),
-                     len(mine)])
-        data.append({'name': t.name, **t.spec,
+    there = {t.name: t for t in store.templates()}
+    for name in sorted({*there, *(p.info['template'] for p in alive)}):
+        clones, waiting = tenants(name, alive)
+        if name in there:
+            rows.append(listed(there[name], clones, waiting))
+        elif clones or waiting:
+            rows.append([name, '-', '-', '-', 'gone', len(clones),
+                         len(waiting)])
+        else:                           # it is being made
+            continue
+        data.append({'name': name, 'gone': name not in there,
+                     **(there[name].spec if name in there else {}),
                      'clones': [{**p.info, 'folder': str(p.folder)}
-                                for p in mine]})
+                                for p in clones],
+                     'waiting': [{**p.info, 'folder': str(p.folder)}
+                                 for p in waiting]})
     lines = ui.table(rows) if data else ['no templates in '
                                          f'{places.home()}; "sev-clone make '
                                          'NAME" makes one']
@@ -163,10 +186,25 @@ def do_stop(options, _progress):
     ui.put(options, [p.info['id'] for p in mine], [f'{len(mine)} ended'])
 
 
-def do_rm(options, _progress):
+def check_free(name):
+    """Whoever runs a clone finds its template in "list"."""
+    clones, _ = tenants(name, process.running())
+    if clones:
+        raise Trouble(f'"{name}" has clones that run ({len(clones)}): '
+                      f'"sev-clone stop {name}" ends them, --force removes '
+                      'the template and lets them run on')
+
+
+def do_rm(options, progress):
     for name in options.name:
-        if name not in options.swept or store.exists(name):
-            store.remove(name)
+        if name not in options.swept:
+            store.check_there(name)
+        if not options.force:
+            check_free(name)
+    for name in options.name:
+        if pool.close(name):
+            progress.done(f'pool of {name} closed')
+        store.remove(name)
     ui.put(options, options.name, [f'{n} removed' for n in options.name])
 
 

@@ -142,15 +142,15 @@ def write_spec(folder, spec):
     return spec
 
 
-def exists(name):
-    """Whether there is something to remove, whole or not."""
-    return (places.home() / check_name(name)).is_dir()
+def check_there(name):
+    """There is something to remove, whole or not."""
+    if not (places.home() / check_name(name)).is_dir():
+        raise Trouble(f'there is no template "{name}" in {places.home()}')
 
 
 def remove(name):
-    folder = places.home() / name
-    if not exists(name):
-        raise Trouble(f'there is no template "{name}" in {places.home()}')
+    folder = places.home() / check_name(name)
     # The spec first: half a folder is then no template.
     (folder / SPEC).unlink(missing_ok=True)
-    shutil.rmtree(folder)
+    if folder.exists():
+        shutil.rmtree(folder)

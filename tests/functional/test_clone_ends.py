@@ -265,3 +265,25 @@ def pool_gone(env):
             check(server.wait(60) == 1, 'the pool did not fail')
             check('there is no template "pooled"' in server.stderr.read(),
                   'the pool does not say why')
+
+
+@test('sev-clone rm: closes the pool, and leaves no clone out of sight',
+      sev=False)
+def rm(env):
+    with Tool(env) as tool:
+        tool.make('pooled', '--after', 2)
+        with pool_of(tool, 2) as server:
+            [clone] = tool.do('run', 'pooled', '--detach')
+            [row] = tool.do('list')
+            check([c['id'] for c in row['clones']] == [clone['id']] and
+                  len(row['waiting']) == 2, f'list says {row}')
+            tool.refused(r'has clones that run \(1\): "sev-clone stop pooled"',
+                         'rm', 'pooled')
+            check(status(tool)['waiting'] == 2, 'rm closed the pool')
+            tool.do('rm', 'pooled', '--force')
+            check(server.wait(60) == 0, 'the pool failed')
+        [row] = tool.do('list')
+        check(row['gone'] and [c['id'] for c in row['clones']] == [clone['id']]
+              and not row['waiting'], f'list says {row}')
+        tool.do('stop', 'pooled')
+        check(tool.do('list') == [], 'something is left')
