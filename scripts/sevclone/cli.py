@@ -188,6 +188,18 @@ def parser():
     return whole
 
 
+def parse(words):
+    """What follows "--" is QEMU's, wherever the options before it stand."""
+    cut = words.index('--') if '--' in words else len(words)
+    whole = parser()
+    options = whole.parse_args(words[:cut])
+    if words[cut:]:
+        if options.command != 'make':
+            whole.error('only "make" takes arguments after "--"')
+        options.extra += words[cut + 1:]
+    return options
+
+
 def interrupted(_number, _frame):
     """Once: what was begun is ended now, and no second signal stops that."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -204,7 +216,7 @@ def end_like_interrupted():
 
 
 def main(words=None):
-    options = parser().parse_args(words)
+    options = parse(sys.argv[1:] if words is None else words)
     end_like_interrupted()
     progress = ui.Progress(options.quiet or options.json)
     try:

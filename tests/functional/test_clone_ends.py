@@ -141,6 +141,9 @@ def options(env):
             check(code == 2 and re.search(said, last),
                   f'make {" ".join(words)} said "{last}"')
         check(not tool.run_folder.exists(), 'a guest was started')
+        for words in ('bad', '--after', 2), ('--after', 2, 'bad'):
+            tool.refused("'nosuch' is not a valid device", 'make', *words,
+                         '--', '-device', 'nosuch')
 
 
 @contextlib.contextmanager
