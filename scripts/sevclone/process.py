@@ -56,6 +56,11 @@ def end_of(code):
     return f'QEMU was killed by {names.get(-code, f"signal {-code}")}'
 
 
+def identify(pid):
+    """A process id alone may be another's tomorrow."""
+    return {'pid': pid, 'started': started_at(pid)}
+
+
 def is_there(who):
     """Whether the process of a {pid, started} is the one that it was."""
     return started_at(who['pid']) == who['started']
@@ -184,9 +189,8 @@ def spawn(binary, arguments, who, template, state):
     """Start QEMU, ours until it is let_go(); when that fails nothing of it is left."""
     folder = places.private_folder(places.run()) / who['id']
     folder.mkdir(mode=0o700)
-    owner = {'pid': os.getpid(), 'started': started_at(os.getpid())}
     process = Process(folder, {'template': template, 'state': state,
-                               'owner': owner, **who})
+                               'owner': identify(os.getpid()), **who})
     try:
         with contextlib.ExitStack() as servers:
             _execute(process, binary, arguments, servers)
@@ -221,8 +225,7 @@ def _execute(process, binary, arguments, servers):
         process.child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             pass_fds=[monitor, console, clone], start_new_session=True)
-    info.update(pid=process.child.pid, started=started_at(process.child.pid),
-                spawned=process.spawned)
+    info.update(identify(process.child.pid), spawned=process.spawned)
 
 
 def running(template=None):

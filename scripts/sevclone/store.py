@@ -10,11 +10,12 @@ import shutil
 import time
 from pathlib import Path
 
-from sevclone import Trouble, places
+from sevclone import Trouble, places, process
 
 SPEC = 'template.json'
 VERSION = 1
 FIELDS = ('image', 'sev', 'bare', 'memory_mib', 'created')
+WORK = re.compile(r'\.(?P<name>.+)\.(?P<pid>\d+)(-(?P<started>\d+))?')
 NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,40}')
 
 
@@ -97,7 +98,8 @@ def new_template(name, replace=False):
         raise Trouble(f'there is a template "{name}" already; "sev-clone rm '
                       f'{name}" removes it, --replace replaces it')
     places.private_folder(places.home())
-    work = places.home() / f'.{name}.{os.getpid()}'
+    me = process.identify(os.getpid())
+    work = places.home() / f'.{name}.{me["pid"]}-{me["started"]}'
     sweep()
     work.mkdir(mode=0o700)
     try:
@@ -123,11 +125,14 @@ def sync_folder(path):
 def sweep():
     """Remove what a make that is no more left; of which templates it was."""
     names = []
-    for left in places.home().glob('.*.*'):
-        name, _, pid = left.name[1:].rpartition('.')
-        if pid.isdigit() and not Path('/proc', pid).exists():
+    for left in places.home().glob('.*'):
+        found = WORK.fullmatch(left.name)
+        if not found:
+            continue
+        started = process.started_at(found['pid'])
+        if started is None or found['started'] not in (None, str(started)):
             shutil.rmtree(left, ignore_errors=True)
-            names.append(name)
+            names.append(found['name'])
     return names
 
 
