@@ -125,11 +125,10 @@ static bool chain_trusted(const PspChain *chain, Error **errp)
         return refused("roots");
     }
     if (!psp_chain_verify(chain, roots, NULL, &err)) {
-        error_setg(errp, "SEV: the target platform is not trusted: %s",
-                   err->message);
-        error_append_hint(errp, "Trusted are AMD's roots and the certificates "
-                          "in '%s' (%zu roots).\n", dir,
-                          psp_roots_count(roots));
+        error_setg(errp, "SEV: the target platform is not trusted: %s; trusted "
+                   "are AMD's roots and the certificates in '%s' (%zu roots in "
+                   "all), where 'sev-psp root trust' puts them", err->message,
+                   dir, psp_roots_count(roots));
         return refused("chain");
     }
     return true;
@@ -164,7 +163,8 @@ static bool chain_fits_policy(const PspChain *chain, Error **errp)
     own_chain = certs_chain(&own);
     if (!psp_chain_same_owner(chain, &own_chain)) {
         error_setg(errp, "SEV: the guest's policy keeps it in its owner's "
-                   "domain (DOMAIN), the target has another owner (OCA)");
+                   "domain (DOMAIN), the target has another owner (OCA; "
+                   "'sev-psp owner' changes it)");
         return refused("domain");
     }
     return true;
