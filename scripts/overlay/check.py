@@ -20,6 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.environ.get("BUILD", os.path.join(ROOT, "build"))
 OBJ = os.path.join(BUILD, "obj")
 LOGS = os.path.join(BUILD, "logs", "check")
+SHARES = 3              # of migration-test, at a time
 OVERLAY = os.path.join(ROOT, "scripts", "overlay")
 
 # Upstream's tests that our hooks could break, beside all of our own: the
@@ -190,6 +191,15 @@ def suite_unit(count):
                or test["name"] in UPSTREAM_UNIT])
 
 
+def shares_of(command, env):
+    """Arguments that divide migration-test: a test waits more than it works."""
+    done = subprocess.run([*command, "-l"], cwd=OBJ, env=env, check=False,
+                          capture_output=True, text=True)
+    tests = [line for line in done.stdout.splitlines() if line.startswith("/")]
+    return [[word for test in tests[n::SHARES] for word in ("-p", test)]
+            for n in range(SHARES)] if len(tests) >= SHARES else [[]]
+
+
 def suite_qtest(count):
     meson = os.path.join(OBJ, "pyvenv/bin/meson")
     names, prefix = [], without_kvm()
@@ -204,16 +214,20 @@ def suite_qtest(count):
     # where there is no KVM; FULL=1 runs all of it (40 minutes under TCG).
     subprocess.run(["ninja", "-C", OBJ, "tests/qtest/migration-test"],
                    stdout=subprocess.DEVNULL, check=False)
-    command = [word for word in migration["cmd"]
-               if word != "--full" or os.environ.get("FULL") == "1"]
-    later = Count()
-    with ThreadPoolExecutor(1) as pool:
-        beside = pool.submit(run_program, later, "qtest", "migration-test",
-                             prefix + command, shown="not ok",
-                             env=dict(os.environ, **migration["env"]), cwd=OBJ)
+    command = [*prefix, *(word for word in migration["cmd"]
+                          if word != "--full" or os.environ.get("FULL") == "1")]
+    env = dict(os.environ, **migration["env"])
+    shares = shares_of(command, env)
+    later = [Count() for _ in shares]
+    with ThreadPoolExecutor(len(shares)) as pool:
+        beside = [pool.submit(run_program, own, "qtest", f"migration-test-{n}",
+                              command + share, shown="not ok", env=env, cwd=OBJ)
+                  for n, (own, share) in enumerate(zip(later, shares), 1)]
         run_meson(count, "qtest", meson, OBJ, names, prefix=prefix)
-        beside.result()
-    count.add(later)
+        for share in beside:
+            share.result()
+    for own in later:
+        count.add(own)
 
 
 def suite_functional(count):
