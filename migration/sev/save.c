@@ -34,7 +34,6 @@
 #include "template.h"
 #include "trace.h"
 #include "target/i386/sev/fault.h"
-#include "target/i386/sev/smm.h"
 
 /*
  * The hooks come without an argument that could carry these.
@@ -202,7 +201,7 @@ int sev_save_complete(QEMUFile *f, void *opaque)
     Error *err = NULL;
 
     doing("the last pages were sent");
-    if (sev_fault(SEV_FAULT_SAVE_COMPLETE, &err) || !sev_smm_may_move(&err) ||
+    if (sev_fault(SEV_FAULT_SAVE_COMPLETE, &err) || !sev_guest_may_move(&err) ||
         !sev_pages_save(sev.source, f, true, &err) ||
         (sev.in_place &&
          !sev_place_save(sev.source, f, &sev.overwritten, &err)) ||

@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include "declared-map.h"
 #include "declared-pages.h"
+#include "migration-control.h"
 #include "exec/address-spaces.h"
 #include "exec/ram_addr.h"
 #include "qapi/qapi-commands-sev-overlay.h"
@@ -14,13 +15,14 @@
 #include "standard-headers/linux/kvm_para.h"
 #include "system/hostmem.h"
 #include "system/reset.h"
+#include "system/runstate.h"
 #include "trace.h"
 
 bool sev_declared_rules;
-uint64_t sev_migration_control;
 
 static SevDeclaredMap *declared;
 static SevDeclaredPageFn on_page;
+static bool ran;            /* since the last reset; BQL */
 
 /* --- Queries --------------------------------------------------------------- */
 
@@ -159,8 +161,13 @@ static int reset_block(RAMBlock *rb, void *opaque)
 /* A guest that starts again shares nothing yet. */
 static void declared_reset(void *opaque)
 {
-    sev_migration_control = 0;
+    ran = runstate_is_running();
     qemu_ram_foreach_block(reset_block, NULL);
+}
+
+static void declared_vm_state(void *opaque, bool running, RunState state)
+{
+    ran |= running;
 }
 
 void sev_declared_init(bool rules, SevDeclaredPageFn fn)
@@ -170,6 +177,61 @@ void sev_declared_init(bool rules, SevDeclaredPageFn fn)
     on_page = fn;
     ram_block_notifier_add(&declared_notifier);
     qemu_register_reset(declared_reset, NULL);
+    qemu_add_vm_change_state_handler(declared_vm_state, NULL);
+    sev_migration_control_init();
+}
+
+/* --- May it be migrated? --------------------------------------------------- */
+
+/* Nonzero ends qemu_ram_foreach_block(). */
+static int shares_some(RAMBlock *rb, void *opaque)
+{
+    uint64_t run, run_end;
+
+    return is_main_memory(rb) &&
+           sev_declared_map_next_shared(declared, rb->offset,
+                                        rb->offset + rb->used_length,
+                                        &run, &run_end);
+}
+
+/*
+ * Their memory is a memory backend as a DIMM's is, and the guest maps it shared
+ * without a word because it lies in a PCI BAR.
+ */
+static const char *const undeclared_devices[] = {
+    "ivshmem-plain", "ivshmem-doorbell",
+};
+
+bool sev_declared_possible(Error **errp)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(undeclared_devices); i++) {
+        bool ambiguous = false;
+
+        if (sev_declared_rules &&
+            (object_resolve_path_type("", undeclared_devices[i], &ambiguous) ||
+             ambiguous)) {
+            error_setg(errp, "SEV: migration is not possible with a device "
+                       "'%s': nobody declares that its memory is shared",
+                       undeclared_devices[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool sev_declared_by_guest(Error **errp)
+{
+    if (!sev_declared_rules || !ran ||
+        qemu_ram_foreach_block(shares_some, NULL)) {
+        return true;
+    }
+    error_setg(errp, "SEV: the guest has declared no page of its memory "
+               "shared since it was reset, so what it shares would arrive as "
+               "noise. Its kernel must report page status "
+               "(KVM_HC_MAP_GPA_RANGE): Linux does with CONFIG_KVM_GUEST, "
+               "without 'nopv', where CPUID 0x40000001 EAX bit 17 is set; "
+               "firmware and boot loaders need not have got that far");
+    return false;
 }
 
 /* --- The two sources compared ---------------------------------------------- */
@@ -212,6 +274,6 @@ SevPageMapInfo *qmp_x_query_sev_page_map(Error **errp)
     qemu_ram_foreach_block(compare_block, info);
     info->ranges = sev_declared_map_ranges(declared);
     info->exact = !sev_declared_rules;
-    info->migration_control = sev_migration_control;
+    info->migration_control = sev_migration_control();
     return info;
 }

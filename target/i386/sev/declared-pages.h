@@ -47,10 +47,18 @@ bool sev_declared_is_private(RAMBlock *rb, ram_addr_t offset);
 bool sev_declared_foreach_private(RAMBlock *rb, SevPageRunFn fn, void *opaque);
 
 /*
- * MSR_KVM_MIGRATION_CONTROL: bit 0 says that the guest is ready to migrate.
- * Firmware that Debian ships never writes it; it is reported and not gated
- * on.  0 at reset.
+ * Where declarations rule: is there a device whose memory the guest shares
+ * without saying so?  BQL held.
  */
-extern uint64_t sev_migration_control;
+bool sev_declared_possible(Error **errp);
+
+/*
+ * Where declarations rule: does what the guest declared tell its pages apart?
+ * Not when it ran since its last reset and shares nothing of its main memory:
+ * then it does not report page status, and pages that it does share would be
+ * sent as private ones.  BQL held, or the migration thread with the guest
+ * stopped.
+ */
+bool sev_declared_by_guest(Error **errp);
 
 #endif /* TARGET_I386_SEV_DECLARED_PAGES_H */

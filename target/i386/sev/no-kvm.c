@@ -9,6 +9,7 @@
 #include "qemu/osdep.h"
 #include "cpu.h"
 #include "kvm/kvm_i386.h"
+#include "kvm-guest.h"
 #include "system/kvm.h"
 
 bool kvm_enable_hypercall(uint64_t enable_mask)
@@ -48,4 +49,23 @@ int kvm_vcpu_ioctl(CPUState *cpu, unsigned long type, ...)
 int kvm_vm_check_extension(KVMState *s, unsigned int extension)
 {
     return 0;
+}
+
+bool sev_kvm_can_follow(Error **errp)
+{
+    g_assert_not_reached();
+}
+
+bool sev_kvm_coherent(void)
+{
+    return false;
+}
+
+void sev_kvm_limits_init(void)
+{
+}
+
+char *sev_kvm_limits_explain(void)
+{
+    return NULL;
 }

@@ -10,6 +10,7 @@
 #include "standard-headers/asm-x86/kvm_para.h"
 #include "standard-headers/linux/kvm_para.h"
 #include "declared-pages.h"
+#include "migration-control.h"
 #include "tcg-cache.h"
 #include "tcg-crypt.h"
 #include "trace.h"
@@ -99,7 +100,7 @@ bool sev_tcg_rdmsr(CPUX86State *env, uint64_t *val)
         *val = MSR_AMD64_SEV_ENABLED;
         return true;
     case MSR_KVM_MIGRATION_CONTROL:
-        *val = sev_migration_control;
+        *val = sev_migration_control();
         return true;
     }
     return false;
@@ -107,11 +108,7 @@ bool sev_tcg_rdmsr(CPUX86State *env, uint64_t *val)
 
 bool sev_tcg_wrmsr(CPUX86State *env, uint64_t val)
 {
-    if (!sev_tcg_active() ||
-        (uint32_t)env->regs[R_ECX] != MSR_KVM_MIGRATION_CONTROL) {
-        return false;
-    }
-    trace_sev_migration_control(val);
-    sev_migration_control = val;
-    return true;
+    return sev_tcg_active() &&
+           (uint32_t)env->regs[R_ECX] == MSR_KVM_MIGRATION_CONTROL &&
+           sev_migration_control_write(val);
 }

@@ -10,6 +10,7 @@
 #include "backend.h"
 #include "fault.h"
 #include "guest-page.h"
+#include "kvm-guest.h"
 #include "sev-guest.h"
 #include "trace.h"
 
@@ -21,9 +22,13 @@ void sev_guest_identity_clear(SevGuestIdentity *id)
 /* "SEND_START: Policy is not allowed (7)" */
 static bool fw_failed(Error **errp, const char *cmd, int ret, int fw_error)
 {
+    g_autofree char *limits = ret == -ENOMEM ? sev_kvm_limits_explain() : NULL;
+
     if (fw_error) {
         error_setg(errp, "SEV: the secure processor refuses %s: %s (%d)", cmd,
                    sev_fw_error_str(fw_error), fw_error);
+    } else if (limits) {
+        error_setg(errp, "SEV: %s failed: %s", cmd, limits);
     } else {
         error_setg_errno(errp, -ret, "SEV: %s failed", cmd);
     }

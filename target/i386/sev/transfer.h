@@ -60,10 +60,19 @@ bool sev_guest_present(void);
 void sev_guest_identity(SevGuestIdentity *id);
 
 /*
- * Why this guest can never be sent, or true if it can: policy NOSEND,
- * SEV-ES, a backend without SEND commands.
+ * Why this guest cannot be sent, or true if it can: policy NOSEND, SEV-ES, a
+ * kernel that lacks what is needed, a device whose memory nobody declares, a
+ * guest that does not report page status.  BQL held.
  */
 bool sev_guest_can_send(Error **errp);
+
+/*
+ * May the memory of the stopped guest become packets now?  Not when it stopped
+ * inside SMM with its state in a private page, nor when it was reset meanwhile
+ * and does not declare its pages yet.  The guest runs on, and the next attempt
+ * may do.  Migration thread.
+ */
+bool sev_guest_may_move(Error **errp);
 
 /*
  * May this target, as it was started, hold the guest that @id describes?  A
