@@ -10,6 +10,7 @@
 #include "multifd.h"
 #include "multifd-recv.h"
 #include "pages.h"
+#include "seal.h"
 #include "target/i386/sev/fault.h"
 
 #define PAGE_LEN SEV_RECORD_PACKET_DATA
@@ -58,7 +59,8 @@ static size_t split_private(MultiFDPages_t *pages, SendData *d)
     for (uint32_t i = 0; i < pages->num; i++) {
         ram_addr_t offset = pages->offset[i];
 
-        if (sev_page_is_private(pages->block, offset)) {
+        if (sev_page_is_private(pages->block, offset) &&
+            !sev_page_never_written(pages->block, offset)) {
             d->offsets[n++] = offset;
         } else {
             pages->offset[rest++] = offset;
@@ -79,8 +81,10 @@ static bool seal_private(MultiFDSendParams *p, size_t n, size_t *sealed,
     for (size_t i = 0, at = 0; at < n; i++, at += SEV_RECORD_PAGES_MAX) {
         size_t count = MIN(n - at, SEV_RECORD_PAGES_MAX), len;
 
-        if (!sev_pages_seal(source, d->records[i], pages->block,
-                            d->offsets + at, &count, &len, errp)) {
+        if (!sev_seal_packets(source, d->records[i], pages->block,
+                              d->offsets + at, &count, errp) ||
+            !sev_seal_record(source, d->records[i], pages->block,
+                             d->offsets + at, &count, &len, errp)) {
             return false;
         }
         if (count) {

@@ -8,12 +8,13 @@
 #include "qemu/timer.h"
 #include "exec/memory.h"
 #include "exec/target_page.h"
-#include "migration/migration-stats.h"
 #include "migration/misc.h"
 #include "migration/qemu-file.h"
 #include "migration/ram.h"
 #include "pages.h"
+#include "pipeline.h"
 #include "put.h"
+#include "seal.h"
 #include "trace.h"
 
 #define PAGE_LEN SEV_RECORD_PACKET_DATA
@@ -22,6 +23,8 @@
 #define QUEUE_FULL 1024
 /* ... for at most this long, so that cancel and rate limit are noticed. */
 #define TIME_SLICE_NS (50 * SCALE_MS)
+/* Who waits for a packet looks so often whether anybody still wants it. */
+#define LOOK_MS 20
 
 QEMU_BUILD_BUG_ON(SEV_RECORD_PACKET_HDR != SEV_PACKET_HDR_LEN);
 QEMU_BUILD_BUG_ON(SEV_RECORD_PACKET_DATA != SEV_PACKET_DATA_LEN);
@@ -38,7 +41,7 @@ SevSource *sev_source_new(void)
     s->blocks = g_ptr_array_new();
     s->room = 2 * QUEUE_FULL;
     s->queue = g_new(SevPage, s->room);
-    s->buf = g_malloc(SEV_RECORD_MAX);
+    s->pipeline = sev_pipeline_new(s);
     memset(&sev_page_stats, 0, sizeof(sev_page_stats));
     return s;
 }
@@ -46,6 +49,8 @@ SevSource *sev_source_new(void)
 void sev_source_free(SevSource *s)
 {
     if (s) {
+        qatomic_set(&s->stop, true);
+        sev_pipeline_free(s->pipeline);
         for (guint i = 0; i < s->blocks->len; i++) {
             RAMBlock *rb = g_ptr_array_index(s->blocks, i);
 
@@ -56,7 +61,6 @@ void sev_source_free(SevSource *s)
             s->sink->free(s);
         }
         g_free(s->queue);
-        g_free(s->buf);
         g_free(s);
     }
 }
@@ -130,116 +134,82 @@ bool sev_pages_full(const SevSource *s)
 
 uint64_t sev_pages_pending(const SevSource *s)
 {
-    return (uint64_t)(s->count - s->head) * SEV_RECORD_PAGE_LEN;
+    return (s->count - s->head + (uint64_t)sev_pipeline_pages(s->pipeline)) *
+           SEV_RECORD_PAGE_LEN;
 }
 
-/*
- * Number the packets that are worth sending, without gaps.  Returns how many.
- */
-static size_t seal_compact(uint8_t *buf, const SevPageJob *jobs, size_t n,
-                           ram_addr_t *offsets)
+static bool write_batch(SevSource *s, QEMUFile *f, SevBatch *b, Error **errp)
 {
-    size_t kept = 0;
+    size_t len;
 
-    for (size_t i = 0; i < n; i++) {
-        if (jobs[i].is_shared) {
-            continue;
-        }
-        if (kept != i) {
-            memcpy(sev_pages_packet(buf, kept), jobs[i].hdr,
-                   SEV_RECORD_PACKET_HDR + SEV_RECORD_PACKET_DATA);
-        }
-        offsets[kept] = jobs[i].page.offset;
-        sev_pages_set_offset(buf, kept, offsets[kept]);
-        kept++;
-    }
-    return kept;
-}
-
-bool sev_pages_seal(const SevSource *s, uint8_t *buf, RAMBlock *rb,
-                    ram_addr_t *offsets, size_t *n, size_t *len, Error **errp)
-{
-    SevPageJob jobs[SEV_RECORD_PAGES_MAX];
-    int64_t start = get_clock(), now;
-    size_t taken = *n, count = 0;
-    guint number;
-
-    if (!sev_pages_block_number(s, rb, &number, errp)) {
+    if (b->err) {
+        error_propagate(errp, g_steal_pointer(&b->err));
         return false;
     }
-    for (size_t i = 0; i < taken; i++) {
-        if (sev_page_is_private(rb, offsets[i])) {
-            uint8_t *packet = sev_pages_packet(buf, count);
-
-            jobs[count++] = (SevPageJob) {
-                .page = { rb, offsets[i] },
-                .hdr = packet,
-                .data = packet + SEV_RECORD_PACKET_HDR,
-            };
-        }
-    }
-    if (!sev_send_pages(jobs, count, errp)) {
-        return false;
-    }
-    *n = seal_compact(buf, jobs, count, offsets);
-    *len = *n ? sev_pages_end(buf, number, *n) : 0;
-    now = get_clock();
-    trace_sev_pages_save(rb->idstr, *n ? offsets[0] : 0, *n, taken - *n);
-
-    stat64_add(&sev_page_stats.packets, *n);
-    stat64_add(&sev_page_stats.bytes,
-               *n * (SEV_RECORD_PACKET_HDR + SEV_RECORD_PACKET_DATA));
-    stat64_add(&sev_page_stats.skipped, taken - *n);
-    stat64_add(&sev_page_stats.firmware_ns, now - start);
-    stat64_max(&sev_page_stats.last_ns, now);
-    stat64_add(&mig_stats.normal_pages, *n);
-    return true;
-}
-
-/* The next pages that share a block, as one record. */
-static bool save_batch(SevSource *s, QEMUFile *f, Error **errp)
-{
-    const SevPage *first = &s->queue[s->head];
-    ram_addr_t offsets[SEV_RECORD_PAGES_MAX];
-    size_t n = 0, len;
-
-    while (n < SEV_RECORD_PAGES_MAX && s->head + n < s->count &&
-           first[n].rb == first->rb) {
-        offsets[n] = first[n].offset;
-        n++;
-    }
-    s->head += n;
-    if (!sev_pages_seal(s, s->buf, first->rb, offsets, &n, &len, errp)) {
+    if (!sev_seal_record(s, b->buf, b->rb, b->offsets, &b->n, &len, errp)) {
         return false;
     }
     if (s->sink) {
-        return s->sink->put(s, first->rb, offsets, n, errp);
+        return s->sink->put(s, b->buf, b->rb, b->offsets, b->n, errp);
     }
     if (len) {
         sev_record_put_fault(f, SEV_RECORD_PAGES);
         ram_transferred_add(len);
         /* Not copied: written out before the buffer is used again. */
-        qemu_put_buffer_async(f, s->buf, len, false);
+        qemu_put_buffer_async(f, b->buf, len, false);
         qemu_fflush(f);
     }
     return true;
 }
 
-bool sev_pages_save(SevSource *s, QEMUFile *f, bool all, Error **errp)
+/* As much of the queue as the pipeline takes. */
+static void fill_pipeline(SevSource *s)
 {
-    int64_t deadline = get_clock() + TIME_SLICE_NS;
+    size_t taken;
 
-    /* An error of the file ends the loop; upstream reports it. */
-    while (s->head < s->count && !qemu_file_get_error(f)) {
-        if (!all && (migration_rate_exceeded(f) || get_clock() > deadline)) {
-            return true;
-        }
-        if (!save_batch(s, f, errp)) {
-            return false;
-        }
+    while (s->head < s->count &&
+           (taken = sev_pipeline_put(s->pipeline, &s->queue[s->head],
+                                     s->count - s->head))) {
+        s->head += taken;
     }
     if (s->head == s->count) {
         s->head = s->count = 0;
+    }
+}
+
+bool sev_pages_save(SevSource *s, QEMUFile *f, bool all, Error **errp)
+{
+    int64_t deadline = get_clock() + TIME_SLICE_NS;
+    /* ram.c found nothing new: then wait here for what is being made. */
+    bool idle = s->head == s->count;
+
+    /* An error of the file ends the loop; upstream reports it. */
+    while (!qemu_file_get_error(f)) {
+        SevBatch *batch;
+        bool ok;
+
+        fill_pipeline(s);
+        if (!sev_pipeline_pages(s->pipeline)) {
+            break;
+        }
+        if (!all && (migration_rate_exceeded(f) || get_clock() > deadline)) {
+            break;
+        }
+        if (sev_seal_given_up(s)) {
+            qemu_file_set_error(f, -ECANCELED);
+            break;
+        }
+        batch = sev_pipeline_get(s->pipeline, all || idle || s->count ?
+                                 LOOK_MS : 0);
+        if (batch) {
+            ok = write_batch(s, f, batch, errp);
+            sev_pipeline_release(s->pipeline);
+            if (!ok) {
+                return false;
+            }
+        } else if (!all && !idle && !s->count) {
+            break;              /* ram.c may find more meanwhile */
+        }
     }
     return true;
 }

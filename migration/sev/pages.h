@@ -24,6 +24,8 @@ typedef struct SevPageStats {
     Stat64 bytes;               /* of packets: header and data */
     Stat64 skipped;             /* queued, but shared when their turn came */
     Stat64 firmware_ns;
+    Stat64 line_wait_ns;        /* the pipeline's packets wait to be written */
+    Stat64 page_wait_ns;        /* the pipeline has nothing to do */
     Stat64 private_pages;       /* announced at the end */
     Stat64 start_ns, last_ns;   /* session made, last packet made */
 } SevPageStats;
@@ -33,9 +35,9 @@ extern SevPageStats sev_page_stats;
 /* Where packets go that do not go into the stream. */
 typedef struct SevSource SevSource;
 typedef struct SevPacketSink {
-    /* The @n packets of @s->buf, for pages of @rb at @offsets. */
-    bool (*put)(SevSource *s, RAMBlock *rb, const ram_addr_t *offsets,
-                size_t n, Error **errp);
+    /* The @n packets of @buf, for pages of @rb at @offsets. */
+    bool (*put)(SevSource *s, const uint8_t *buf, RAMBlock *rb,
+                const ram_addr_t *offsets, size_t n, Error **errp);
     void (*free)(SevSource *s);
 } SevPacketSink;
 
@@ -47,7 +49,8 @@ struct SevSource {
     GPtrArray *blocks;          /* of RAMBlock *, by number in the stream */
     SevPage *queue;             /* [head, count) of room */
     size_t head, count, room;
-    uint8_t *buf;               /* SEV_RECORD_MAX: the PAGES record at hand */
+    struct SevPipeline *pipeline;       /* what was taken off the queue */
+    bool stop;                  /* the source ends; any thread reads it */
     const SevPacketSink *sink;  /* NULL: packets go into PAGES records */
     struct SevImage *image;     /* of that sink: template-save.c */
     bool in_place;              /* blocks left out of the stream are sealed */
@@ -72,19 +75,11 @@ bool sev_pages_full(const SevSource *s);
 uint64_t sev_pages_pending(const SevSource *s);     /* bytes on the stream */
 
 /*
- * Seal queued pages into PAGES records: all of them, or as many as rate limit
- * and time slice allow.
+ * Write queued pages as PAGES records: all of them, or as many as rate limit
+ * and time slice allow.  What the pipeline is still working on then is written
+ * by a later call, and counts as pending.
  */
 bool sev_pages_save(SevSource *s, QEMUFile *f, bool all, Error **errp);
-
-/*
- * Seal *@n pages of @rb, at most SEV_RECORD_PAGES_MAX, into a PAGES record of
- * *@len bytes in @buf, which has room for SEV_RECORD_MAX.  Pages that are not
- * private (any more) are taken out of @offsets, *@n are left; if none is,
- * *@len is 0.  Any thread while @s lives.
- */
-bool sev_pages_seal(const SevSource *s, uint8_t *buf, RAMBlock *rb,
-                    ram_addr_t *offsets, size_t *n, size_t *len, Error **errp);
 
 /* --- The target: handlers of stream.c's table ---------------------------- */
 

@@ -312,7 +312,8 @@ bool sev_migration_queue_page(RAMBlock *rb, ram_addr_t offset)
     if (!sev.source) {
         return false;
     }
-    if (!sev_page_is_private(rb, offset)) {
+    if (!sev_page_is_private(rb, offset) ||
+        (!sev.source->image && sev_page_never_written(rb, offset))) {
         return sev.source->image &&
                sev_image_save_shared(sev.source, rb, offset);
     }
@@ -359,6 +360,8 @@ void sev_migration_populate_info(MigrationInfo *info)
         .private_pages = stat64_get(&sev_page_stats.private_pages),
         .firmware_time = stat64_get(&sev_page_stats.firmware_ns) / SCALE_US,
         .firmware_downtime = sev_advice_firmware_ms(),
+        .line_wait_time = stat64_get(&sev_page_stats.line_wait_ns) / SCALE_US,
+        .page_wait_time = stat64_get(&sev_page_stats.page_wait_ns) / SCALE_US,
         .packets_per_second = ns > 0
             ? packets * (double)NANOSECONDS_PER_SECOND / ns : 0,
     };

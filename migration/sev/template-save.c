@@ -77,8 +77,8 @@ static bool image_write(SevImage *image, const struct iovec *iov, size_t n,
     return ret == len;
 }
 
-static bool save_packets(SevSource *s, RAMBlock *rb, const ram_addr_t *offsets,
-                         size_t n, Error **errp)
+static bool save_packets(SevSource *s, const uint8_t *buf, RAMBlock *rb,
+                         const ram_addr_t *offsets, size_t n, Error **errp)
 {
     struct iovec iov[SEV_RECORD_PAGES_MAX];
     SevImageBlock *block;
@@ -90,7 +90,7 @@ static bool save_packets(SevSource *s, RAMBlock *rb, const ram_addr_t *offsets,
     }
     block = &s->image->blocks[number];
     for (size_t i = 0; i < n; i++) {
-        uint8_t *packet = sev_pages_packet(s->buf, i);
+        uint8_t *packet = sev_pages_packet((uint8_t *)buf, i);
 
         memcpy(block->table + offsets[i] / PAGE_LEN * HDR_LEN, packet, HDR_LEN);
         iov[run++] = (struct iovec) { packet + HDR_LEN, PAGE_LEN };

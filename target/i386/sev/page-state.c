@@ -6,8 +6,10 @@
 #include "qemu/osdep.h"
 #include "page-state.h"
 #include "declared-pages.h"
+#include "kvm-guest.h"
 #include "transfer.h"
 #include "exec/ram_addr.h"
+#include "qemu/cutils.h"
 #include "trace.h"
 
 /*
@@ -110,6 +112,12 @@ bool sev_page_is_private(RAMBlock *rb, ram_addr_t offset)
     }
     map = sev_page_map(rb);
     return map && page_is_private(map, rb, offset >> TARGET_PAGE_BITS);
+}
+
+bool sev_page_never_written(RAMBlock *rb, ram_addr_t offset)
+{
+    return sev_declared_rules && sev_kvm_coherent() &&
+           buffer_is_zero(rb->host + offset, TARGET_PAGE_SIZE);
 }
 
 bool sev_page_foreach_private(RAMBlock *rb, SevPageRunFn fn, void *opaque)

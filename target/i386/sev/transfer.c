@@ -195,20 +195,9 @@ bool sev_send_start(const SevPlatformCerts *target, uint8_t *session,
     return true;
 }
 
-bool sev_send_pages(SevPageJob *jobs, size_t n, Error **errp)
+bool sev_send_pages(const SevPageJob *jobs, size_t n, Error **errp)
 {
-    if (!update_pages(&send_update, jobs, n, errp)) {
-        return false;
-    }
-    /*
-     * Some may have changed sides under the command.  Then the packet is
-     * worth nothing, and the page is dirty and will be sent as what it is now.
-     */
-    for (size_t i = 0; i < n; i++) {
-        jobs[i].is_shared = !sev_page_is_private(jobs[i].page.rb,
-                                                 jobs[i].page.offset);
-    }
-    return true;
+    return update_pages(&send_update, jobs, n, errp);
 }
 
 bool sev_send_finish(Error **errp)

@@ -122,15 +122,14 @@ typedef struct SevPageJob {
     SevPage page;
     uint8_t *hdr;               /* SEV_PACKET_HDR_LEN */
     uint8_t *data;              /* SEV_PACKET_DATA_LEN */
-    bool is_shared;             /* out, when sending: the packet is void */
 } SevPageJob;
 
 /*
  * SEND_UPDATE_DATA for @n pages, as many at a time as the backend can.  Any
- * thread, after sev_send_start().  Whether a page is private is looked at
- * after the command: one that is not any more has no packet.
+ * thread, after sev_send_start().  The packet of a page that is not private
+ * any more when the command is over is worth nothing: the caller looks.
  */
-bool sev_send_pages(SevPageJob *jobs, size_t n, Error **errp);
+bool sev_send_pages(const SevPageJob *jobs, size_t n, Error **errp);
 bool sev_send_finish(Error **errp);     /* SEND_FINISH: never runs again */
 bool sev_send_cancel(Error **errp);     /* SEND_CANCEL: runs on */
 
@@ -200,6 +199,15 @@ void sev_first_touch_sweep(void);
  * A page that changes sides is marked dirty for migration.  Any thread.
  */
 bool sev_page_is_private(RAMBlock *rb, ram_addr_t offset);
+
+/*
+ * Was this private page never written under the guest's key?  Then it holds
+ * nothing, and may travel as the zeros that its memory is.  Known only where
+ * declarations rule (elsewhere such a page is not private) and host reads are
+ * coherent: nothing that a guest writes encrypts to a page of zeros.  Any
+ * thread.
+ */
+bool sev_page_never_written(RAMBlock *rb, ram_addr_t offset);
 
 /*
  * Call @fn for every maximal run of private pages of @rb, in order.  Stops

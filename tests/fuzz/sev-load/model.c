@@ -294,12 +294,11 @@ bool sev_page_foreach_private(RAMBlock *rb, SevPageRunFn fn, void *opaque)
 /* --- The secure processor -------------------------------------------------------- */
 
 /* A packet's MAC, in this model: the first byte of its last page byte. */
-bool sev_send_pages(SevPageJob *jobs, size_t n, Error **errp)
+bool sev_send_pages(const SevPageJob *jobs, size_t n, Error **errp)
 {
     for (size_t i = 0; i < n; i++) {
         memset(jobs[i].hdr, 0, SEV_PACKET_HDR_LEN);
         memset(jobs[i].data, 0, SEV_PACKET_DATA_LEN);
-        jobs[i].is_shared = false;
     }
     return true;
 }

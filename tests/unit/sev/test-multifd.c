@@ -22,6 +22,7 @@
 #include "migration/sev/channels.h"
 #include "migration/sev/multifd.h"
 #include "migration/sev/return-path.h"
+#include "migration/sev/seal.h"
 
 #define PAGE 4096
 #define PAGES 400
@@ -30,7 +31,7 @@
 static RAMBlock block, other;
 static uint8_t *memory[2];              /* of the source, of the target */
 static unsigned long *is_private, *arrived;
-static unsigned opened, flip_every;
+static unsigned opened, flip_every, blank_every;
 static bool mapped_ram, refused;
 static MigrationState state;
 static const MultiFDMethods *methods;
@@ -129,22 +130,39 @@ static void invert(uint8_t *to, const uint8_t *from)
     }
 }
 
-bool sev_pages_seal(const SevSource *s, uint8_t *buf, RAMBlock *rb,
-                    ram_addr_t *offsets, size_t *n, size_t *len, Error **errp)
+bool sev_page_never_written(RAMBlock *rb, ram_addr_t offset)
 {
-    size_t kept = 0;
+    return blank_every && !(offset / PAGE % blank_every) &&
+           buffer_is_zero(memory[0] + offset, PAGE);
+}
 
+bool sev_seal_packets(const SevSource *s, uint8_t *buf, RAMBlock *rb,
+                      ram_addr_t *offsets, size_t *n, Error **errp)
+{
     g_assert_cmpuint(*n, <=, SEV_RECORD_PAGES_MAX);
     for (size_t i = 0; i < *n; i++) {
         if (flip_every && !(offsets[i] / PAGE % flip_every)) {
             clear_bit(offsets[i] / PAGE, is_private);
-            continue;
         }
-        memset(sev_pages_packet(buf, kept), 0, SEV_RECORD_PACKET_HDR);
-        invert(sev_pages_packet(buf, kept) + SEV_RECORD_PACKET_HDR,
+        memset(sev_pages_packet(buf, i), 0, SEV_RECORD_PACKET_HDR);
+        invert(sev_pages_packet(buf, i) + SEV_RECORD_PACKET_HDR,
                memory[0] + offsets[i]);
-        sev_pages_set_offset(buf, kept, offsets[i]);
-        offsets[kept++] = offsets[i];
+    }
+    return true;
+}
+
+bool sev_seal_record(const SevSource *s, uint8_t *buf, RAMBlock *rb,
+                     ram_addr_t *offsets, size_t *n, size_t *len, Error **errp)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < *n; i++) {
+        if (test_bit(offsets[i] / PAGE, is_private)) {
+            memmove(sev_pages_packet(buf, kept), sev_pages_packet(buf, i),
+                    SEV_RECORD_PACKET_HDR + PAGE);
+            sev_pages_set_offset(buf, kept, offsets[i]);
+            offsets[kept++] = offsets[i];
+        }
     }
     *n = kept;
     *len = kept ? sev_pages_end(buf, 0, kept) : 0;
@@ -193,7 +211,7 @@ static void begin(Ends *e)
     memset(memory[1], 0x55, PAGES * PAGE);
     bitmap_zero(is_private, PAGES);
     bitmap_zero(arrived, PAGES);
-    opened = flip_every = 0;
+    opened = flip_every = blank_every = 0;
     mapped_ram = refused = false;
     e->data.type = MULTIFD_PAYLOAD_RAM;
     e->data.u.ram.block = &block;
@@ -268,6 +286,7 @@ static void test_mixed(void)
             add(&e, n, most == 3 ? g_test_rand_int_range(0, 3) : most);
         }
         flip_every = g_test_rand_int_range(0, 4);
+        blank_every = g_test_rand_int_range(0, 4);
         transmit(&e);
         g_assert_cmpint(methods->recv(&e.recv, &error_abort), ==, 0);
         g_assert_cmpuint(e.wire->offset, ==, e.send.next_packet_size);

@@ -13,6 +13,8 @@
 #include "qemu/cutils.h"
 #include "exec/memory.h"
 #include "exec/ramlist.h"
+#include "qemu/lockable.h"
+#include "migration/migration.h"
 #include "migration/migration-stats.h"
 #include "migration/misc.h"
 #include "migration/qemu-file.h"
@@ -20,6 +22,7 @@
 #include "migration/sev/bulk.h"
 #include "migration/sev/map.h"
 #include "migration/sev/pages.h"
+#include "migration/sev/seal.h"
 #include "migration/sev/put.h"
 #include "migration/sev/session.h"
 #include "migration/sev/stream.h"
@@ -71,6 +74,18 @@ int qemu_fflush(QEMUFile *f)
 int qemu_file_get_error(QEMUFile *f)
 {
     return f->broken ? -EIO : 0;
+}
+
+void qemu_file_set_error(QEMUFile *f, int ret)
+{
+    f->broken = true;
+}
+
+MigrationState *migrate_get_current(void)
+{
+    static MigrationState ms;
+
+    return &ms;
 }
 
 void qemu_file_set_error_obj(QEMUFile *f, int ret, Error *err)
@@ -198,6 +213,10 @@ typedef struct Side {
 static RAMBlock blocks[3];      /* 0: big, 1: small, 2: not migrated */
 static Side source, target;
 static unsigned finished, received, sent_until_failure, flip_while_sealing;
+static unsigned micros_per_page, sealed;
+
+/* The pipeline's thread looks at both while the guest goes on. */
+static QemuMutex guest_lock;
 
 static int index_of(RAMBlock *rb)
 {
@@ -224,17 +243,21 @@ static void setup(size_t pages)
         }
     }
     finished = received = sent_until_failure = flip_while_sealing = 0;
+    micros_per_page = sealed = 0;
     rate_exceeded = false;
 }
 
 bool sev_page_is_private(RAMBlock *rb, ram_addr_t offset)
 {
+    QEMU_LOCK_GUARD(&guest_lock);
     return test_bit(offset / PAGE, source.is_private[index_of(rb)]);
 }
 
-bool sev_send_pages(SevPageJob *jobs, size_t n, Error **errp)
+bool sev_send_pages(const SevPageJob *jobs, size_t n, Error **errp)
 {
-    for (SevPageJob *job = jobs; job < jobs + n; job++) {
+    g_usleep(n * micros_per_page);
+    QEMU_LOCK_GUARD(&guest_lock);
+    for (const SevPageJob *job = jobs; job < jobs + n; job++) {
         int i = index_of(job->page.rb);
         size_t page = job->page.offset / PAGE;
 
@@ -243,12 +266,12 @@ bool sev_send_pages(SevPageJob *jobs, size_t n, Error **errp)
                        job->page.offset);
             return false;
         }
+        qatomic_inc(&sealed);
         memset(job->hdr, ~i, SEV_PACKET_HDR_LEN);
         memset(job->data, ~source.content[i][page], SEV_PACKET_DATA_LEN);
         if (flip_while_sealing && !(page % flip_while_sealing)) {
             clear_bit(page, source.is_private[i]);
         }
-        job->is_shared = !sev_page_is_private(job->page.rb, job->page.offset);
     }
     return true;
 }
@@ -367,10 +390,12 @@ static void test_random(void)
             int i = g_test_rand_bit();
             size_t n = g_test_rand_int_range(0, blocks[i].used_length / PAGE);
 
-            if (g_test_rand_int_range(0, 3)) {
-                source.content[i][n] = g_test_rand_int();
-            } else {
-                change_bit(n, source.is_private[i]);
+            WITH_QEMU_LOCK_GUARD(&guest_lock) {
+                if (g_test_rand_int_range(0, 3)) {
+                    source.content[i][n] = g_test_rand_int();
+                } else {
+                    change_bit(n, source.is_private[i]);
+                }
             }
             /* Dirty, as either of the two makes it: ram.c meets it. */
             if (sev_page_is_private(&blocks[i], n * PAGE)) {
@@ -507,6 +532,65 @@ static void test_send_fails(void)
     error_free(err);
     sev_source_free(s);
     sev_target_free(t);
+}
+
+/* Who is stopped has the rest of its pages: nobody waits for their packets. */
+static void test_given_up(void)
+{
+    for (int cancel = 0; cancel < 2; cancel++) {
+        g_autoptr(GByteArray) out = g_byte_array_new();
+        QEMUFile f = { .out = out };
+        SevSource *s;
+
+        setup(1000);
+        bitmap_fill(source.is_private[0], 1000);
+        s = sev_source_new();
+        for (size_t n = 0; n < 1000; n++) {
+            sev_pages_queue(s, &blocks[0], n * PAGE);
+        }
+        micros_per_page = 2000;
+        g_assert_true(sev_pages_save(s, &f, false, &error_abort));
+        g_assert_cmpuint(sev_pages_pending(s), >, 0);
+        if (cancel) {
+            migrate_get_current()->state = MIGRATION_STATUS_CANCELLING;
+            g_assert_true(sev_seal_given_up(s));
+            g_assert_true(sev_pages_save(s, &f, true, &error_abort));
+            g_assert_true(f.broken);
+            migrate_get_current()->state = MIGRATION_STATUS_NONE;
+        }
+        sev_source_free(s);
+        g_assert_cmpuint(sealed, <, 500);
+    }
+}
+
+/* The secure processor goes on while nobody writes, up to what the ring has. */
+static void test_pipeline(void)
+{
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    QEMUFile f = { .out = out };
+    SevSource *s;
+    SevTarget *t;
+
+    setup(MOST);
+    bitmap_fill(source.is_private[0], MOST);
+    s = sev_source_new();
+    t = open_target(s, &f);
+    for (size_t n = 0; n < MOST; n++) {
+        source.content[0][n] = n;
+        sev_pages_queue(s, &blocks[0], n * PAGE);
+    }
+    rate_exceeded = true;
+    g_assert_true(sev_pages_save(s, &f, false, &error_abort));
+    while (!qatomic_read(&sealed)) {
+        g_usleep(1000);
+    }
+    g_assert_cmpuint(stat64_get(&sev_page_stats.packets), ==, 0);
+    g_assert_cmpuint(sev_pages_pending(s), ==, MOST * SEV_RECORD_PAGE_LEN);
+    g_usleep(10000);
+    g_assert_cmpuint(qatomic_read(&sealed), <=, MOST / 2);
+    finish(s, t, &f);
+    g_assert_cmpuint(received, ==, MOST);
+    assert_same();
 }
 
 /* A block that ram.c did not announce. */
@@ -701,12 +785,15 @@ static void test_hostile_state(void)
 
 int main(int argc, char **argv)
 {
+    qemu_mutex_init(&guest_lock);
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/sev/pages/random", test_random);
     g_test_add_func("/sev/pages/many-runs", test_many_runs);
     g_test_add_func("/sev/pages/skipped", test_skipped);
     g_test_add_func("/sev/pages/flipped", test_flipped);
     g_test_add_func("/sev/pages/rate", test_rate);
+    g_test_add_func("/sev/pages/given-up", test_given_up);
+    g_test_add_func("/sev/pages/pipeline", test_pipeline);
     g_test_add_func("/sev/pages/send-fails", test_send_fails);
     g_test_add_func("/sev/pages/unknown-block", test_unknown_block);
     g_test_add_func("/sev/pages/hostile-pages", test_hostile_pages);
