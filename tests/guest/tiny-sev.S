@@ -12,6 +12,7 @@
  * OUT to HYPERCALL is VMMCALL, which KVM does not do where it emulates.
  *
  * Each tick prints "TICK n ok ok": private memory is right, shared memory is.
+ * A second vCPU, if there is one, counts for itself: "AP n".
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -24,12 +25,16 @@
         .set VAR_HOT, VARS + 8          /* first word of the hot pages */
         .set VAR_FLIPPED, VARS + 12     /* a bit per page of FLIPS: shared */
         .set VAR_BAD, VARS + 16         /* bytes: private, shared memory */
+        .set VAR_AP, VARS + 20          /* how far the other vCPU counted */
+        .set VAR_AP_BAD, VARS + 24      /* byte: its memory changed */
 
         .set STACK, 0x7000
+        .set AP_STACK, 0xa000
         .set TABLE, 0x8000
         .set PRIVATE, 0x20000           /* never change */
         .set PRIVATE_PAGES, 8
         .set HOT, 0x28000               /* private, written at each tick */
+        .set AP_HOT, 0x2a000            /* the other vCPU's */
         .set SHARED, 0x30000            /* Linux' .bss..decrypted */
         .set SHARED_PAGES, 4
         .set HOT_SHARED, 0x34000
@@ -53,6 +58,7 @@
 
         .text
         .globl _start
+        jmp     ap                      /* where the startup IPI leads to */
 _start:
         cli
         cld
@@ -130,10 +136,14 @@ _start:
         call    fill
         call    fill_hot
 
+        call    start_ap
+
         xor     %edi, %edi
 ticks:  inc     %edi
         movw    $0, VAR_BAD
         call    look
+        mov     VAR_AP_BAD, %al
+        or      %al, VAR_BAD
         mov     $tick, %si
         call    print
         mov     %edi, %eax
@@ -147,6 +157,7 @@ ticks:  inc     %edi
         call    fill_hot
         call    change_sides
         call    read_msr
+        call    print_ap
         mov     $PAUSE, %cx
 1:      in      $0x80, %al
         loop    1b
@@ -168,6 +179,9 @@ init_platform:
         mov     $(SHARED_PAGES + 1), %ecx
         xor     %edx, %edx
         call    declare
+#ifdef GUEST_EFI
+        call    try_hypercalls
+#endif
 #ifdef GUEST_LINUX
         movb    $1, VAR_HAS_MSR
         mov     $MSR_MIGRATION, %ecx
@@ -296,6 +310,94 @@ declare:
 1:      pop     %eax
         ret
 
+/* What KVM refuses by itself: no page, no pages, no such call. */
+try_hypercalls:
+        mov     $(SHARED + 1), %ebx
+        mov     $1, %ecx
+        mov     $MAP_GPA_RANGE, %eax
+        call    try_hypercall
+        dec     %ebx
+        xor     %ecx, %ecx
+        mov     $MAP_GPA_RANGE, %eax
+        call    try_hypercall
+        mov     $1, %ecx
+        mov     $99, %eax
+try_hypercall:
+        xor     %edx, %edx
+        out     %al, $HYPERCALL
+        mov     $returned, %si
+        call    print
+        call    print_hex
+        mov     $newline, %si
+        jmp     print
+
+/* --- The other vCPU ---------------------------------------------------------- */
+
+        .set    LEAF_COUNT, 16          /* in EBX of leaf 1: logical processors */
+        .set    X2APIC, 3 << 10
+        .set    MSR_APIC_BASE, 0x1b
+        .set    MSR_ICR, 0x830
+        .set    IPI_INIT, 0x4500
+        .set    IPI_STARTUP, 0x4600 + (ROM >> 8)
+
+start_ap:
+        mov     $1, %eax
+        cpuid
+        shr     $LEAF_COUNT, %ebx
+        cmp     $2, %bl
+        jb      1f
+        mov     $MSR_APIC_BASE, %ecx
+        rdmsr
+        or      $X2APIC, %eax
+        wrmsr
+        mov     $MSR_ICR, %ecx
+        mov     $1, %edx
+        mov     $IPI_INIT, %eax
+        wrmsr
+        mov     $1, %edx
+        mov     $IPI_STARTUP, %eax
+        wrmsr
+1:      ret
+
+ap:     cli
+        cld
+        xor     %ax, %ax
+        mov     %ax, %ss
+        mov     %ax, %ds
+        mov     $AP_STACK, %sp
+        mov     $TABLE, %eax
+        mov     %eax, %cr3
+        xor     %edi, %edi
+        jmp     2f
+1:      mov     $AP_HOT, %ebx
+        mov     $1024, %cx
+        mov     %edi, %ebp
+        call    check
+        or      %al, VAR_AP_BAD
+2:      inc     %edi
+        mov     $AP_HOT, %ebx
+        mov     $1024, %cx
+        mov     %edi, %ebp
+        call    fill
+        mov     %edi, VAR_AP
+        mov     $300, %cx
+3:      in      $0x80, %al
+        loop    3b
+        jmp     1b
+
+print_ap:
+        cmpl    $0, VAR_AP
+        je      1f
+        mov     $other, %si
+        call    print
+        mov     VAR_AP, %eax
+        call    print_hex
+        mov     $newline, %si
+        jmp     print
+1:      ret
+
+/* --- Memory ------------------------------------------------------------------ */
+
 fill_hot:
         mov     %edi, %ebp
         add     $0x00484f54, %ebp
@@ -391,6 +493,8 @@ features: .asciz "FEATURES"
 control: .asciz "CONTROL"
 no_msr: .asciz  "CONTROL #GP\n"
 refused: .asciz "REFUSED"
+returned: .asciz "RETURNED"
+other:  .asciz  "AP"
 
         .org    0xfff0
         ljmp    $ROM, $_start

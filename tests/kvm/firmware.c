@@ -26,7 +26,7 @@ static pthread_mutex_t mailbox = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static PspPlatform *chip;
 static PspStore *store;
-static int mailbox_fd = -1;
+static int mailbox_fd = -1, turnstile_fd = -1;
 static __thread KsVm *whose;
 
 /* --- What libpsp asks of its host ------------------------------------------ */
@@ -97,10 +97,20 @@ static const PspHost host = {
 
 /* --- Birth ----------------------------------------------------------------- */
 
+static int open_lock(const char *name)
+{
+    g_autofree char *path = g_build_filename(ks_identity(), name, NULL);
+    int fd = openat(AT_FDCWD, path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0) {
+        ks_die("cannot open %s: %s", path, strerror(errno));
+    }
+    return fd;
+}
+
 /* Linux sends INIT when KVM is loaded: nobody waits for it, or sees it fail. */
 static void start(void)
 {
-    g_autofree char *path = g_build_filename(ks_identity(), "mailbox", NULL);
     g_autoptr(GError) err = NULL;
     PspInit init = { 0 };
 
@@ -109,10 +119,8 @@ static void start(void)
     if (!chip) {
         ks_die("%s", err->message);
     }
-    mailbox_fd = openat(AT_FDCWD, path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (mailbox_fd < 0) {
-        ks_die("cannot open %s: %s", path, strerror(errno));
-    }
+    mailbox_fd = open_lock("mailbox");
+    turnstile_fd = open_lock("turnstile");
     if (psp_exec(chip, PSP_CMD_INIT, &init, sizeof(init)) != PSP_SUCCESS) {
         ks_die("INIT fails: %s", psp_last_error() ?: "for no reason");
     }
@@ -148,6 +156,28 @@ static void wait_until(int64_t us)
     }
 }
 
+static void lock(int fd)
+{
+    while (flock(fd, LOCK_EX)) {
+        ;
+    }
+}
+
+/* Who waits holds the turnstile: who just had the mailbox comes after it. */
+static void mailbox_lock(void)
+{
+    pthread_mutex_lock(&mailbox);
+    lock(turnstile_fd);
+    lock(mailbox_fd);
+    flock(turnstile_fd, LOCK_UN);
+}
+
+static void mailbox_unlock(void)
+{
+    flock(mailbox_fd, LOCK_UN);
+    pthread_mutex_unlock(&mailbox);
+}
+
 int ks_firmware(KsVm *vm, PspCommand cmd, void *buf, size_t len,
                 uint32_t *error)
 {
@@ -157,10 +187,7 @@ int ks_firmware(KsVm *vm, PspCommand cmd, void *buf, size_t len,
     int64_t begun;
 
     ks_chip();
-    pthread_mutex_lock(&mailbox);
-    while (flock(mailbox_fd, LOCK_EX)) {
-        ;
-    }
+    mailbox_lock();
     begun = ks_now_us();
     if (ks_fault(name, &fault)) {
         status = fault.status;
@@ -176,8 +203,7 @@ int ks_firmware(KsVm *vm, PspCommand cmd, void *buf, size_t len,
         wait_until(begun + ks_delay_us(name));
         ks_log("firmware %s %u %" PRId64, name, status, ks_now_us() - begun);
     }
-    flock(mailbox_fd, LOCK_UN);
-    pthread_mutex_unlock(&mailbox);
+    mailbox_unlock();
 
     if (fault.error) {
         if (fault.error == ETIMEDOUT) {

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -160,6 +161,23 @@ EXPORT int stat(const char *path, struct stat *st)
 EXPORT int stat64(const char *path, struct stat64 *st)
 {
     return stat(path, (struct stat *)st);       /* one layout on x86-64 */
+}
+
+/* --- Memory that goes away ------------------------------------------------- */
+
+EXPORT int munmap(void *addr, size_t len)
+{
+    ks_check_gone("munmap", (uintptr_t)addr, len);
+    return syscall(SYS_munmap, addr, len);
+}
+
+EXPORT int madvise(void *addr, size_t len, int advice)
+{
+    if (advice == MADV_DONTNEED || advice == MADV_REMOVE ||
+        advice == MADV_FREE) {
+        ks_check_gone("madvise", (uintptr_t)addr, len);
+    }
+    return syscall(SYS_madvise, addr, len, advice);
 }
 
 /* --- ioctl ----------------------------------------------------------------- */

@@ -74,6 +74,7 @@ int ks_sev_launch_update(KsVm *vm, struct kvm_sev_cmd *cmd)
     if (ret) {
         return ret;
     }
+    ks_check_range(vm, "LAUNCH_UPDATE_DATA", user.uaddr, user.len);
     for (at = user.uaddr, end = at + user.len; at < end && !ret; at += len) {
         PspLaunchUpdate buf = {
             .handle = GUINT32_TO_LE(vm->handle), .paddr = GUINT64_TO_LE(at),

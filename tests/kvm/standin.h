@@ -61,7 +61,7 @@ struct KsVm {
     uint64_t hypercalls;        /* mask of KVM_CAP_EXIT_HYPERCALL */
     uint64_t msr_exits;         /* mask of KVM_CAP_X86_USER_SPACE_MSR */
     uint64_t pages_locked;
-    KsRegion regions[KS_REGIONS];
+    KsRegion regions[KS_REGIONS];   /* under @memory as well */
     KsVcpu *vcpus[KS_VCPUS];
     _Atomic unsigned int vcpu_count;
 
@@ -152,10 +152,17 @@ int ks_vm_ioctl(KsVm *vm, unsigned long request, uint64_t arg);
 int ks_vcpu_run(KsVcpu *vcpu);
 int ks_vcpu_ioctl(KsVcpu *vcpu, unsigned long request, uint64_t arg);
 
-/* vm.c */
+/* region.c */
+KsVm *ks_vm_new(void);
+int ks_region(KsVm *vm, uint64_t arg, bool is_new);
 int ks_pin(KsVm *vm, uint64_t uaddr, uint64_t len, uint64_t *pages);
 void ks_unpin(KsVm *vm, uint64_t pages);
-void ks_check_registered(KsVm *vm);
+/* Violations: slots that are not registered; a range that is not; a range that
+   is and goes away. */
+void ks_check_slots(KsVm *vm);
+void ks_check_range(KsVm *vm, const char *command, uint64_t addr,
+                    uint64_t len);
+void ks_check_gone(const char *how, uint64_t addr, uint64_t len);
 
 /* command.c, launch.c, transfer.c */
 int ks_encrypt_op(KsVm *vm, uint64_t arg);

@@ -110,6 +110,7 @@ int ks_sev_send_update(KsVm *vm, struct kvm_sev_cmd *cmd)
     if (ret) {
         return ret;
     }
+    ks_check_range(vm, "SEND_UPDATE_DATA", user.guest_uaddr, user.guest_len);
     hdr = g_try_malloc0(user.hdr_len);
     trans = g_try_malloc0(user.trans_len);
     buf = (PspPacketCmd) {
@@ -207,6 +208,8 @@ int ks_sev_receive_update(KsVm *vm, struct kvm_sev_cmd *cmd)
     if (ret) {
         return ret;
     }
+    ks_check_range(vm, "RECEIVE_UPDATE_DATA", user.guest_uaddr,
+                   user.guest_len);
     buf = (PspPacketCmd) {
         .handle = GUINT32_TO_LE(vm->handle),
         .hdr_paddr = ks_paddr(hdr), .hdr_len = GUINT32_TO_LE(user.hdr_len),

@@ -170,7 +170,7 @@ int ks_vcpu_run(KsVcpu *vcpu)
         set_rax(vcpu, vcpu->run->hypercall.ret);
     }
     check_state(vm);
-    ks_check_registered(vm);
+    ks_check_slots(vm);
     if (!vm->runs) {
         first_run(vm);
     }

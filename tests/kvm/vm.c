@@ -5,168 +5,15 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
-#include <unistd.h>
-#include <linux/capability.h>
-#include <sys/syscall.h>
 
 #include "standin.h"
 
-#define PAGE_SHIFT          12
 #define HC_MAP_GPA_RANGE    12
 #define LEAF_SEV            0x8000001f
 #define LEAF_SEV_BIT        (1u << 1)
 #define LEAF_COHERENT_BIT   (1u << 10)
-
-/* --- Pinned memory --------------------------------------------------------- */
-
-static bool may_lock_all(void)
-{
-    struct __user_cap_header_struct hdr = { _LINUX_CAPABILITY_VERSION_3, 0 };
-    struct __user_cap_data_struct data[2] = { 0 };
-
-    return !ks_option("no-ipc-lock") && !syscall(SYS_capget, &hdr, data) &&
-           data[CAP_IPC_LOCK / 32].effective & 1u << CAP_IPC_LOCK % 32;
-}
-
-int ks_pin(KsVm *vm, uint64_t uaddr, uint64_t len, uint64_t *pages)
-{
-    struct rlimit limit;
-    uint64_t count;
-
-    if (!len || uaddr + len < uaddr) {
-        return -EINVAL;
-    }
-    count = ((uaddr + len - 1) >> PAGE_SHIFT) - (uaddr >> PAGE_SHIFT) + 1;
-    if (count > INT32_MAX) {
-        return -EINVAL;
-    }
-    getrlimit(RLIMIT_MEMLOCK, &limit);
-    if (vm->pages_locked + count > limit.rlim_cur >> PAGE_SHIFT &&
-        !may_lock_all()) {
-        return -ENOMEM;
-    }
-    if (!ks_user_mapped(uaddr, len)) {
-        return -ENOMEM;
-    }
-    vm->pages_locked += count;
-    *pages = count;
-    return 0;
-}
-
-void ks_unpin(KsVm *vm, uint64_t pages)
-{
-    vm->pages_locked -= pages;
-}
-
-/* --- Regions --------------------------------------------------------------- */
-
-static int register_region(KsVm *vm, const struct kvm_enc_region *user)
-{
-    KsRegion *place = NULL;
-    uint64_t pages;
-    int ret;
-
-    if (!vm->active) {
-        return -ENOTTY;
-    }
-    for (size_t i = 0; i < KS_REGIONS && !place; i++) {
-        place = vm->regions[i].size ? NULL : &vm->regions[i];
-    }
-    if (!place) {
-        ks_die("more than %d regions", KS_REGIONS);
-    }
-    ret = ks_pin(vm, user->addr, user->size, &pages);
-    if (!ret) {
-        *place = (KsRegion) { user->addr, user->size, pages };
-        vm->changed++;
-    }
-    return ret;
-}
-
-static int unregister_region(KsVm *vm, const struct kvm_enc_region *user)
-{
-    if (!vm->active) {
-        return -ENOTTY;
-    }
-    for (size_t i = 0; i < KS_REGIONS; i++) {
-        KsRegion *region = &vm->regions[i];
-
-        if (user->size && region->addr == user->addr &&
-            region->size == user->size) {
-            ks_unpin(vm, region->pages);
-            *region = (KsRegion) { 0 };
-            vm->changed++;
-            return 0;
-        }
-    }
-    return -EINVAL;
-}
-
-static int region(KsVm *vm, uint64_t arg, bool is_new)
-{
-    const char *name = is_new ? "REG_REGION" : "UNREG_REGION";
-    struct kvm_enc_region user;
-    KsFault fault;
-    int ret;
-
-    if (ks_from_user(&user, arg, sizeof(user))) {
-        return -EFAULT;
-    }
-    pthread_mutex_lock(&vm->lock);
-    if (ks_fault(name, &fault)) {
-        ret = -fault.error;
-    } else {
-        ret = is_new ? register_region(vm, &user)
-                     : unregister_region(vm, &user);
-    }
-    pthread_mutex_unlock(&vm->lock);
-    ks_log("ioctl %s %d 0", name, -ret);
-    return ret;
-}
-
-/* How far from @addr on is memory registered? */
-static uint64_t registered_to(KsVm *vm, uint64_t addr)
-{
-    for (size_t i = 0; i < KS_REGIONS; i++) {
-        const KsRegion *region = &vm->regions[i];
-
-        if (addr - region->addr < region->size) {
-            return region->addr + region->size;
-        }
-    }
-    return addr;
-}
-
-/* Linux does not look; a page that is not pinned can move, and be noise. */
-void ks_check_registered(KsVm *vm)
-{
-    unsigned int now = vm->changed;
-
-    if (vm->checked == now) {
-        return;
-    }
-    pthread_mutex_lock(&vm->lock);
-    pthread_mutex_lock(&vm->memory);
-    for (size_t i = 0; i < KS_SLOTS; i++) {
-        const KsSlot *slot = &vm->slots[i];
-        uint64_t at = slot->hva, end = at + slot->size, next;
-
-        while (at < end && (next = registered_to(vm, at)) > at) {
-            at = next;
-        }
-        if (at < end) {
-            ks_violation("KVM_RUN: memory at guest address 0x%" PRIx64
-                         " is not registered", slot->gpa + (at - slot->hva));
-        }
-    }
-    pthread_mutex_unlock(&vm->memory);
-    pthread_mutex_unlock(&vm->lock);
-    vm->checked = now;
-}
 
 /* --- VMs ------------------------------------------------------------------- */
 
@@ -182,12 +29,10 @@ static int create_vm(int fd, unsigned long type)
     if (vm_fd < 0) {
         return vm_fd;
     }
-    vm = g_new0(KsVm, 1);
+    vm = ks_vm_new();
     vm->fd = vm_fd;
     vm->type = type;
     vm->need_init = is_sev;
-    pthread_mutex_init(&vm->lock, NULL);
-    pthread_mutex_init(&vm->memory, NULL);
     ks_file_add(vm_fd, KS_VM, vm, true);
     return vm_fd;
 }
@@ -342,9 +187,9 @@ int ks_vm_ioctl(KsVm *vm, unsigned long request, uint64_t arg)
     case KVM_MEMORY_ENCRYPT_OP:
         return ks_encrypt_op(vm, arg);
     case KVM_MEMORY_ENCRYPT_REG_REGION:
-        return region(vm, arg, true);
+        return ks_region(vm, arg, true);
     case KVM_MEMORY_ENCRYPT_UNREG_REGION:
-        return region(vm, arg, false);
+        return ks_region(vm, arg, false);
     default:
         return ks_real_ioctl(vm->fd, request, (void *)(uintptr_t)arg);
     }
