@@ -72,15 +72,25 @@ compile() {
     done
 }
 
-# The guest that is its own firmware, for KVM; and what plays a kernel with SEV.
-kvm_programs() {
-    if [ "$here/tiny.S" -nt "$out/tiny.fd" ]; then
-        (logged guest-tiny gcc -m32 -c -o "$out/tiny.o" "$here/tiny.S" &&
-            logged guest-tiny ld -m elf_i386 -Ttext 0 -e 0 --oformat binary \
-                -o "$out/tiny.fd" "$out/tiny.o") ||
-            die "the tiny guest does not assemble; see $LOGS/guest-tiny.log."
-        rm -f "$out/tiny.o"
+# firmware NAME SOURCE [-D...]: a guest that is its own firmware, for KVM
+firmware() {
+    local name=$1 source=$here/$2
+    shift 2
+    if [ "$source" -nt "$out/$name.fd" ] ||
+       [ "$here/tiny-print.inc" -nt "$out/$name.fd" ]; then
+        (logged "guest-$name" gcc -m32 -c "$@" -o "$out/$name.o" "$source" &&
+            logged "guest-$name" ld -m elf_i386 -Ttext 0 -e 0 --oformat binary \
+                -o "$out/$name.fd" "$out/$name.o") ||
+            die "the guest $name does not assemble; see $LOGS/guest-$name.log."
+        rm -f "$out/$name.o"
     fi
+}
+
+kvm_programs() {
+    firmware tiny tiny.S
+    firmware sev-linux tiny-sev.S -DGUEST_LINUX
+    firmware sev-efi tiny-sev.S -DGUEST_EFI
+    firmware sev-silent tiny-sev.S -DGUEST_SILENT
 }
 
 # pack IMAGE PROGRAM... -- MODULE...: an initramfs, if anything is newer than it

@@ -11,7 +11,6 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
         .code16
-        .set COM1, 0x3f8
         .set PRIVATE, 0x2000            /* segment of the private pages */
         .set PAGES, 8
         .set SHARED, 0x3000             /* segment of the shared page */
@@ -161,53 +160,7 @@ print_leaf:
         pop     %si
         ret
 
-/* %eax, and a space before it */
-print_hex:
-        push    %eax
-        push    %cx
-        push    %eax
-        mov     $' ', %al
-        call    print_char
-        pop     %eax
-        mov     $8, %cx
-1:      rol     $4, %eax
-        push    %eax
-        and     $15, %al
-        cmp     $10, %al
-        jb      2f
-        add     $('a' - '0' - 10), %al
-2:      add     $'0', %al
-        call    print_char
-        pop     %eax
-        loop    1b
-        pop     %cx
-        pop     %eax
-        ret
-
-/* The text at %cs:%si */
-print:
-        push    %ax
-1:      mov     %cs:(%si), %al
-        inc     %si
-        test    %al, %al
-        jz      2f
-        call    print_char
-        jmp     1b
-2:      pop     %ax
-        ret
-
-print_char:
-        push    %dx
-        push    %ax
-        mov     $(COM1 + 5), %dx
-1:      in      %dx, %al
-        test    $0x20, %al
-        jz      1b
-        pop     %ax
-        mov     $COM1, %dx
-        out     %al, %dx
-        pop     %dx
-        ret
+#include "tiny-print.inc"
 
 /* First leaf and how many. */
 leaves: .long   0x00000000
