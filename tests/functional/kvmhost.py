@@ -65,6 +65,14 @@ def kvm_host(env, name):
     return hosts[name]
 
 
+def two_hosts(env):
+    """Each trusts the other."""
+    one, two = kvm_host(env, 'a'), kvm_host(env, 'b')
+    one.trust(two)
+    two.trust(one)
+    return one, two
+
+
 class SevTiny(Tiny):
     """One QEMU process on @host.
 
@@ -73,8 +81,8 @@ class SevTiny(Tiny):
     """
 
     def __init__(self, env, stem, host, *args, kind='linux', control=(), sev='',
-                 policy=1, mem='16M', cpu='qemu64', machine='q35', incoming=None,
-                 environment=(), **options):
+                 policy=1, smp=1, mem='16M', cpu='qemu64', machine='q35',
+                 incoming=None, environment=(), **options):
         needs_standin(env)
         self.host = host
         self.names = [env.lab.folder / f'{env.name(stem)}.{suffix}'
@@ -86,7 +94,7 @@ class SevTiny(Tiny):
         super().__init__(
             env, stem, '-object', f'sev-guest,id=sev0,cbitpos='
             f'{host_cbitpos(env)},reduced-phys-bits=1,policy={policy:#x}{sev}',
-            *args, machine=f'{machine},confidential-guest-support=sev0',
+            '-smp', str(smp), *args, machine=f'{machine},confidential-guest-support=sev0',
             cpu=cpu, mem=mem,
             firmware=env.lab.build / f'guest/bookworm/sev-{kind}.fd',
             environment=[f'LD_PRELOAD={library(env)}',
@@ -127,6 +135,10 @@ class SevTiny(Tiny):
         return Counter(name for _, name, _, _ in
                        COMMAND.findall(self.ioctl_path.read_text()))
 
+    def wait_commands(self, name, count, limit=TICK_LIMIT):
+        wait_until(f'{count} times {name}', limit,
+                   lambda: self.commands()[name] >= count)
+
     def busy(self, since=0.0, until=float('inf')):
         """The share of the time that the mailbox was busy for this guest."""
         work = [(float(end) - int(us) / 1e6, float(end)) for end, _, _, us in
@@ -143,6 +155,15 @@ class SevTiny(Tiny):
         """Wait for @more ticks; all must be sound, and nothing violated."""
         self.wait_ticks(len(self.ticks()) + more, limit)
         check(not self.violations(), f'violated: {self.violations()}')
+
+    def wait_text(self, pattern, times=1, limit=TICK_LIMIT):
+        wait_until(f'"{pattern}" on the screen', limit, lambda: len(
+            re.findall(pattern, self.text())) >= times)
+
+    def other_ticks(self):
+        """How far the second vCPU had counted at each tick."""
+        return [int(count, 16) for count in
+                re.findall(r'^AP ([0-9a-f]{8})$', self.text(), re.M)]
 
     def told_control(self):
         """What the guest read from its MSR, each time that it changed."""
@@ -215,3 +236,23 @@ def migrate(source, uri):
     """Migrate, and wait; what query-migrate says."""
     source.cmd('migrate', uri=uri)
     return source.wait_migration()
+
+
+def arrived(source, target):
+    """The guest goes on where it was, with its memory, and nothing violated."""
+    target.soundly()
+    check(target.ticks()[0][0] > source.ticks()[-1][0], 'it went back')
+    check(not source.violations(), f'source: {source.violations()}')
+    others = source.other_ticks()
+    check(not others or target.other_ticks()[-1] > others[-1],
+          f'the other vCPU is at {target.other_ticks()}, was at {others[-1:]}')
+
+
+def ended(guest, limit=TICK_LIMIT):
+    """What a QEMU says that must end by itself."""
+    with contextlib.closing(guest):
+        with contextlib.suppress(Exception):
+            guest.start()
+        wait_until('end of QEMU', limit, lambda: not guest.vm.is_running())
+        check(guest.vm.exitcode() == 1, f'it ended with {guest.vm.exitcode()}')
+        return guest.log()

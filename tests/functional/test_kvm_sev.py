@@ -1,22 +1,238 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """SEV guests under KVM, with the stand-in of ../kvm in the place of Linux."""
 
-from kvmhost import kvm_host, migrate, running, waiting
-from registry import test
+import base64
+import contextlib
+import re
+import subprocess
+import sys
+
+import measure
+from kvmhost import (CERTS, SevTiny, arrived, ended, kvm_host, library,
+                     migrate, running, two_hosts, waiting)
+from registry import expect_error, test
+from sevlib import ROOT
 from verdict import check
 
 # Until QEMU offers it by itself, the stand-in tells the guest of bit 17.
-FORCED = ('force-migration-control',)
+FORCED = 'force-migration-control'
+EFI = dict(kind='efi', control=[FORCED])
+SMP = dict(EFI, smp=2, cpu='qemu64,+x2apic')
+
+# What Linux and the firmware order; the rest may come at any time.
+LAUNCH = ['KVM_CREATE_VM', 'INIT', 'LAUNCH_START', 'KVM_CREATE_VCPU',
+          'LAUNCH_UPDATE_DATA', 'LAUNCH_MEASURE', 'LAUNCH_FINISH', 'KVM_RUN']
+# Down a pipe nobody answers: the guest may go on here as well.
+SOURCE = ['SEND_START', 'SEND_UPDATE_DATA', 'SEND_CANCEL']
+TARGET = ['KVM_CREATE_VM', 'INIT', 'KVM_CREATE_VCPU', 'RECEIVE_START',
+          'RECEIVE_UPDATE_DATA', 'RECEIVE_FINISH', 'KVM_RUN']
+ORDERED = {*LAUNCH, *SOURCE, *TARGET, 'INIT2', 'SEND_FINISH', 'LAUNCH_SECRET'}
 
 
-@test('kvm sev: a guest is launched and moves while it runs')
-def moves(env):
-    one, two = kvm_host(env, 'a'), kvm_host(env, 'b')
-    one.trust(two)
-    with running(env, 'source', one, kind='efi', control=FORCED) as source, \
-            waiting(env, source, two, kind='efi',
-                    control=FORCED) as (target, uri):
-        info = migrate(source, uri)
+def ordered(guest):
+    return [name for name in guest.sequence() if name in ORDERED]
+
+
+def registered_first(guest):
+    """All memory is registered before anything runs."""
+    names = [name for name, _, _ in guest.ioctls()]
+    last = max(n for n, name in enumerate(names) if name == 'REG_REGION')
+    check(last < names.index('KVM_RUN'), 'REG_REGION after KVM_RUN')
+
+
+@test('kvm sev: the stand-in refuses what Linux refuses, with its errno')
+def probe(env):
+    host = kvm_host(env, 'probe')
+    chain = host.full_chain()
+    files = [env.lab.folder / f'probe.{name}' for name in CERTS]
+    control = env.lab.folder / 'probe.control'
+    control.write_text('')
+    for path, name in zip(files, CERTS):
+        path.write_bytes(base64.b64decode(chain[name]))
+    done = subprocess.run(
+        ['env', f'LD_PRELOAD={library(env)}',
+         f'SEV_STANDIN_IDENTITY={host.folder}',
+         f'SEV_STANDIN_CONTROL={control}', sys.executable,
+         str(ROOT / 'tests/functional/standinprobe.py'), str(control),
+         *map(str, files)], capture_output=True, text=True, timeout=60,
+        check=False)
+    lines = done.stdout.splitlines() or [done.stderr]
+    check(len(lines) == 1 and lines[0].endswith(' answers') and
+          int(lines[0].split()[0]) > 100, f'{lines[0]}: {done.stderr[-200:]}')
+
+
+@test('kvm sev: launched as Linux orders, both kinds of VM; measured right')
+def launched(env):
+    host = kvm_host(env, 'a')
+    for kind, init in (('on', 'INIT'), ('off', 'INIT2')):
+        folder = env.lab.folder / f'owner-{kind}'
+        folder.mkdir()
+        session = measure.Session(host.pdh(), 0x1, folder)
+        owner = ''.join(f',{name}={path}'
+                        for name, path in session.options(folder).items())
+        with running(env, f'legacy-{kind}', host,
+                     sev=f',legacy-vm-type={kind}{owner}') as guest:
+            expected, found = measure.matches(
+                session, guest.cmd('query-sev'),
+                guest.cmd('query-sev-launch-measure')['data'],
+                env.lab.build / 'guest/bookworm/sev-linux.fd')
+            check(expected == found, f'measured {found}, expected {expected}')
+            wanted = [init if name == 'INIT' else name for name in LAUNCH]
+            check(ordered(guest) == wanted, f'order: {ordered(guest)}')
+            registered_first(guest)
+
+
+@test('kvm sev: hypercalls that KVM itself refuses are refused')
+def hypercalls(env):
+    with running(env, 'calls', kvm_host(env, 'a'), **EFI) as guest:
+        said = [line for line in guest.text().splitlines()
+                if line.startswith('RETURNED')]
+        check(said == ['RETURNED ffffffea', 'RETURNED ffffffea',
+                       'RETURNED fffffc18'], f'{said}')
+        check('REFUSED' not in guest.text(), 'a declaration was refused')
+
+
+@test('kvm sev: two vCPUs, two hops and back, in the order that Linux wants')
+def hops(env):
+    one, two = two_hosts(env)
+    with contextlib.ExitStack() as stack:
+        guest = stack.enter_context(running(env, 'first', one, **SMP))
+        for number, (host, sev, init) in enumerate((
+                (two, '', 'INIT'), (one, ',legacy-vm-type=off', 'INIT2'),
+                (two, '', 'INIT'))):
+            target, uri = stack.enter_context(waiting(
+                env, guest, host, f'hop-{number}', sev=sev, **SMP))
+            info = migrate(guest, uri)
+            check(info['status'] == 'completed', f'hop {number}: {info}')
+            arrived(guest, target)
+            check(ordered(guest)[-3:] == SOURCE, f'{ordered(guest)}')
+            wanted = [init if name == 'INIT' else name for name in TARGET]
+            check(ordered(target) == wanted, f'{ordered(target)}')
+            registered_first(target)
+            guest.close()
+            guest = target
+
+
+@test('kvm sev: away after a reset')
+def reset(env):
+    one, two = two_hosts(env)
+    with running(env, 'reset', one, **EFI) as guest:
+        guest.cmd('system_reset')
+        guest.wait_text('STARTED', times=2)
+        guest.soundly()
+        with waiting(env, guest, two, **EFI) as (target, uri):
+            info = migrate(guest, uri)
+            check(info['status'] == 'completed', f'{info}')
+            arrived(guest, target)
+
+
+# --- Cancelled, and refused ---------------------------------------------------
+
+
+@test('kvm sev: a cancelled migration leaves the guest, which moves later')
+def cancelled(env):
+    one, two = two_hosts(env)
+    with running(env, 'cancel', one, **EFI) as guest, \
+            waiting(env, guest, two, **EFI) as (target, uri):
+        guest.control(FORCED, 'delay 2500')
+        guest.cmd('migrate', uri='exec:cat > /dev/null')
+        guest.wait_commands('SEND_UPDATE_DATA', 50)
+        guest.cmd('migrate_cancel')
+        info = guest.wait_migration()
+        check(info['status'] == 'cancelled', f'{info}')
+        check(ordered(guest)[-1] == 'SEND_CANCEL', f'{ordered(guest)}')
+        guest.soundly()
+        guest.control(FORCED)
+        info = migrate(guest, uri)
         check(info['status'] == 'completed', f'{info}')
+        arrived(guest, target)
+
+
+EBUSY, ETIMEDOUT, RESOURCES, HARDWARE = 16, 110, 23, 19
+
+SOURCE_FAULTS = (
+    ('PDH_CERT_EXPORT', 'status', HARDWARE, r'[Cc]ert'),
+    ('PDH_CERT_EXPORT', 'errno', EBUSY, r'[Cc]ert'),
+    ('SEND_START', 'status', RESOURCES,
+     r'SEND_START: Required firmware resource depleted \(23\)'),
+    ('SEND_START', 'errno', EBUSY, r'SEND_START failed: Device or resource'),
+    ('SEND_UPDATE_DATA', 'status', HARDWARE,
+     r'SEND_UPDATE_DATA: Hardware error \(19\)'),
+    ('SEND_UPDATE_DATA', 'errno', ETIMEDOUT,
+     r'SEND_UPDATE_DATA failed: Connection timed out'),
+)
+
+
+@test('kvm sev: each command of a source fails, by status and by errno')
+def source_faults(env):
+    one, two = two_hosts(env)
+    with running(env, 'faults', one, **EFI) as guest, \
+            waiting(env, guest, two, **EFI) as (target, uri):
+        for command, way, number, words in SOURCE_FAULTS:
+            guest.control(FORCED, f'fail {command} 2 {way} {number}'
+                          if command == 'SEND_UPDATE_DATA' else
+                          f'fail {command} all {way} {number}')
+            expect_error(migrate(guest, 'exec:cat > /dev/null'), words)
+            guest.control(FORCED)
+            guest.soundly(1)
+        # What cannot be cancelled is cancelled before the next attempt.
+        guest.control(FORCED, f'fail SEND_UPDATE_DATA 9 status {HARDWARE}',
+                      f'fail SEND_CANCEL 1 errno {EBUSY}')
+        expect_error(migrate(guest, 'exec:cat > /dev/null'), 'SEND_UPDATE_DATA')
+        info = migrate(guest, uri)
+        check(info['status'] == 'completed', f'{info}')
+        arrived(guest, target)
+
+
+TARGET_FAULTS = (
+    ('PDH_CERT_EXPORT', 'status', HARDWARE, r'[Cc]ert'),
+    ('RECEIVE_START', 'status', RESOURCES, r'RECEIVE_START: .* \(23\)'),
+    ('RECEIVE_START', 'errno', EBUSY, r'RECEIVE_START failed: Device or'),
+    ('ACTIVATE', 'status', 0xc, r'RECEIVE_START: .* \(12\)'),
+    ('RECEIVE_UPDATE_DATA', 'status', HARDWARE,
+     r'RECEIVE_UPDATE_DATA: .* \(19\)'),
+    ('RECEIVE_UPDATE_DATA', 'errno', ETIMEDOUT,
+     r'RECEIVE_UPDATE_DATA failed: Connection'),
+    ('RECEIVE_FINISH', 'status', HARDWARE, r'RECEIVE_FINISH: .* \(19\)'),
+    ('RECEIVE_FINISH', 'errno', EBUSY, r'RECEIVE_FINISH failed: Device or'),
+)
+
+
+@test('kvm sev: each command of a target fails, by status and by errno')
+def target_faults(env):
+    one, two = two_hosts(env)
+    stream = env.lab.large('faults.stream')
+    with running(env, 'faults', one, **EFI) as guest:
+        guest.name_target(two)
+        info = migrate(guest, f'exec:cat > {stream}')
+        check(info['status'] == 'completed', f'{info}')
+    for command, way, number, words in TARGET_FAULTS:
+        which = 'all' if command == 'PDH_CERT_EXPORT' else '1'
+        said = ended(SevTiny(
+            env, f'fault-{command}', two, incoming=f'exec:cat {stream}',
+            kind='efi', control=[FORCED,
+                                 f'fail {command} {which} {way} {number}']))
+        check(re.search(words, said), f'{command} {way} {number}: {said}')
+    with contextlib.closing(SevTiny(
+            env, 'no-fault', two, incoming=f'exec:cat {stream}',
+            **EFI).start()) as target:
         target.soundly()
-        check(target.ticks()[0][0] > source.ticks()[-1][0], 'it went back')
+    stream.unlink()
+
+
+@test('kvm sev: a launch that Linux or the chip refuses ends in a sentence')
+def launch_faults(env):
+    host = kvm_host(env, 'a')
+    for rule, words in (
+            ('fail INIT 1 status 19', r'Hardware error'),
+            ('fail INIT 1 errno 16', r'failed to initialize'),
+            ('fail LAUNCH_START 1 status 23', r'LAUNCH_START ret=.*23'),
+            ('fail ACTIVATE 1 status 12', r'LAUNCH_START ret=.*12'),
+            ('fail LAUNCH_UPDATE_DATA 1 errno 12', r'LAUNCH_UPDATE ret='),
+            ('fail LAUNCH_MEASURE 2 status 19', r'LAUNCH_MEASURE ret=.*19'),
+            ('fail LAUNCH_FINISH 1 status 19', r'LAUNCH_FINISH ret=.*19'),
+            ('fail REG_REGION all errno 12', r'register region.*allocate'),
+            ('no-sev', r'failed to initialize'),
+            ('no-device', r'/dev/sev')):
+        said = ended(SevTiny(env, 'refused', host, control=[rule]))
+        check(re.search(words, said), f'{rule}: {said}')
