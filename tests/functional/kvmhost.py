@@ -76,7 +76,7 @@ def two_hosts(env):
 class SevTiny(Tiny):
     """One QEMU process on @host.
 
-    @kind: which guest of tiny-sev.S: linux, efi, silent. @control: lines for
+    @kind: which guest of tiny-sev.S: linux, efi, silent, once; or tiny. @control: lines for
     the stand-in. @sev: words for the sev-guest object.
     """
 
@@ -96,7 +96,8 @@ class SevTiny(Tiny):
             f'{host_cbitpos(env)},reduced-phys-bits=1,policy={policy:#x}{sev}',
             '-smp', str(smp), *args, machine=f'{machine},confidential-guest-support=sev0',
             cpu=cpu, mem=mem,
-            firmware=env.lab.build / f'guest/bookworm/sev-{kind}.fd',
+            firmware=env.lab.build / 'guest/bookworm' / (
+                'tiny.fd' if kind == 'tiny' else f'sev-{kind}.fd'),
             environment=[f'LD_PRELOAD={library(env)}',
                          f'SEV_PSP_DIR={host.folder}',
                          f'SEV_STANDIN_IDENTITY={host.folder}',

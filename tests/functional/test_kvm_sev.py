@@ -132,9 +132,10 @@ def reset(env):
 @test('kvm sev: a cancelled migration leaves the guest, which moves later')
 def cancelled(env):
     one, two = two_hosts(env)
-    with running(env, 'cancel', one, **EFI) as guest, \
+    with running(env, 'cancel', one, kind='efi',
+                 control=[FORCED, 'not-coherent']) as guest, \
             waiting(env, guest, two, **EFI) as (target, uri):
-        guest.control(FORCED, 'delay 2500')
+        guest.control(FORCED, 'not-coherent', 'delay 2500')
         guest.cmd('migrate', uri='exec:cat > /dev/null')
         guest.wait_commands('SEND_UPDATE_DATA', 50)
         guest.cmd('migrate_cancel')

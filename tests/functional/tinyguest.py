@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The guest of 64 KiB that is its own firmware (tests/guest/tiny.S), under KVM."""
+"""The guest of 64 KiB that is its own firmware (tests/guest/tiny.S)."""
 
 import os
 import re
@@ -19,7 +19,7 @@ class Tiny:
     """One QEMU process; @binary: which QEMU; @environment: NAME=VALUE words."""
 
     def __init__(self, env, stem, *args, binary=None, machine='q35', cpu='host',
-                 firmware=None, environment=(), mem='64M'):
+                 firmware=None, environment=(), mem='64M', accel='kvm'):
         from qemu.machine import QEMUMachine
         name = env.name(stem)
         self.screen = env.lab.folder / f'{name}.serial'
@@ -30,7 +30,7 @@ class Tiny:
                               log_dir=str(env.lab.folder),
                               wrapper=['env', *environment])
         self.vm.add_args('-nodefaults', '-no-user-config', '-machine', machine,
-                         '-accel', 'kvm', '-cpu', cpu, '-m', mem,
+                         '-accel', accel, '-cpu', cpu, '-m', mem,
                          '-bios', str(firmware),
                          '-serial', f'file:{self.screen}', *args)
 
@@ -63,3 +63,14 @@ class Tiny:
     def told(self):
         """What it says of its processor and of its declarations."""
         return re.findall(r'^(?:CPUID|DECLARED) .*$', self.text(), re.M)
+
+    def leaf(self, number):
+        """Its CPUID leaf: EAX, EBX, ECX, EDX."""
+        found = re.search(rf'^CPUID {number:08x} (.*)$', self.text(), re.M)
+        check(found, f'it printed no leaf {number:#x}')
+        return tuple(int(word, 16) for word in found[1].split())
+
+    def said(self, word):
+        """The number behind @word, at the start of a line."""
+        found = re.search(rf'^{word} ([0-9a-f]+)$', self.text(), re.M)
+        return int(found[1], 16) if found else None

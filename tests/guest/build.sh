@@ -91,6 +91,7 @@ kvm_programs() {
     firmware sev-linux tiny-sev.S -DGUEST_LINUX
     firmware sev-efi tiny-sev.S -DGUEST_EFI
     firmware sev-silent tiny-sev.S -DGUEST_SILENT
+    firmware sev-once tiny-sev.S -DGUEST_ONCE
 }
 
 # pack IMAGE PROGRAM... -- MODULE...: an initramfs, if anything is newer than it

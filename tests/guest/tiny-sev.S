@@ -6,6 +6,7 @@
  *   GUEST_EFI      as Linux that EFI started: no MSR, and its firmware left
  *                  pages shared that nobody declared
  *   GUEST_SILENT   shares pages and never says so
+ *   GUEST_ONCE     as Linux, but after a reset it is silent
  *
  * Real mode, from the reset vector on. A C-bit is a bit in the table that CR3
  * names; OUT to FLIP tells the memory controller that one of them changed.
@@ -27,6 +28,9 @@
         .set VAR_BAD, VARS + 16         /* bytes: private, shared memory */
         .set VAR_AP, VARS + 20          /* how far the other vCPU counted */
         .set VAR_AP_BAD, VARS + 24      /* byte: its memory changed */
+
+        .set WAS_HERE, 0x600            /* also in page 0, never cleared */
+        .set MAGIC, 0x4f4e4345
 
         .set STACK, 0x7000
         .set AP_STACK, 0xa000
@@ -50,6 +54,7 @@
         .set ENCRYPTED, 1 << 4
         .set MIGRATION_CONTROL, 17      /* bit of the features */
         .set MSR_MIGRATION, 0x4b564d08
+        .set MSR_SEV_STATUS, 0xc0010131
         .set PAUSE, 3000                /* reads of port 0x80 */
         .set ROM, 0xf000
         .set LOW_PAGES, 0xa0
@@ -96,9 +101,16 @@ _start:
         call    print_hex
         mov     $newline, %si
         call    print
+        call    print_status
 #ifndef GUEST_SILENT
         bt      $MIGRATION_CONTROL, %ebp
         setc    VAR_DECLARES
+#endif
+#ifdef GUEST_ONCE
+        cmpl    $MAGIC, WAS_HERE        /* RAM outlives a reset */
+        jne     1f
+        movb    $0, VAR_DECLARES
+1:      movl    $MAGIC, WAS_HERE
 #endif
 
         /* Early on nobody asks whether to declare. */
@@ -182,7 +194,7 @@ init_platform:
 #ifdef GUEST_EFI
         call    try_hypercalls
 #endif
-#ifdef GUEST_LINUX
+#if defined(GUEST_LINUX) || defined(GUEST_ONCE)
         movb    $1, VAR_HAS_MSR
         mov     $MSR_MIGRATION, %ecx
         xor     %edx, %edx
@@ -191,6 +203,19 @@ init_platform:
         call    read_msr
 #endif
 1:      ret
+
+/* What tells a guest that it is an SEV guest. */
+print_status:
+        movb    $0, VAR_FAULTED
+        mov     $MSR_SEV_STATUS, %ecx
+        rdmsr
+        mov     $status, %si
+        call    print
+        cmpb    $0, VAR_FAULTED
+        jne     1f
+        call    print_hex
+1:      mov     $newline, %si
+        jmp     print
 
 /* Prints the MSR when it is not what was printed before. */
 read_msr:
@@ -490,6 +515,7 @@ bad:    .asciz  " BAD"
 newline: .asciz "\n"
 started: .asciz "STARTED\n"
 features: .asciz "FEATURES"
+status: .asciz  "SEV_STATUS"
 control: .asciz "CONTROL"
 no_msr: .asciz  "CONTROL #GP\n"
 refused: .asciz "REFUSED"

@@ -28,6 +28,8 @@
 #define KS_REGIONS          256
 #define KS_VCPUS            16
 #define KS_TABLE_PAGES      (KS_PAGE * 8)   /* that the guest's table covers */
+#define KS_MSR_SEV_STATUS       0xc0010131
+#define KS_SEV_STATUS_ENABLED   1
 #define KS_MSR_MIGRATION    0x4b564d08
 
 /* One piece of host memory that the guest sees. */

@@ -108,11 +108,20 @@ static void flip(KsVcpu *vcpu)
     ks_memory_flip(vcpu->vm, (uint32_t)regs.rbx, cr3_of(vcpu));
 }
 
-/* An MSR that nobody has: #GP, but user space may have asked to hear of it. */
+/*
+ * An MSR that nobody has: #GP, but user space may have asked to hear of it.
+ * SEV_STATUS is the processor's, and no hypervisor can intercept it.
+ */
 static bool unknown_msr(KsVcpu *vcpu)
 {
     struct kvm_run *run = vcpu->run;
 
+    if (run->msr.index == KS_MSR_SEV_STATUS &&
+        run->exit_reason == KVM_EXIT_X86_RDMSR) {
+        run->msr.data = KS_SEV_STATUS_ENABLED;
+        run->msr.error = 0;
+        return false;
+    }
     if (run->msr.reason & vcpu->vm->msr_exits) {
         return true;
     }
