@@ -134,7 +134,7 @@ def cancelled(env):
     one, two = two_hosts(env)
     with running(env, 'cancel', one, **EFI) as guest, \
             waiting(env, guest, two, **EFI) as (target, uri):
-        guest.control(FORCED, 'delay 2500')
+        guest.control(FORCED, 'delay 2500', 'not-coherent')
         guest.cmd('migrate', uri='exec:cat > /dev/null')
         guest.wait_commands('SEND_UPDATE_DATA', 50)
         guest.cmd('migrate_cancel')
