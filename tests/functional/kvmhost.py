@@ -11,6 +11,7 @@ import os
 import re
 from collections import Counter
 
+from registry import expect_error
 from sevlib import Host
 from tinyguest import Tiny, needs_kvm
 from verdict import (MIGRATE_LIMIT, TICK_LIMIT, Failed, Skip, check,
@@ -82,7 +83,7 @@ class SevTiny(Tiny):
 
     def __init__(self, env, stem, host, *args, kind='linux', control=(), sev='',
                  policy=1, smp=1, mem='16M', cpu='qemu64', machine='q35',
-                 incoming=None, environment=(), **options):
+                 incoming=None, environment=(), launcher=(), **options):
         needs_standin(env)
         self.host = host
         self.names = [env.lab.folder / f'{env.name(stem)}.{suffix}'
@@ -104,7 +105,7 @@ class SevTiny(Tiny):
                          f'SEV_STANDIN_CONTROL={self.control_path}',
                          f'SEV_STANDIN_LOG={self.ioctl_path}',
                          f'SEV_STANDIN_VIOLATIONS={self.violation_path}',
-                         *environment], **options)
+                         *environment, *launcher], **options)
 
     # --- The stand-in ---
 
@@ -237,6 +238,15 @@ def migrate(source, uri):
     """Migrate, and wait; what query-migrate says."""
     source.cmd('migrate', uri=uri)
     return source.wait_migration()
+
+
+def refused(guest, pattern):
+    """A migration must not even begin, or fail, with this sentence."""
+    try:
+        info = migrate(guest, 'exec:cat > /dev/null')
+    except Failed as error:
+        info = {'status': 'failed', 'error-desc': str(error)}
+    expect_error(info, pattern)
 
 
 def arrived(source, target):

@@ -47,6 +47,8 @@
         .set FLIPS, 0x40000             /* change sides all the time */
         .set FLIP_PAGES, 4
         .set FIRMWARE, 0x48000          /* shared by firmware, then left */
+        .set BULK, 0x50000              /* private, one word all over a page */
+        .set BULK_PAGES, 64
 
         .set MAP_GPA_RANGE, 12
         .set HYPERCALL, 0x9e
@@ -146,6 +148,13 @@ _start:
         mov     $(FLIP_PAGES * 1024), %cx
         mov     $0x50494c46, %ebp
         call    fill
+        mov     $BULK, %ebx
+        mov     $BULK_PAGES, %cx
+1:      call    bulk_page
+        rep     stosl
+        pop     %cx
+        add     $0x1000, %ebx
+        loop    1b
         call    fill_hot
 
         call    start_ap
@@ -196,6 +205,13 @@ init_platform:
 #endif
 #if defined(GUEST_LINUX) || defined(GUEST_ONCE)
         movb    $1, VAR_HAS_MSR
+        mov     $before, %si
+        call    print
+        mov     $MSR_MIGRATION, %ecx
+        rdmsr
+        call    print_hex
+        mov     $newline, %si
+        call    print
         mov     $MSR_MIGRATION, %ecx
         xor     %edx, %edx
         mov     $1, %eax
@@ -466,6 +482,31 @@ look:   mov     $PRIVATE, %ebx
         mov     $0x50494c46, %ebp
         call    check
         or      %al, VAR_BAD + 1
+        mov     %edi, %ebx              /* one page of BULK, in turn */
+        and     $(BULK_PAGES - 1), %ebx
+        shl     $12, %ebx
+        add     $BULK, %ebx
+        push    %edi
+        call    bulk_page
+        repe    scasl
+        setne   %al
+        or      %al, VAR_BAD
+        pop     %cx
+        pop     %edi
+        ret
+
+/* For rep: page %ebx of BULK, all of it, its word. Leaves %cx on the stack. */
+bulk_page:
+        pop     %ax
+        push    %cx
+        push    %ax
+        mov     %ebx, %eax
+        shr     $4, %eax
+        mov     %ax, %es
+        mov     %ebx, %eax
+        xor     $0x4b4c5542, %eax
+        xor     %di, %di
+        mov     $1024, %cx
         ret
 
 /* %cx words from %ebx on: %ebp, then what follows from it. */
@@ -517,6 +558,7 @@ started: .asciz "STARTED\n"
 features: .asciz "FEATURES"
 status: .asciz  "SEV_STATUS"
 control: .asciz "CONTROL"
+before: .asciz  "BEFORE"
 no_msr: .asciz  "CONTROL #GP\n"
 refused: .asciz "REFUSED"
 returned: .asciz "RETURNED"
