@@ -98,7 +98,7 @@ def untouched(env):
             check(info['status'] == 'completed', f'{info}')
             arrived(guest, target)
             sent[word] = guest.commands()['SEND_UPDATE_DATA']
-    check(80 < sent['coherent'] < 1000, f'{sent}')
+    check(64 <= sent['coherent'] < 1000, f'{sent}')
     check(sent['not-coherent'] > PAGES * 0.9, f'{sent}')
 
 
