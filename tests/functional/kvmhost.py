@@ -7,16 +7,30 @@ under -accel kvm on it, with a guest of ../guest/tiny-sev.S.
 """
 
 import contextlib
+import fcntl
 import os
 import re
 from collections import Counter
 
+from guest import free_port
 from registry import expect_error
 from sevlib import Host
 from tinyguest import Tiny, needs_kvm
 from verdict import (MIGRATE_LIMIT, TICK_LIMIT, Failed, Skip, check,
                      wait_until)
 
+# Tells a guest of bit 17 of CPUID 0x40000001, whatever QEMU does.
+FORCED = 'force-migration-control'
+
+# What Linux and the firmware order; the rest may come at any time.
+LAUNCH = ['KVM_CREATE_VM', 'INIT', 'LAUNCH_START', 'KVM_CREATE_VCPU',
+          'LAUNCH_UPDATE_DATA', 'LAUNCH_MEASURE', 'LAUNCH_FINISH', 'KVM_RUN']
+TARGET = ['KVM_CREATE_VM', 'INIT', 'KVM_CREATE_VCPU', 'RECEIVE_START',
+          'RECEIVE_UPDATE_DATA', 'RECEIVE_FINISH', 'KVM_RUN']
+ORDERED = {*LAUNCH, *TARGET, 'INIT2', 'LAUNCH_SECRET', 'SEND_START',
+           'SEND_UPDATE_DATA', 'SEND_FINISH', 'SEND_CANCEL'}
+
+KVM_CREATE_VM = 0xae01
 CERTS = ('sev-pdh', 'sev-plat-cert', 'sev-amd-cert')
 LINE = re.compile(r'^[\d.]+ ioctl (\S+) (\d+) (-?\d+)$', re.M)
 COMMAND = re.compile(r'^([\d.]+) firmware (\S+) (\d+) (\d+)$', re.M)
@@ -25,7 +39,12 @@ COMMAND = re.compile(r'^([\d.]+) firmware (\S+) (\d+) (\d+)$', re.M)
 def needs_standin(env):
     needs_kvm()
     if not library(env).exists():
-        raise Skip('this build has no stand-in for KVM (no KVM, or no SEV)')
+        raise Skip('this build has no stand-in for KVM (it is without KVM)')
+    try:
+        with open('/dev/kvm', 'rb') as kvm:
+            os.close(fcntl.ioctl(kvm, KVM_CREATE_VM, 0))
+    except OSError as error:
+        raise Skip(f'/dev/kvm makes no VM here: {error.strerror}') from error
 
 
 def library(env):
@@ -126,9 +145,9 @@ class SevTiny(Tiny):
         return [(name, int(error), int(status)) for name, error, status in
                 LINE.findall(self.ioctl_path.read_text())]
 
-    def sequence(self):
-        """The names; what is repeated at once appears once."""
-        names = [name for name, _, _ in self.ioctls()]
+    def sequence(self, among):
+        """The names that are @among; what is repeated at once appears once."""
+        names = [name for name, _, _ in self.ioctls() if name in among]
         return [name for before, name in zip([None, *names], names)
                 if name != before]
 
@@ -141,11 +160,15 @@ class SevTiny(Tiny):
         wait_until(f'{count} times {name}', limit,
                    lambda: self.commands()[name] >= count)
 
+    def work(self):
+        """[(begin, end)] in seconds of each command of the firmware."""
+        return [(float(end) - int(us) / 1e6, float(end)) for end, _, _, us in
+                COMMAND.findall(self.ioctl_path.read_text())]
+
     def busy(self, since=0.0, until=float('inf')):
         """The share of the time that the mailbox was busy for this guest."""
-        work = [(float(end) - int(us) / 1e6, float(end)) for end, _, _, us in
-                COMMAND.findall(self.ioctl_path.read_text())
-                if since <= float(end) <= until]
+        work = [(begin, end) for begin, end in self.work()
+                if since <= end <= until]
         if len(work) < 2:
             return 0.0
         return sum(end - begin for begin, end in work) / (work[-1][1]
@@ -234,10 +257,36 @@ def waiting(env, source, host, stem='target', **options):
         fifo.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def listening(env, source, host, stem='target', multifd=0, **options):
+    """(a QEMU on @host that listens, its URI); @multifd: how many channels."""
+    target = SevTiny(env, stem, host, incoming='defer', **options)
+    with contextlib.closing(target.start()):
+        for guest in (source, target) if multifd else ():
+            guest.capabilities(multifd=True)
+            guest.cmd('migrate-set-parameters', multifd_channels=multifd)
+        source.name_target(host)
+        uri = f'tcp:127.0.0.1:{free_port()}'
+        target.cmd('migrate-incoming', uri=uri, exit_on_error=False)
+        yield target, uri
+
+
 def migrate(source, uri):
     """Migrate, and wait; what query-migrate says."""
     source.cmd('migrate', uri=uri)
     return source.wait_migration()
+
+
+def ordered(guest):
+    """The ioctls whose order matters, each once where it is repeated."""
+    return guest.sequence(ORDERED)
+
+
+def registered_first(guest):
+    """All memory is registered before anything runs."""
+    names = [name for name, _, _ in guest.ioctls()]
+    last = max(n for n, name in enumerate(names) if name == 'REG_REGION')
+    check(last < names.index('KVM_RUN'), 'REG_REGION after KVM_RUN')
 
 
 def refused(guest, pattern):

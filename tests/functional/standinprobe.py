@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Does the stand-in of ../kvm refuse what Linux refuses, with its errno?
 
-usage: standinprobe.py CONTROL PDH PLAT AMD     with the stand-in preloaded
+usage: standinprobe.py CONTROL VIOLATIONS PDH PLAT AMD
+       standinprobe.py CONTROL             where "platform-down" is set
+
+with the stand-in preloaded, and the files that it reads and writes.
 
 Gives the ioctls themselves, without QEMU. Prints a line for each answer that
 is not Linux' (arch/x86/kvm/svm/sev.c and drivers/crypto/ccp/sev-dev.c of 6.12),
@@ -24,14 +27,15 @@ from pathlib import Path
 ISSUE = 0xc0105300
 CREATE_VM, CHECK_EXTENSION, CREATE_VCPU = 0xae01, 0xae03, 0xae41
 ENABLE_CAP, RUN, OP = 0x4068aea3, 0xae80, 0xc008aeba
-REGISTER, UNREGISTER = 0x8010aebb, 0x8010aebc
+REGISTER, UNREGISTER, SET_REGION = 0x8010aebb, 0x8010aebc, 0x4020ae46
 CAP_MSR, CAP_HYPERCALL, CAP_VM_TYPES = 188, 201, 235
 (INIT, ES_INIT, LAUNCH_START, LAUNCH_UPDATE, LAUNCH_VMSA, _SECRET, MEASURE,
  LAUNCH_FINISH, SEND_START, SEND_UPDATE, SEND_VMSA, SEND_FINISH, RECEIVE_START,
  RECEIVE_UPDATE, _RECEIVE_VMSA, RECEIVE_FINISH, STATUS, DBG_DECRYPT,
  DBG_ENCRYPT) = range(19)
 ATTESTATION, SEND_CANCEL, INIT2 = 20, 21, 22
-FACTORY_RESET, PLATFORM_STATUS, PDH_EXPORT, GET_ID2 = 0, 1, 5, 8
+FACTORY_RESET, PLATFORM_STATUS, PEK_CSR, PDH_GEN, PDH_EXPORT, GET_ID2 = (
+    0, 1, 3, 4, 5, 8)
 UNTOUCHED = 0x5a5a5a5a
 PAGE, LIMIT = 4096, 16384
 
@@ -110,6 +114,7 @@ START = 'IIQIxxxxQIxxxx'        # LAUNCH_START, RECEIVE_START
 SEND = 'IxxxxQIxxxxQIxxxxQIxxxxQIxxxx'
 DATA = 'QIxxxxQIxxxxQIxxxx'
 AREA = 'QIxxxx'
+DEBUG = 'QQIxxxx'
 
 
 def device(kvm):
@@ -197,15 +202,15 @@ def launch(kvm, sev):
               0, 1, 0, 0, 0, 0, sev=kvm)
     vm.expect('a certificate of zeros', (EIO, 6), LAUNCH_START, START, 0, 1,
               blob.addr, 2084, blob.addr, 128)
+    expect('a region of nothing', vm.region(REGISTER, ram.addr, 0), EINVAL)
+    expect('a region nowhere', vm.region(REGISTER, NOWHERE, PAGE), ENOMEM)
+    expect('a region', vm.region(REGISTER, ram.addr, 16 * PAGE), 0)
+    expect('another to remove', vm.region(UNREGISTER, ram.addr, PAGE), EINVAL)
     vm.expect('LAUNCH_UPDATE before START', (EIO, 1), LAUNCH_UPDATE, AREA,
               ram.addr, PAGE)
     vm.expect('LAUNCH_START', 0, LAUNCH_START, START, 0, 1, 0, 0, 0, 0)
     vm.expect('LAUNCH_START twice', (EIO, 0x0c), LAUNCH_START, START,
               0, 1, 0, 0, 0, 0)
-    expect('a region of nothing', vm.region(REGISTER, ram.addr, 0), EINVAL)
-    expect('a region nowhere', vm.region(REGISTER, NOWHERE, PAGE), ENOMEM)
-    expect('a region', vm.region(REGISTER, ram.addr, 16 * PAGE), 0)
-    expect('another to remove', vm.region(UNREGISTER, ram.addr, PAGE), EINVAL)
     vm.expect('LAUNCH_UPDATE of nothing', EINVAL, LAUNCH_UPDATE, AREA,
               ram.addr, 0)
     vm.expect('LAUNCH_UPDATE nowhere', ENOMEM, LAUNCH_UPDATE, AREA, NOWHERE,
@@ -228,9 +233,9 @@ def launch(kvm, sev):
     expect('which', after[1:], (1, 3))
     vm.expect('length of the report', (EIO, 4), ATTESTATION, '16sQIxxxx',
               b'', 0, 0)
-    vm.expect('DBG_DECRYPT by NODBG', (EIO, 7), DBG_DECRYPT, 'QQIxxxx',
+    vm.expect('DBG_DECRYPT by NODBG', (EIO, 7), DBG_DECRYPT, DEBUG,
               ram.addr, blob.addr, 16)
-    vm.expect('DBG of nothing', EINVAL, DBG_DECRYPT, 'QQIxxxx', ram.addr,
+    vm.expect('DBG of nothing', EINVAL, DBG_DECRYPT, DEBUG, ram.addr,
               blob.addr, 0)
     return vm, ram
 
@@ -297,6 +302,7 @@ def send(vm, ram, certs):
 def receive(kvm, sev, pdh, out):
     vm, ram = Vm(kvm, sev, 2), Memory(4)
     vm.expect('INIT2', (0, UNTOUCHED), INIT2, 'QIHH32x', 0, 0, 0, 0)
+    expect('a region', vm.region(REGISTER, ram.addr, 4 * PAGE), 0)
     start = (0, 1, pdh.addr, 2084, out.addr, 128)
     packet = (out.addr + PAGE, 52, ram.addr, PAGE, out.addr + 2 * PAGE, PAGE)
     for what, error, args in (
@@ -327,14 +333,14 @@ def receive(kvm, sev, pdh, out):
               PAGE)
     vm.expect('RECEIVE_FINISH', 0, RECEIVE_FINISH)
     vm.expect('RECEIVE_FINISH twice', (EIO, 2), RECEIVE_FINISH)
+    return vm, ram
 
 
 def faults(kvm, sev, control):
     """What a test orders, and what a dead mailbox leaves in the status."""
     vm = Vm(kvm, sev)
-    control.write_text('fail INIT 1 errno 16\nfail LAUNCH_START 1 errno 110\n'
+    control.write_text('fail LAUNCH_START 1 errno 110\n'
                        'fail LAUNCH_START 1 status 23\n')
-    vm.expect('INIT of a dead chip', (EBUSY, 0xffffffff), INIT)
     vm.expect('INIT', (0, UNTOUCHED), INIT)
     start = ('LAUNCH_START', LAUNCH_START, START, 0, 1, 0, 0, 0, 0)
     vm.expect(start[0], (ETIMEDOUT, 0), *start[1:])
@@ -359,14 +365,100 @@ def locked(kvm, sev, control):
     vm.expect('now there is room', 0, LAUNCH_UPDATE, AREA, ram.addr, PAGE)
 
 
+def down(kvm, control):
+    """The platform is not up yet: who needs it brings it up."""
+    reader, writer = (os.open('/dev/sev', how)
+                      for how in (os.O_RDONLY, os.O_RDWR))
+    room = Memory(4)
+    expect('certificates, read-only', issue(reader, PDH_EXPORT, room.addr),
+           (EPERM, UNTOUCHED))
+    for fault, wanted in (('errno 16', (EBUSY, 0xffffffff)),
+                          ('status 19', (EIO, 19))):
+        control.write_text(f'platform-down\nfail INIT 1 {fault}\n')
+        expect(f'certificates: INIT {fault}',
+               issue(writer, PDH_EXPORT, room.addr), wanted)
+    expect('their lengths', issue(writer, PDH_EXPORT, room.addr), (EIO, 4))
+    expect('the platform', issue(reader, PLATFORM_STATUS, room.addr), (0, 0))
+    expect('its state', room.map[2], 0)
+    vm = Vm(kvm, writer)
+    control.write_text('platform-down\nfail INIT 1 errno 16\n')
+    vm.expect('INIT of a dead chip', (EBUSY, 0xffffffff), INIT)
+    control.write_text('platform-down\nfail INIT 1 status 24\n')
+    vm.expect('INIT, the second time', (0, UNTOUCHED), INIT)
+    issue(reader, PLATFORM_STATUS, room.addr)
+    expect('its state', room.map[2], 1)
+    struct.pack_into('<QI', room.map, 0, room.addr + PAGE, 2084)
+    expect('CSR, read-only', issue(reader, PEK_CSR, room.addr),
+           (EPERM, UNTOUCHED))
+    expect('CSR', issue(writer, PEK_CSR, room.addr), (0, 0))
+    expect('a new PDH', issue(writer, PDH_GEN), (0, 0))
+    vm.expect('LAUNCH_START', 0, LAUNCH_START, START, 0, 1, 0, 0, 0, 0)
+    expect('reset, with a guest', issue(writer, FACTORY_RESET), (EBUSY, 0))
+
+
+def debug(kvm, sev):
+    """DBG_DECRYPT and DBG_ENCRYPT of what is no whole block."""
+    text = bytes(range(64))
+    vm, ram, out = Vm(kvm, sev), Memory(1, text), Memory(1)
+    vm.expect('INIT', (0, UNTOUCHED), INIT)
+    expect('a region', vm.region(REGISTER, ram.addr, PAGE), 0)
+    vm.expect('LAUNCH_START', 0, LAUNCH_START, START, 0, 0, 0, 0, 0, 0)
+    vm.expect('LAUNCH_UPDATE', 0, LAUNCH_UPDATE, AREA, ram.addr, PAGE)
+    for at, length in ((0, 64), (16, 16), (3, 5), (15, 2)):
+        vm.expect('DBG_DECRYPT', 0, DBG_DECRYPT, DEBUG, ram.addr + at,
+                  out.addr, length)
+        expect('what', out.map[:length], text[at:at + length])
+    out.map[:5] = b'debug'
+    vm.expect('DBG_ENCRYPT', 0, DBG_ENCRYPT, DEBUG, out.addr, ram.addr + 14, 5)
+    vm.expect('DBG_DECRYPT', 0, DBG_DECRYPT, DEBUG, ram.addr, out.addr, 64)
+    expect('all', out.map[:64], text[:14] + b'debug' + text[19:])
+
+
+def punished(kvm, sev, violations):
+    """What Linux lets pass, and silicon does not."""
+    vm, ram, more = Vm(kvm, sev), Memory(4), Memory(4)
+    vm.expect('INIT', (0, UNTOUCHED), INIT)
+    for slot, memory in enumerate((ram, more)):
+        expect('a slot', ioctl(vm.fd, SET_REGION, bytearray(
+            struct.pack('<IIQQQ', slot, 0, slot << 20, 4 * PAGE,
+                        memory.addr)))[0], 0)
+    vcpu = fcntl.ioctl(vm.fd, CREATE_VCPU, 0)
+    already = len(violations())
+    expect('KVM_RUN without a key', ioctl(vcpu, RUN)[0], 0)
+    vm.expect('LAUNCH_START', 0, LAUNCH_START, START, 0, 1, 0, 0, 0, 0)
+    vm.expect('LAUNCH_UPDATE', 0, LAUNCH_UPDATE, AREA, ram.addr, PAGE)
+    expect('a region', vm.region(REGISTER, ram.addr, 4 * PAGE), 0)
+    ioctl(vcpu, RUN)
+    ram.map.madvise(mmap.MADV_DONTNEED)
+    expect('violations', violations()[already:],
+           ['KVM_RUN: the guest has no key',
+            'LAUNCH_UPDATE_DATA: memory that is not registered',
+            'KVM_RUN: the guest is in state 1',
+            'KVM_RUN: memory at guest address 0x100000 is not registered',
+            'madvise: registered memory'])
+
+
 def main():
-    control, *certs = map(Path, sys.argv[1:])
+    if len(sys.argv) == 2:
+        down(os.open('/dev/kvm', os.O_RDWR), Path(sys.argv[1]))
+        print(f'{looked_at} answers')
+        return
+    control, violated, *certs = map(Path, sys.argv[1:])
+
+    def violations():
+        text = violated.read_text() if violated.exists() else ''
+        return [line.partition(' ')[2] for line in text.splitlines()]
+
     kvm = os.open('/dev/kvm', os.O_RDWR)
     sev = device(kvm)
     order_of_init(kvm, sev)
     vm, ram = launch(kvm, sev)
     pdh, out = send(vm, ram, [path.read_bytes() for path in certs])
-    receive(kvm, sev, pdh, out)
+    received = receive(kvm, sev, pdh, out)
+    expect('violations', violations(), [])
+    del received, ram           # registered memory, from here on unmapped
+    debug(kvm, sev)
+    punished(kvm, sev, violations)
     faults(kvm, sev, control)
     locked(kvm, sev, control)
     print(f'{looked_at} answers')

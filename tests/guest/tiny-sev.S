@@ -57,7 +57,7 @@
         .set MIGRATION_CONTROL, 17      /* bit of the features */
         .set MSR_MIGRATION, 0x4b564d08
         .set MSR_SEV_STATUS, 0xc0010131
-        .set PAUSE, 3000                /* reads of port 0x80 */
+        .set PAUSE, 1000                /* reads of port 0x80 */
         .set ROM, 0xf000
         .set LOW_PAGES, 0xa0
         .set HIGH, 0x100000

@@ -39,6 +39,122 @@ static int platform_status(const struct sev_issue_cmd *cmd, uint32_t *error)
     return ks_to_user(cmd->data, &status, sizeof(status));
 }
 
+/*
+ * A command for which Linux brings the platform up, and down again if it was
+ * down. False when it did not come up.
+ */
+static bool run_up(PspCommand which, void *buf, size_t len, uint32_t *error,
+                   int *ret)
+{
+    bool was_up = ks_platform_is_up();
+    uint32_t ignored;
+
+    if (!was_up) {
+        *ret = ks_platform_up(error);
+        if (*ret) {
+            return false;
+        }
+    }
+    *ret = ks_firmware(NULL, which, buf, len, error);
+    if (!was_up) {
+        ks_platform_down(&ignored);
+    }
+    return true;
+}
+
+static int generate(PspCommand which, bool writable, uint32_t *error)
+{
+    int ret = -EPERM;
+
+    if (writable) {
+        run_up(which, NULL, 0, error, &ret);
+    }
+    return ret;
+}
+
+/* Only an idle platform forgets who it is. */
+static int factory_reset(bool writable, uint32_t *error)
+{
+    PspPlatformStatus status = { 0 };
+    int ret;
+
+    if (!writable) {
+        return -EPERM;
+    }
+    ret = ks_firmware(NULL, PSP_CMD_PLATFORM_STATUS, &status, sizeof(status),
+                      error);
+    if (ret) {
+        return ret;
+    }
+    if (status.state == PSP_PLATFORM_WORKING) {
+        return -EBUSY;
+    }
+    if (status.state == PSP_PLATFORM_INIT) {
+        ks_platform_down(error);
+    }
+    return ks_firmware(NULL, PSP_CMD_PLATFORM_RESET, NULL, 0, error);
+}
+
+static int pek_csr(const struct sev_issue_cmd *cmd, bool writable,
+                   uint32_t *error)
+{
+    g_autofree uint8_t *csr = NULL;
+    struct sev_user_data_pek_csr user;
+    PspPekCsr buf = { 0 };
+    int ret;
+
+    if (!writable) {
+        return -EPERM;
+    }
+    if (ks_from_user(&user, cmd->data, sizeof(user))) {
+        return -EFAULT;
+    }
+    if (user.address && user.length) {
+        if (user.length > KS_BLOB_MAX) {
+            return -EFAULT;
+        }
+        csr = g_malloc0(user.length);
+        buf.csr_paddr = ks_paddr(csr);
+        buf.csr_len = GUINT32_TO_LE(user.length);
+    }
+    if (!run_up(PSP_CMD_PEK_CSR, &buf, sizeof(buf), error, &ret)) {
+        return ret;
+    }
+    user.length = GUINT32_FROM_LE(buf.csr_len);
+    if (ks_to_user(cmd->data, &user, sizeof(user))) {
+        return -EFAULT;
+    }
+    return ret || !csr ? ret : ks_to_user(user.address, csr, user.length);
+}
+
+static int pek_import(const struct sev_issue_cmd *cmd, bool writable,
+                      uint32_t *error)
+{
+    g_autofree uint8_t *pek = NULL, *oca = NULL;
+    struct sev_user_data_pek_cert_import user;
+    PspPekCertImport buf = { 0 };
+    int ret;
+
+    if (!writable) {
+        return -EPERM;
+    }
+    if (ks_from_user(&user, cmd->data, sizeof(user))) {
+        return -EFAULT;
+    }
+    pek = ks_user_blob(user.pek_cert_address, user.pek_cert_len, &ret);
+    oca = pek ? ks_user_blob(user.oca_cert_address, user.oca_cert_len, &ret)
+              : NULL;
+    if (!oca) {
+        return ret;
+    }
+    buf.pek_paddr = ks_paddr(pek);
+    buf.pek_len = GUINT32_TO_LE(user.pek_cert_len);
+    buf.oca_paddr = ks_paddr(oca);
+    buf.oca_len = GUINT32_TO_LE(user.oca_cert_len);
+    run_up(PSP_CMD_PEK_CERT_IMPORT, &buf, sizeof(buf), error, &ret);
+    return ret;
+}
+
 /* What a real chip has not: the ASK's signature comes from AMD. */
 static void strip_cek(PspCert *cek)
 {
@@ -75,14 +191,12 @@ static int pdh_export(const struct sev_issue_cmd *cmd, bool writable,
         buf.chain_paddr = ks_paddr(chain);
         buf.chain_len = GUINT32_TO_LE(user.cert_chain_len);
     }
-    if (ks_option("platform-down")) {
-        ret = writable ? ks_platform_init(error) : -EPERM;
-        if (ret) {
-            return ret;
-        }
+    if (!writable && !ks_platform_is_up()) {
+        return -EPERM;
     }
-    ret = ks_firmware(NULL, PSP_CMD_PDH_CERT_EXPORT, &buf, sizeof(buf),
-                      error);
+    if (!run_up(PSP_CMD_PDH_CERT_EXPORT, &buf, sizeof(buf), error, &ret)) {
+        return ret;
+    }
     user.pdh_cert_len = GUINT32_FROM_LE(buf.pdh_len);
     user.cert_chain_len = GUINT32_FROM_LE(buf.chain_len);
     if (ks_to_user(cmd->data, &user, sizeof(user))) {
@@ -152,13 +266,15 @@ static int issue(const struct sev_issue_cmd *cmd, bool writable,
     case SEV_GET_ID2:
         return get_id2(cmd, error);
     case SEV_FACTORY_RESET:
+        return factory_reset(writable, error);
     case SEV_PEK_GEN:
+        return generate(PSP_CMD_PEK_GEN, writable, error);
     case SEV_PDH_GEN:
+        return generate(PSP_CMD_PDH_GEN, writable, error);
     case SEV_PEK_CSR:
+        return pek_csr(cmd, writable, error);
     case SEV_PEK_CERT_IMPORT:
-        /* A VMM that changes the identity of its host is wrong. */
-        ks_violation("%s through /dev/sev", names[cmd->cmd]);
-        return writable ? -EBUSY : -EPERM;
+        return pek_import(cmd, writable, error);
     case SNP_SET_CONFIG:
     case SNP_VLEK_LOAD:
         return !cmd->data ? -EINVAL : writable ? -ENODEV : -EPERM;

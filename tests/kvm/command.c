@@ -40,14 +40,16 @@ static int guest_init(KsVm *vm, const struct kvm_sev_init *init,
         .cap = KVM_CAP_X86_USER_SPACE_MSR,
         .args = { vm->msr_exits | KVM_MSR_EXIT_REASON_UNKNOWN },
     };
+    uint32_t status = 0;
     int ret;
 
     if (vm->vcpu_count || init->flags || init->vmsa_features ||
         init->ghcb_version || vm->active) {
         return -EINVAL;
     }
-    ret = ks_platform_init(&cmd->error);
+    ret = ks_platform_up(&status);
     if (ret) {
+        cmd->error = status;
         return ret;
     }
     vm->active = true;

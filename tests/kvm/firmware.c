@@ -27,6 +27,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static PspPlatform *chip;
 static PspStore *store;
 static int mailbox_fd = -1, turnstile_fd = -1;
+static _Atomic bool is_up;
 static __thread KsVm *whose;
 
 /* --- What libpsp asks of its host ------------------------------------------ */
@@ -108,7 +109,6 @@ static int open_lock(const char *name)
     return fd;
 }
 
-/* Linux sends INIT when KVM is loaded: nobody waits for it, or sees it fail. */
 static void start(void)
 {
     g_autoptr(GError) err = NULL;
@@ -121,7 +121,10 @@ static void start(void)
     }
     mailbox_fd = open_lock("mailbox");
     turnstile_fd = open_lock("turnstile");
-    if (psp_exec(chip, PSP_CMD_INIT, &init, sizeof(init)) != PSP_SUCCESS) {
+    /* Linux sends INIT when KVM is loaded, long before anybody asks. */
+    is_up = !ks_option("platform-down");
+    if (is_up && psp_exec(chip, PSP_CMD_INIT, &init,
+                          sizeof(init)) != PSP_SUCCESS) {
         ks_die("INIT fails: %s", psp_last_error() ?: "for no reason");
     }
 }
@@ -222,15 +225,38 @@ int ks_firmware_handle(KsVm *vm, PspCommand cmd, uint32_t *error)
     return ks_firmware(vm, cmd, &buf, sizeof(buf), error);
 }
 
-/* A platform that is not up would be brought up; here only tests say it fails. */
-int ks_platform_init(uint32_t *error)
-{
-    KsFault fault;
+/* --- The platform's state -------------------------------------------------- */
 
+bool ks_platform_is_up(void)
+{
     ks_chip();
-    if (!ks_fault("INIT", &fault)) {
+    return is_up;
+}
+
+int ks_platform_up(uint32_t *error)
+{
+    PspInit init = { 0 };
+    uint32_t status = SEV_RET_NO_FW_CALL, ignored;
+    int ret;
+
+    if (ks_platform_is_up()) {
         return 0;
     }
-    *error = fault.error ? (uint32_t)SEV_RET_NO_FW_CALL : fault.status;
-    return fault.error ? -fault.error : -EIO;
+    ret = ks_firmware(NULL, PSP_CMD_INIT, &init, sizeof(init), &status);
+    if (ret && status == PSP_SECURE_DATA_INVALID) {
+        ret = ks_firmware(NULL, PSP_CMD_INIT, &init, sizeof(init), &status);
+    }
+    *error = status;
+    if (ret) {
+        return ret;
+    }
+    is_up = true;
+    return ks_firmware(NULL, PSP_CMD_DF_FLUSH, NULL, 0, &ignored);
+}
+
+void ks_platform_down(uint32_t *error)
+{
+    if (!ks_firmware(NULL, PSP_CMD_SHUTDOWN, NULL, 0, error)) {
+        is_up = false;
+    }
 }

@@ -142,9 +142,12 @@ int ks_region(KsVm *vm, uint64_t arg, bool is_new)
 
 /* --- What Linux does not check --------------------------------------------- */
 
-/* A page that is not pinned can move, and its content is bound to its place. */
+/*
+ * Ciphertext is bound to its physical address. Memory that is not pinned can
+ * move at any time, and is noise from then on.
+ */
 
-/* From @at to where is memory registered? Under vm->memory. */
+/* Where does the region end that has @addr?  @addr when none has. */
 static uint64_t region_end(KsVm *vm, uint64_t addr)
 {
     for (size_t i = 0; i < KS_REGIONS; i++) {
@@ -202,7 +205,10 @@ void ks_check_range(KsVm *vm, const char *command, uint64_t addr, uint64_t len)
     }
 }
 
-/* Who unmaps pinned memory, or gives it back, sees other pages than the chip. */
+/*
+ * Pinned pages stay the guest's when they are unmapped or given back; whoever
+ * maps that range again has other pages.
+ */
 void ks_check_gone(const char *how, uint64_t addr, uint64_t len)
 {
     KsVm *vm = the_vm;

@@ -132,8 +132,10 @@ uint64_t ks_paddr(const void *buffer);
 int ks_firmware(KsVm *vm, PspCommand cmd, void *buf, size_t len,
                 uint32_t *error);
 int ks_firmware_handle(KsVm *vm, PspCommand cmd, uint32_t *error);
-/* What INIT would answer on the way; 0 on a platform that is up. */
-int ks_platform_init(uint32_t *error);
+/* INIT, if need be, and SHUTDOWN; *@error is the status, also of a success. */
+bool ks_platform_is_up(void);
+int ks_platform_up(uint32_t *error);
+void ks_platform_down(uint32_t *error);
 
 /* --- memory.c: slots, C-bits, what RAM holds ------------------------------- */
 
