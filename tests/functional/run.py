@@ -48,6 +48,7 @@ import test_kvm_cpuid                   # noqa: E402,F401
 import test_kvm_gate                    # noqa: E402,F401
 import test_kvm_sev                     # noqa: E402,F401
 import test_kvm_sev_linux               # noqa: E402,F401
+import test_kvm_sev_socket              # noqa: E402,F401
 import test_matrix                      # noqa: E402,F401
 import test_cache                       # noqa: E402,F401
 import test_devices                     # noqa: E402,F401
