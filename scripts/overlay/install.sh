@@ -34,3 +34,7 @@ find "$stage" -type d -empty -delete 2>/dev/null || true
 if [ -d "$stage" ]; then cp -a "$stage/." "${DESTDIR:-}/"; fi
 rm -rf "$stage"
 step install "$target/bin/qemu-system-x86_64"
+# Below DESTDIR it is the package's business, and without root nobody's.
+if [ -z "${DESTDIR:-}" ] && [ "$(id -u)" = 0 ]; then
+    "$ROOT/scripts/overlay/system-identity.sh"
+fi
