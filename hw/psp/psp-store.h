@@ -8,6 +8,10 @@
 
 #include "psp.h"
 
+#ifndef PSP_STORE_SYSTEM_DIR
+#define PSP_STORE_SYSTEM_DIR "/var/lib/sev-psp"
+#endif
+
 typedef struct PspStore PspStore;
 
 /*
@@ -36,5 +40,12 @@ const char *psp_store_roots_dir(const PspStore *store);
  * directory.  Caller frees.
  */
 char *psp_store_default_dir(void);
+
+/*
+ * Whether @dir, an answer of psp_store_default_dir(), lasts: an identity is
+ * not made in silence where it vanishes, as below the HOME that libvirt's
+ * system daemon gives a guest.  What was chosen by name lasts.
+ */
+bool psp_store_check_home(const char *dir, GError **error);
 
 #endif /* PSP_STORE_H */

@@ -19,10 +19,6 @@
 
 #include "identity.h"
 
-#ifndef PSP_STORE_SYSTEM_DIR
-#define PSP_STORE_SYSTEM_DIR "/var/lib/sev-psp"
-#endif
-
 #define PSP_STORE_NV_MAX 65536
 
 struct PspStore {

@@ -11,7 +11,8 @@ target=${DESTDIR:-}$PREFIX
 rm -rf "$stage"
 logged install env DESTDIR="$stage" "$OBJ/pyvenv/bin/meson" install -C "$OBJ" --no-rebuild ||
     die "the install step failed ($(tail -1 "$LOGS/install.log" | cut -c1-160)); see $LOGS/install.log."
-logged install-lib env DESTDIR="$stage/lib" "$BUILD/lib/meson" install -C "$BUILD/lib" --no-rebuild ||
+logged install-lib ninja -C "$BUILD/lib" tools/sev-psp/sev-psp &&
+    logged install-lib env DESTDIR="$stage/lib" "$BUILD/lib/meson" install -C "$BUILD/lib" --no-rebuild ||
     die "sev-psp cannot be installed ($(tail -1 "$LOGS/install-lib.log" | cut -c1-160)); see $LOGS/install-lib.log."
 mkdir -p "$target" 2>/dev/null && [ -w "$target" ] ||
     die "cannot write to $target; run 'make install' as root or choose DESTDIR= or PREFIX=."
@@ -33,3 +34,7 @@ find "$stage" -type d -empty -delete 2>/dev/null || true
 if [ -d "$stage" ]; then cp -a "$stage/." "${DESTDIR:-}/"; fi
 rm -rf "$stage"
 step install "$target/bin/qemu-system-x86_64"
+# Below DESTDIR it is the package's business, and without root nobody's.
+if [ -z "${DESTDIR:-}" ] && [ "$(id -u)" = 0 ]; then
+    "$ROOT/scripts/overlay/system-identity.sh"
+fi

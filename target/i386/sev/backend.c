@@ -27,6 +27,7 @@ bool sev_backend_open_software(const char *sev_device, Error **errp)
     const char *colon = sev_device ? strchr(sev_device, ':') : NULL;
     g_autofree char *dir = colon ? g_strdup(colon + 1)
                                  : psp_store_default_dir();
+    g_autoptr(GError) err = NULL;
 
     if (!dir[0]) {
         error_setg(errp, "sev-device=%s names no folder after the colon",
@@ -40,6 +41,10 @@ bool sev_backend_open_software(const char *sev_device, Error **errp)
             return false;
         }
         return true;
+    }
+    if (!colon && !psp_store_check_home(dir, &err)) {
+        error_setg(errp, "software secure processor: %s", err->message);
+        return false;
     }
     software = sev_psp_new(dir, errp);
     if (!software) {

@@ -337,6 +337,86 @@ static void test_default_dir(void)
     g_assert_cmpstr(state, ==, want);
 }
 
+/* --- Does the place last? ------------------------------------------------ */
+
+typedef struct Home {
+    const char *name;
+    const char *home;           /* "@": a directory of our own; NULL: unset */
+    const char *below;          /* of it */
+    bool named;                 /* SEV_PSP_DIR */
+    const char *why;            /* NULL: it lasts */
+} Home;
+
+static const Home homes[] = {
+    { "own", "@", "", false, NULL },
+    { "guest", "@", "lib/libvirt/qemu/domain-3-web", false,
+      "is removed with this process's guest" },
+    { "probe", "@", "lib/libvirt/qemu/qmp-Xy12zA", false,
+      "is removed with this process's guest" },
+    { "embedded", "@", "root/lib/qemu/domain-1-x", false,
+      "is removed with this process's guest" },
+    { "alike", "@", "qemu/domain-of-mine/x", false, NULL },
+    { "named", "@", "lib/libvirt/qemu/domain-3-web", true, NULL },
+    { "unset", NULL, "", false, "HOME is not set" },
+};
+
+/* GLib looks at HOME once: each row has a process of its own. */
+static void test_home(gconstpointer data)
+{
+    g_autofree char *tmp = NULL, *home = NULL, *dir = NULL;
+    const Home *row = data;
+    GError *error = NULL;
+
+    if (!g_test_subprocess()) {
+        g_test_trap_subprocess(NULL, 0, G_TEST_SUBPROCESS_INHERIT_STDERR);
+        g_test_trap_assert_passed();
+        return;
+    }
+    g_unsetenv("SEV_PSP_DIR");
+    g_unsetenv("XDG_STATE_HOME");
+    g_unsetenv("HOME");
+    if (row->home) {
+        tmp = g_dir_make_tmp("psp-store-XXXXXX", NULL);
+        home = g_build_filename(tmp, row->below, NULL);
+        g_setenv("HOME", home, true);
+    }
+    dir = g_build_filename(g_get_user_state_dir(), "sev-psp", NULL);
+    if (row->named) {
+        g_setenv("SEV_PSP_DIR", dir, true);
+    }
+    g_assert_cmpint(psp_store_check_home(dir, &error), ==, !row->why);
+    if (row->why) {
+        g_assert_error(error, PSP_ERROR, PSP_ERROR_STORE);
+        g_assert_nonnull(strstr(error->message, row->why));
+        g_assert_nonnull(strstr(error->message, "install -d -m 700 -o "));
+        g_error_free(error);
+    }
+    if (tmp) {
+        g_assert_cmpint(g_rmdir(tmp), ==, 0);       /* nothing was made */
+    }
+}
+
+static void test_anothers_home(void)
+{
+    GError *error = NULL;
+
+    if (geteuid()) {
+        g_test_skip("only root can become another user");
+        return;
+    }
+    g_unsetenv("SEV_PSP_DIR");
+    g_setenv("HOME", "/", true);
+    g_assert_true(psp_store_check_home("/.local/state/sev-psp", &error));
+    g_assert_cmpint(seteuid(12345), ==, 0);
+    g_assert_false(psp_store_check_home("/.local/state/sev-psp", &error));
+    g_assert_nonnull(strstr(error->message, "in a directory of another user"));
+    g_assert_nonnull(strstr(error->message, "-o 12345 /var/lib/sev-psp"));
+    g_clear_error(&error);
+    g_assert_true(psp_store_check_home("/tmp/.local/state/sev-psp", &error));
+    g_assert_true(psp_store_check_home("/var/lib/sev-psp", &error));
+    g_assert_cmpint(seteuid(0), ==, 0);
+}
+
 /* --- A chip on it, from many processes ----------------------------------- */
 
 static void *no_map(void *opaque, uint64_t paddr, size_t len, bool write)
@@ -550,6 +630,13 @@ int main(int argc, char **argv)
     add("any-write", test_any_write);
     add("erase", test_erase);
     g_test_add_func("/psp/store/default-dir", test_default_dir);
+    for (size_t i = 0; i < G_N_ELEMENTS(homes); i++) {
+        g_autofree char *path = g_strconcat("/psp/store/home/", homes[i].name,
+                                            NULL);
+
+        g_test_add_data_func(path, &homes[i], test_home);
+    }
+    g_test_add_func("/psp/store/home/anothers", test_anothers_home);
     add("processes", test_processes);
     add("killed", test_killed);
     g_test_add_func("/psp/store/golden", test_golden);

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""QEMU as libvirt starts it, and libvirt itself where it is installed."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import guest
+from registry import SAID, test
+from verdict import Skip, check
+
+SYSTEM = Path('/var/lib/sev-psp')
+REMEDY = "as root with 'install -d -m 700 -o "
+
+
+def no_system_identity():
+    if SYSTEM.exists() and SYSTEM.stat().st_uid == os.geteuid():
+        raise Skip(f'this machine has a {SYSTEM} of this user')
+
+
+def refused(env, folder, environment):
+    """What a probe hears, and a guest that starts; neither makes anything."""
+    vm = guest.machine(env.lab, env.name('probe'), None,
+                       ['-u', 'SEV_PSP_DIR', *environment])
+    vm.add_args('-machine', 'none', '-accel', 'tcg')
+    guest.launch(vm)
+    try:
+        error = vm.qmp('query-sev-capabilities').get('error', {})
+    finally:
+        vm.shutdown(hard=True)
+    check(error.get('class') == 'GenericError',
+          f'query-sev-capabilities: {error or "it answered"}')
+    done = subprocess.run(
+        ['env', '-u', 'SEV_PSP_DIR', *environment, env.lab.binary,
+         '-nodefaults', '-display', 'none', '-accel', 'tcg', '-object',
+         'sev-guest,id=sev0', '-machine', 'q35,confidential-guest-support=sev0'],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        timeout=60)
+    check(done.returncode == 1, f'a guest started: {done.returncode}')
+    made = [str(p) for p in folder.rglob('sev-psp')]
+    check(not made, f'identities were made: {made}')
+    for said in (error['desc'], done.stderr):
+        check(REMEDY in said, f'no remedy in: {said}')
+    SAID.append(error['desc'])
+    return error['desc']
+
+
+@test('identity: none is made in the HOME that libvirt gives a guest')
+def guests_home(env):
+    no_system_identity()
+    home = env.folder / 'libvirt/qemu/domain-7-web'
+    home.mkdir(parents=True)
+    said = refused(env, home, [f'HOME={home}'])
+    check("is removed with this process's guest" in said, said)
+
+
+@test('identity: none is made for a service without HOME')
+def no_home(env):
+    no_system_identity()
+    said = refused(env, Path('/nonexistent'), ['-u', 'HOME'])
+    check('because HOME is not set' in said, said)
