@@ -25,6 +25,7 @@ import test_golden                      # noqa: E402,F401
 import test_hops                        # noqa: E402,F401
 import test_hotplug                     # noqa: E402,F401
 import test_kata                        # noqa: E402,F401
+import test_kata_config                 # noqa: E402,F401
 import test_kata_path                   # noqa: E402,F401
 import test_leak                        # noqa: E402,F401
 import test_debug                       # noqa: E402,F401

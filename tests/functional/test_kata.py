@@ -12,6 +12,7 @@ from pathlib import Path
 import hunt
 from registry import SAID, test
 from sevlib import ROOT
+from test_kata_config import TCG, keys
 from verdict import BOOT_LIMIT, TICK_LIMIT, Failed, check, wait_until
 
 sys.path.insert(1, str(ROOT / 'integration/kata'))
@@ -141,6 +142,15 @@ def host_sev(env):
 @test('kata: 4.1.0 on a host with SEV-SNP', slow=True)
 def host_snp(env):
     with runtime(env, HOST_SNP) as kata:
+        replay(kata, sev=True)
+
+
+@test('kata: with the bounce buffer that the configuration file asks for',
+      slow=True)
+def bounce_buffer(env):
+    params = keys(TCG)['hypervisor']['qemu']['kernel_params']
+    with runtime(env, BY_MACHINE) as kata:
+        kata.append = f'tick=50 {params}'       # the last one counts
         replay(kata, sev=True)
 
 
