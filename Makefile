@@ -137,6 +137,12 @@ check-libvirt: build ## an SEV guest under an unmodified libvirt: start, migrate
 	@tests/guest/build.sh
 	@$(OVERLAY)/as-root.sh $(PYTHON) integration/libvirt/try.py --build "$(BUILD)"
 
+check-kata: build ## the recorded command lines of the Kata runtime, replayed (3 minutes)
+	@$(OVERLAY)/deps.sh test
+	@tests/guest/build.sh
+	@$(OVERLAY)/as-root.sh $(PYTHON) tests/functional/run.py --build "$(BUILD)" \
+	    --filter '^kata'
+
 MINUTES ?= 30
 soak: build ## a guest moves back and forth for MINUTES=30, with random faults
 	@$(OVERLAY)/deps.sh test
@@ -191,7 +197,7 @@ distclean: ## remove the build directory and the choices of ./configure
 	rm -rf "$(BUILD)" config.mk
 
 .DEFAULT_GOAL := help
-.PHONY: check-faults check-libvirt soak check-migration-full help demo bench bench-clone bench-migration bench-tcg guest-tools deps fetch patch build install check check-builds check-lib coverage fuzz \
+.PHONY: check-faults check-libvirt check-kata soak check-migration-full help demo bench bench-clone bench-migration bench-tcg guest-tools deps fetch patch build install check check-builds check-lib coverage fuzz \
     check-unit check-qtest check-functional check-matrix check-boots \
     check-stress guest-kernels lint lint-hook refresh diff \
     export hooks-report clean distclean

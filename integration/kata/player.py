@@ -1,42 +1,47 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Play what the Kata runtime (Go, 3.2 and later) does to make and use a template.
 
-The command lines, the QMP and the limits are those that the runtime was seen to
-use.  Left out: vhost-vsock, which needs a kernel module of the host, and the
-agent's RPCs, which need an agent.
+The command lines are those that the runtime was recorded with
+(tests/data/kata); the monitor's connections, the commands and the limits are
+those that it was seen to use.  Left out: the agent, and with it vhost-vsock.
 """
 
 import json
 import os
 import select
-import signal
 import socket
-import subprocess
 import time
 import uuid
 from pathlib import Path
 
+import process
+
+HERE = Path(__file__).resolve().parent
+LINES = HERE.parents[1] / 'tests/data/kata'
+WRAPPER = HERE / 'qemu-kata'
+
 LIMIT = 5               # seconds for a save or a restore
 POLL = 0.1
-START_LIMIT = 60
+START_LIMIT = 60        # ours; the runtime has none for the first greeting
 ENDED = 'exiting QMP loop, command cancelled'
-
-# The runtime's own words for the guest's kernel, and a console that we can read.
-APPEND = ('tsc=reliable no_timer_check rcupdate.rcu_expedited=1 i8042.direct=1 '
-          'i8042.dumbkbd=1 i8042.nopnp=1 i8042.noaux=1 noreplace-smp reboot=k '
-          'cryptomgr.notests net.ifnames=0 pci=lastbus=0 panic=1 selinux=0 '
-          'swiotlb=4096 console=ttyS0')
+HANGS = 'QEMU ended before it took the monitor: the runtime waits for ever'
 
 
 class KataError(Exception):
     """What the runtime would have reported."""
 
 
+def recorded(case, role):
+    """What the runtime gave to its 'path': what comes first is a wrapper's."""
+    words = (LINES / f'{case}.{role}').read_text('utf-8').splitlines()
+    return words[words.index('-name'):]
+
+
 class Vm:
     """One QEMU as the runtime starts it; the monitor's listener is ours."""
 
-    def __init__(self, binary, store, environ=None):
-        self.binary, self.environ = binary, environ
+    def __init__(self, path, store, environ):
+        self.path, self.environ = path, environ
         self.id = str(uuid.uuid4())
         self.store = Path(store) / self.id
         self.store.mkdir(parents=True, mode=0o700)
@@ -45,20 +50,21 @@ class Vm:
         self.process = self.spawned = None
 
     def start(self, arguments):
+        self.screen.touch()
+        # The runtime keeps its listener: a connection that nobody took stays
+        # open when QEMU ends.
         with socket.socket(socket.AF_UNIX) as server:
             server.bind(str(self.monitor_path))
             server.listen(1)
             first = Monitor(self.monitor_path)      # before QEMU runs
             self.spawned = time.time()
-            with (self.store / 'log').open('wb') as log:
-                self.process = subprocess.Popen(
-                    [self.binary, '-qmp',
-                     f'unix:fd={server.fileno()},server=on,wait=off',
-                     *arguments],
-                    pass_fds=[server.fileno()], stdout=log, stderr=log,
-                    env=self.environ, start_new_session=True)
-        with first:
-            first.greet(START_LIMIT)
+            self.process = process.Process(
+                [self.path, *arguments], self.environ,
+                {process.EXTRA: server.fileno()}, self.store / 'log')
+            process.record(self.store / 'console.sock', self.screen,
+                           self.process)
+            with first:
+                first.greet(START_LIMIT, self.process)
 
     def monitor(self):
         """A new connection, as the runtime makes for each step."""
@@ -70,10 +76,8 @@ class Vm:
         return (self.store / 'log').read_text('utf-8', 'replace').strip()
 
     def kill(self):
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGKILL)
         if self.process:
-            self.process.wait()
+            self.process.kill()
 
 
 class Monitor:
@@ -92,12 +96,21 @@ class Monitor:
     def __exit__(self, *_):
         self.socket.close()
 
-    def line(self, limit):
+    def ready(self, seconds):
+        return select.select([self.socket], [], [], max(seconds, 0))[0]
+
+    def line(self, limit, server=None):
+        """The next line; @server: QEMU, which may never take the connection."""
         end = time.monotonic() + limit
         while b'\n' not in self.text:
             left = end - time.monotonic()
-            if left <= 0 or not select.select([self.socket], [], [], left)[0]:
-                raise KataError('no reply from QEMU')
+            gone = server is not None and server.poll() is not None
+            if not self.ready(min(left, 0.05) if server else left):
+                if gone:
+                    raise KataError(HANGS)
+                if left <= 0:
+                    raise KataError('no reply from QEMU')
+                continue
             try:
                 data = self.socket.recv(self.LINE_MAX)
             except ConnectionError:
@@ -110,8 +123,8 @@ class Monitor:
         line, self.text = self.text.split(b'\n', 1)
         return json.loads(line)
 
-    def greet(self, limit):
-        version = self.line(limit)['QMP']['version']['qemu']
+    def greet(self, limit, server=None):
+        version = self.line(limit, server)['QMP']['version']['qemu']
         if version['major'] < 5:
             raise KataError('govmm requires qemu version 5.0 or later')
         self.cmd('qmp_capabilities')
@@ -151,58 +164,32 @@ class Monitor:
 
 
 class Kata:
-    """A runtime's configuration, and a template folder on a tmpfs."""
+    """A runtime with the configuration of @case, and its template folder.
 
-    def __init__(self, binary, folder, store, kernel, initrd, memory=256,
-                 sev=True, firmware=None, accelerators='accel=tcg', append='',
-                 cpu='host,pmu=off', environ=None,
-                 limit=LIMIT):
-        self.binary, self.store = str(binary), Path(store)
-        self.folder = Path(folder)
-        self.kernel, self.initrd, self.memory = kernel, initrd, memory
-        self.sev, self.firmware = sev, firmware
-        self.accelerators, self.append, self.cpu = accelerators, append, cpu
+    @path: what its configuration calls "path".  @memory (MiB) and @append (in
+    the place of the recordings' "tick=50") are what default_memory and
+    kernel_params say instead.
+    """
+
+    def __init__(self, path, case, folder, store, guest, memory=256,
+                 append='tick=50', environ=None, limit=LIMIT):
+        self.path, self.case = str(path), case
+        self.folder, self.store, self.guest = Path(folder), Path(store), guest
+        self.memory, self.append = memory, append
         self.environ, self.limit = {**os.environ, **(environ or {})}, limit
 
-    def arguments(self, vm, clone):
-        """The command line, in the runtime's order."""
-        machine = 'q35,accel=kvm'
-        if self.sev:
-            machine += ',kernel_irqchip=split,confidential-guest-support=sev'
-        backend = (f'memory-backend-file,id=dimm1,size={self.memory}M,'
-                   f'mem-path={self.folder}/memory')
-        args = ['-name', f'sandbox-{vm.id}', '-uuid', vm.id,
-                '-machine', f'{machine},{self.accelerators}',
-                '-cpu', self.cpu, '-m', f'{self.memory}M',
-                '-device', 'pci-bridge,bus=pcie.0,id=pci-bridge-0,chassis_nr=1,'
-                'shpc=off,addr=2,io-reserve=4k,mem-reserve=1m,'
-                'pref64-reserve=1m',
-                '-device', 'virtio-serial-pci,disable-modern=false,id=serial0',
-                '-device', 'virtconsole,chardev=charconsole0,id=console0',
-                '-chardev', 'socket,id=charconsole0,'
-                f'path={vm.store}/console.sock,server=on,wait=off',
-                '-device', 'virtio-scsi-pci,id=scsi0,disable-modern=false']
-        if self.sev:
-            args += ['-object', 'sev-guest,id=sev,cbitpos=51,'
-                     'reduced-phys-bits=1']
-        else:
-            args += ['-object', 'rng-random,id=rng0,filename=/dev/urandom',
-                     '-device', 'virtio-rng-pci,rng=rng0']
-        for part in self.firmware or ():
-            args += ['-drive', 'if=pflash,format=raw,readonly=on,'
-                     f'file={part}']
-        args += ['-rtc', 'base=utc,driftfix=slew,clock=host',
-                 '-global', 'kvm-pit.lost_tick_policy=discard',
-                 '-vga', 'none', '-no-user-config', '-nodefaults', '-nographic',
-                 '--no-reboot',
-                 '-object', backend if clone else backend + ',share=on',
-                 '-numa', 'node,memdev=dimm1',
-                 '-kernel', str(self.kernel), '-initrd', str(self.initrd),
-                 '-append', f'{APPEND} {self.append}',
-                 '-pidfile', f'{vm.store}/pid',
-                 '-smp', '1,cores=1,threads=1',
-                 '-serial', f'file:{vm.screen}']
-        return args + (['-S', '-incoming', 'defer'] if clone else [])
+    def arguments(self, vm, role):
+        """The recorded command line, for this VM."""
+        said = {'@ID@': vm.id, '@UUID@': str(uuid.uuid4()),
+                '@STORE@': vm.store, '@TEMPLATE@': self.folder,
+                '@GUEST@': self.guest,
+                '256M': f'{self.memory}M', 'tick=50': self.append}
+
+        def filled(word):
+            for mark, value in said.items():
+                word = word.replace(mark, str(value))
+            return word
+        return [filled(word) for word in recorded(self.case, role)]
 
     def prepare(self):
         """factory init: an empty 'memory', of the exact size since 3.32."""
@@ -210,10 +197,17 @@ class Kata:
         with (self.folder / 'memory').open('wb') as f:
             f.truncate(self.memory << 20)
 
-    def boot_template(self):
-        vm = Vm(self.binary, self.store, self.environ)
-        vm.start(self.arguments(vm, clone=False))
+    def start(self, role):
+        vm = Vm(self.path, self.store, self.environ)
+        try:
+            vm.start(self.arguments(vm, role))
+        except BaseException:
+            vm.kill()
+            raise
         return vm
+
+    def boot_template(self):
+        return self.start('template')
 
     def save(self, vm, poll=POLL):
         """Pause, save, SIGKILL; what query-migrate said."""
@@ -228,9 +222,7 @@ class Kata:
 
     def launch(self):
         """A clone's QEMU, waiting."""
-        vm = Vm(self.binary, self.store, self.environ)
-        vm.start(self.arguments(vm, clone=True))
-        return vm
+        return self.start('clone')
 
     def restore(self, vm, poll=POLL):
         """Fill a waiting QEMU and let it run; the time of RESUME."""

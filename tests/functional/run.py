@@ -26,6 +26,8 @@ import test_hops                        # noqa: E402,F401
 import test_hotplug                     # noqa: E402,F401
 import test_kata                        # noqa: E402,F401
 import test_libvirt                     # noqa: E402,F401
+import test_kata_config                 # noqa: E402,F401
+import test_kata_path                   # noqa: E402,F401
 import test_leak                        # noqa: E402,F401
 import test_debug                       # noqa: E402,F401
 import test_migrate                     # noqa: E402,F401

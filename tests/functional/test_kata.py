@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Kata's way to a template, command by command, with an SEV guest."""
+"""What the Kata runtime does, replayed: its command lines, command by command."""
 
 import contextlib
 import shutil
@@ -12,15 +12,19 @@ from pathlib import Path
 import hunt
 from registry import SAID, test
 from sevlib import ROOT
+from test_kata_config import TCG, keys
 from verdict import BOOT_LIMIT, TICK_LIMIT, Failed, check, wait_until
 
 sys.path.insert(1, str(ROOT / 'integration/kata'))
 import player                           # noqa: E402
+import process                          # noqa: E402
 
 CLONES = 3
 ROOM = 8 << 20          # what the runtime's tmpfs has beyond the guest's memory
-PATIENCE = 120          # the runtime gives up after 5 s; this machine may be busy
 WITNESS = b'witness ' * 8
+
+ORDINARY, BY_MACHINE = 'ordinary-4.1.0', 'sev-by-machine-4.1.0'
+HOST_SEV, HOST_SNP = 'sev-3.18.0', 'sev-4.1.0-snp-host'
 
 
 def ticks(vm):
@@ -37,17 +41,16 @@ def wait_ticks(vm, more, limit):
 
 
 @contextlib.contextmanager
-def runtime(env, **options):
+def runtime(env, case=None, environ=None):
     """A runtime whose template is on a tmpfs; all of it goes at the end."""
+    case = case or (BY_MACHINE if env.lab.sev else ORDINARY)
     folder = Path(tempfile.mkdtemp(prefix='kata.', dir='/dev/shm'))
     identity = env.host('kata')
+    path = process.installed(folder / 'bin', env.lab.binary, player.WRAPPER)
     kata = player.Kata(
-        env.lab.binary, folder / 'template', folder / 'vms',
-        env.lab.kernel / 'vmlinuz', env.lab.kernel / 'initrd-clone.img',
-        sev=env.lab.sev, append='tick=50', limit=PATIENCE,
-        firmware=(env.lab.firmware, env.lab.variables) if env.lab.sev else (),
-        environ={'SEV_PSP_DIR': str(identity.folder)} if identity else {},
-        **({} if env.lab.sev else {'cpu': 'EPYC-v4'}), **options)
+        path, case, folder / 'template', folder / 'vms', env.lab.kernel,
+        environ={**({'SEV_PSP_DIR': str(identity.folder)} if identity else {}),
+                 **(environ or {})})
     made = []
     launch = player.Vm.start
 
@@ -95,28 +98,63 @@ def restore_all(kata, count):
     return results
 
 
-@test('kata: template in place, clones side by side, then the folder goes',
-      sev=False)
-def template(env):
-    with runtime(env) as kata:
-        seal(kata)
-        files = {p.name: p.stat().st_size for p in kata.folder.iterdir()}
-        check(files.pop('memory') == kata.memory << 20, 'memory has grown')
-        check(sum(files.values()) < ROOM,
-              f'{files} is more than the tmpfs has room for')
-        check(in_the_clear(kata.folder / 'memory') != env.lab.sev,
-              'what the guest wrote is in the clear' if env.lab.sev else
-              'an ordinary guest\'s memory is hidden')
-        changed = (kata.folder / 'memory').stat().st_mtime_ns
-        clones = restore_all(kata, CLONES)
-        for clone in clones:
-            wait_ticks(clone, 3, TICK_LIMIT)
-        check((kata.folder / 'memory').stat().st_mtime_ns == changed,
-              'a clone wrote to the template')
-        shutil.rmtree(kata.folder)      # factory destroy, while they run
-        for clone in clones:
-            wait_ticks(clone, 5, TICK_LIMIT)
+def replay(kata, sev):
+    """Template, clones side by side; the folder goes while they count."""
+    seal(kata)
+    files = {p.name: p.stat().st_size for p in kata.folder.iterdir()}
+    check(files.pop('memory') == kata.memory << 20, 'memory has grown')
+    check(sum(files.values()) < ROOM,
+          f'{files} is more than the tmpfs has room for')
+    check(in_the_clear(kata.folder / 'memory') != sev,
+          'what the guest wrote is in the clear' if sev else
+          'an ordinary guest\'s memory is hidden')
+    changed = (kata.folder / 'memory').stat().st_mtime_ns
+    clones = restore_all(kata, CLONES)
+    for clone in clones:
+        wait_ticks(clone, 3, TICK_LIMIT)
+    check((kata.folder / 'memory').stat().st_mtime_ns == changed,
+          'a clone wrote to the template')
+    shutil.rmtree(kata.folder)          # factory destroy, while they run
+    for clone in clones:
+        wait_ticks(clone, 5, TICK_LIMIT)
 
+
+# --- The recordings, as they are ---------------------------------------------
+
+@test('kata: 4.1.0 on a host without SEV, an encrypted guest')
+def by_machine(env):
+    with runtime(env, BY_MACHINE) as kata:
+        replay(kata, sev=True)
+
+
+@test('kata: 4.1.0, an ordinary guest under TCG', sev=False)
+def ordinary(env):
+    with runtime(env, ORDINARY) as kata:
+        replay(kata, sev=False)
+
+
+@test('kata: 3.18.0 on a host with SEV', slow=True)
+def host_sev(env):
+    with runtime(env, HOST_SEV) as kata:
+        replay(kata, sev=True)
+
+
+@test('kata: 4.1.0 on a host with SEV-SNP', slow=True)
+def host_snp(env):
+    with runtime(env, HOST_SNP) as kata:
+        replay(kata, sev=True)
+
+
+@test('kata: with the bounce buffer that the configuration file asks for',
+      slow=True)
+def bounce_buffer(env):
+    params = keys(TCG)['hypervisor']['qemu']['kernel_params']
+    with runtime(env, BY_MACHINE) as kata:
+        kata.append = f'tick=50 {params}'       # the last one counts
+        replay(kata, sev=True)
+
+
+# --- What does not fit ---------------------------------------------------------
 
 @test('kata: a clone that does not fit says so and ends')
 def misfit(env):
@@ -148,7 +186,7 @@ def refusal(kata):
         said = str(error)
     finally:
         kata.limit = limit
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + BOOT_LIMIT
     while vm.process.poll() is None and time.monotonic() < end:
         time.sleep(0.05)
     check(vm.process.poll() is not None, f'QEMU stays after "{said}"')

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import player
+import process
 from sevclone import (Trouble, cloning, making, measuring, places, store,
                       ui)
 from sevclone.cli import make_options
@@ -126,16 +127,16 @@ class Stock:
     """The unpatched base and an ordinary guest, as Kata drives it."""
 
     name, fresh = STOCK, True
-    sev = False
+    case = 'ordinary-4.1.0'
     POLL = 0.001        # the runtime polls every 100 ms: that is not QEMU's time
 
     def __init__(self, binary, scratch, memory, tick):
-        kernel, initrd = places.kernel(None, None)
+        kernel, _ = places.kernel(None, None)
+        folder = Path(scratch) / f'kata-{self.case}-{tick}'
         self.kata = player.Kata(
-            binary, Path(scratch) / f'kata-{int(self.sev)}-{tick}',
-            Path(scratch) / 'vms', kernel, initrd, memory, sev=self.sev,
-            firmware=places.firmware(None) if self.sev else None,
-            cpu='EPYC-v4', append=APPEND.format(tick), limit=LIMIT)
+            process.installed(folder / 'bin', binary, player.WRAPPER),
+            self.case, folder / 'template', folder / 'vms',
+            Path(kernel).parent, memory, APPEND.format(tick), limit=LIMIT)
         self.kata.prepare()
         origin = self.kata.boot_template()
         end = time.time() + LIMIT
@@ -164,10 +165,10 @@ class Stock:
                                **{'command-line': 'info ramblock'})
 
     def close(self):
-        shutil.rmtree(self.kata.folder, ignore_errors=True)
+        shutil.rmtree(self.kata.folder.parent, ignore_errors=True)
 
 
 class KataSev(Stock):
     """The same command line and commands, with an SEV guest and this QEMU."""
 
-    name, sev = KATA, True
+    name, case = KATA, 'sev-by-machine-4.1.0'
