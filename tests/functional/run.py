@@ -17,6 +17,7 @@ sys.path.insert(1, str(ROOT / 'scripts/demo'))
 import registry                         # noqa: E402
 import test_capability_table            # noqa: E402,F401
 import test_advice                      # noqa: E402,F401
+import test_blocks                      # noqa: E402,F401
 import test_boot                        # noqa: E402,F401
 import test_clone                       # noqa: E402,F401
 import test_clone_ends                  # noqa: E402,F401

@@ -72,14 +72,15 @@ compile() {
     done
 }
 
-# The guest that is its own firmware, for KVM; and what plays a kernel with SEV.
-kvm_programs() {
-    if [ "$here/tiny.S" -nt "$out/tiny.fd" ]; then
-        (logged guest-tiny gcc -m32 -c -o "$out/tiny.o" "$here/tiny.S" &&
-            logged guest-tiny ld -m elf_i386 -Ttext 0 -e 0 --oformat binary \
-                -o "$out/tiny.fd" "$out/tiny.o") ||
-            die "the tiny guest does not assemble; see $LOGS/guest-tiny.log."
-        rm -f "$out/tiny.o"
+# firmware NAME ADDRESS: a guest that is its own firmware, linked to run there
+firmware() {
+    local name=$1 address=$2
+    if [ "$here/$name.S" -nt "$out/$name.fd" ]; then
+        (logged "guest-$name" gcc -m32 -c -o "$out/$name.o" "$here/$name.S" &&
+            logged "guest-$name" ld -m elf_i386 -Ttext "$address" -e "$address" \
+                --oformat binary -o "$out/$name.fd" "$out/$name.o") ||
+            die "the guest $name does not assemble; see $LOGS/guest-$name.log."
+        rm -f "$out/$name.o"
     fi
 }
 
@@ -108,7 +109,8 @@ compile pulse pulse.c
 # Templates are made of one kernel.
 if [ "$suite/$flavour" = bookworm/cloud ]; then
     "$here/clone.sh" "$out" "$modules" "$busybox" "${drivers[@]}"
-    kvm_programs
+    firmware tiny 0             # for KVM
+    firmware writer 0xf000
 fi
 ln -f "$out"/root/boot/vmlinuz-* "$out/vmlinuz"
 basename "$modules" > "$out/version"
