@@ -36,7 +36,7 @@ class Tiny:
     def __init__(self, lab, name, host, incoming=False, machine=MACHINE,
                  cpu='EPYC-v4', mem=16, policy=0x1, extra=(), environment=(),
                  firmware=GOLDEN / 'firmware.bin', sev=True):
-        self.name = name
+        self.lab, self.name = lab, name
         self.screen = lab.folder / f'{name}.serial'
         self.screen.write_bytes(b'')
         self.vm = guest.machine(lab, name, host, environment)
@@ -57,6 +57,10 @@ class Tiny:
 
     def __exit__(self, *_):
         self.vm.shutdown(hard=True)
+
+    def log(self):
+        path = self.lab.folder / f'{self.name}.log'
+        return path.read_text('utf-8', 'replace')
 
     def cmd(self, command, **arguments):
         try:
