@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A guest that was sent never runs again here, whoever asks."""
+"""A guest that was sent never runs again here, whoever asks, and its key is gone."""
 
 import contextlib
 import re
+import struct
 
+import keyscan
 from gdbremote import Gdb
 from golden import Tiny
 from guest import free_port
@@ -12,6 +14,8 @@ from verdict import Failed, check, wait_until
 
 SENT = r'This SEV guest was migrated away: .* its key here is gone'
 HANDED = r'This SEV guest is being handed over to the target'
+# What the guest has in its memory: words that follow from their address.
+PLAIN = struct.pack('<32H', *(at ^ 0xa55a for at in range(0x8000, 0x8040, 2)))
 STOPPED = ('postmigrate', 'prelaunch', 'paused')
 
 
@@ -103,3 +107,29 @@ def handed_over(env):
         wait_until('the end of it', 20, lambda: source.cmd(
             'query-migrate').get('status') == 'cancelled')
         source.wait_sound()
+
+
+@test('gate: the key and the plaintext of a sent guest are gone')
+def forgotten(env):
+    with pair(env) as (source, target):
+        pid = source.vm.get_pid()
+        before = keyscan.keys(pid)
+        check(len(before) > 1, f'a running guest shows {len(before)} keys')
+        check(keyscan.hits(pid, [PLAIN]), 'a running guest shows no plaintext')
+        # The transport key as well, from the middle of the migration.
+        for guest in (source, target):
+            guest.cmd('migrate-set-capabilities', capabilities=[
+                {'capability': 'pause-before-switchover', 'state': True}])
+        send(source, target)
+        wait_until('the switchover', 20, lambda: source.cmd(
+            'query-migrate').get('status') == 'pre-switchover')
+        before |= keyscan.keys(pid)
+        check(keyscan.hits(pid, before) >= len(before), 'the scan is blind')
+        source.cmd('migrate-continue', state='pre-switchover')
+        info = source.wait_migration()
+        check(info['status'] == 'completed', f'the migration: {info}')
+        # SEND_FINISH comes a moment after the state.
+        wait_until('the end of all keys', 20,
+                   lambda: not keyscan.hits(pid, before))
+        check(not keyscan.keys(pid), 'other keys are there now')
+        check(not keyscan.hits(pid, [PLAIN]), 'its plaintext is there')

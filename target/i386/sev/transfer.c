@@ -208,8 +208,12 @@ bool sev_send_pages(SevPageJob *jobs, size_t n, Error **errp)
 
 bool sev_send_finish(Error **errp)
 {
-    return finish(SEV_FAULT_SEND_FINISH, KVM_SEV_SEND_FINISH, "SEND_FINISH",
-                  SEV_STATE_SEND_UPDATE, SEV_STATE_UNINIT, errp);
+    bool ok = finish(SEV_FAULT_SEND_FINISH, KVM_SEV_SEND_FINISH, "SEND_FINISH",
+                     SEV_STATE_SEND_UPDATE, SEV_STATE_UNINIT, errp);
+
+    /* Even if the chip refuses: the guest does not run here again. */
+    sev_backend_guest_end();
+    return ok;
 }
 
 bool sev_send_cancel(Error **errp)

@@ -122,7 +122,11 @@ typedef struct SevPageJob {
  * after the command: one that is not any more has no packet.
  */
 bool sev_send_pages(SevPageJob *jobs, size_t n, Error **errp);
-bool sev_send_finish(Error **errp);     /* SEND_FINISH: never runs again */
+/*
+ * SEND_FINISH: the guest never runs again.  Whatever the answer, its key and
+ * its plaintext are wiped, where the backend can (sev_backend_guest_end()).
+ */
+bool sev_send_finish(Error **errp);
 bool sev_send_cancel(Error **errp);     /* SEND_CANCEL: runs on */
 
 /* --- Target: UNINIT -> RECEIVE_UPDATE -> RUNNING ----------------------- */
