@@ -16,6 +16,7 @@
 void sev_guest_identity_clear(SevGuestIdentity *id)
 {
     g_clear_pointer(&id->measurement, g_free);
+    g_clear_pointer(&id->claimed_by, g_free);
 }
 
 /* "SEND_START: Policy is not allowed (7)" */
