@@ -8,6 +8,8 @@
 
 #include "psp.h"
 
+#include <stdint.h>
+
 #ifndef PSP_STORE_SYSTEM_DIR
 #define PSP_STORE_SYSTEM_DIR "/var/lib/sev-psp"
 #endif
@@ -30,6 +32,20 @@ bool psp_store_save(PspStore *store, GBytes *blob, GError **error);
 
 /* Forget the chip for good.  Trusted roots stay, but for its own. */
 bool psp_store_erase(PspStore *store, GError **error);
+
+/*
+ * Sessions that the platform with the PDH @pdh (a fingerprint) has opened, for
+ * those who want each to be opened once: a list of their digests, kept on the
+ * disk.  Adds @digest; *@first tells whether it was not on the list.  False:
+ * the list is full or cannot be kept, and nothing is known.
+ *
+ * A new PDH has a new list: it opens no session of the old one.
+ */
+#define PSP_STORE_OPENED_MAX 65536
+#define PSP_STORE_DIGEST_LEN 32
+bool psp_store_opened(PspStore *store, const char *pdh,
+                      const uint8_t digest[PSP_STORE_DIGEST_LEN], bool *first,
+                      GError **error);
 
 /* "DIR/roots": ARK certificates the operator trusts.  Owned by the store. */
 const char *psp_store_roots_dir(const PspStore *store);

@@ -3,11 +3,12 @@
  *
  *   DIR/lock    flock(2)ed around every load-modify-store
  *   DIR/nv      the blob; replaced by rename(2), so it is old or new
+ *   DIR/opened-PDH  sessions opened with that PDH (store-opened.c)
  *   DIR/roots/  ARKs that are trusted; self.cert is this chip's own
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#include "psp-store.h"
+#include "store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,25 +22,16 @@
 
 #define PSP_STORE_NV_MAX 65536
 
-struct PspStore {
-    char *dir;
-    char *roots;
-    int dir_fd;
-    GMutex mutex;               /* flock() does not tell threads apart */
-    int lock_fd;                /* open while locked, else -1 */
-};
-
-static bool psp_store_fail(GError **error, const PspStore *store,
-                           const char *what, const char *name)
+bool psp_store_fail(GError **error, const PspStore *store, const char *what,
+                    const char *name)
 {
     g_set_error(error, PSP_ERROR, PSP_ERROR_STORE, "cannot %s '%s/%s': %s",
                 what, store->dir, name, g_strerror(errno));
     return false;
 }
 
-/* Only this user may read or write it. */
-static bool psp_store_check_mode(const char *path, int fd, mode_t want,
-                                 GError **error)
+bool psp_store_check_mode(const char *path, int fd, mode_t want,
+                          GError **error)
 {
     struct stat st;
 
@@ -146,7 +138,7 @@ void psp_store_unlock(PspStore *store)
 
 /* --- Load ---------------------------------------------------------------- */
 
-static bool psp_store_read(int fd, uint8_t *buf, size_t len)
+bool psp_store_read(int fd, uint8_t *buf, size_t len)
 {
     while (len) {
         ssize_t n = read(fd, buf, len);
@@ -239,9 +231,8 @@ static bool psp_store_write(int fd, const uint8_t *buf, size_t len)
     return fsync(fd) == 0;
 }
 
-/* Whoever looks sees the old file or the new one, also after a crash. */
-static bool psp_store_replace(PspStore *store, int dir_fd, const char *name,
-                              const void *data, size_t len, GError **error)
+bool psp_store_replace(PspStore *store, int dir_fd, const char *name,
+                       const void *data, size_t len, GError **error)
 {
     g_autofree char *tmp = g_strconcat(name, ".tmp", NULL);
     bool ok;

@@ -7,7 +7,6 @@
 #include "qemu/base64.h"
 #include "monitor/monitor.h"
 #include "qapi/util.h"
-#include "qapi/qapi-commands-sev-overlay-target.h"
 #include "params.h"
 #include "record.h"
 #include "sev.h"
@@ -19,6 +18,8 @@
 static struct {
     SevPlatformCerts certs;
     GPtrArray *allowed;         /* of fingerprints; NULL: every platform */
+    GPtrArray *sources;         /* the same, of those that may send */
+    bool refuse_replay, has_refuse_replay;
     SevTemplateOpen template_open;
     bool has_template_open;     /* it was set */
 } params;
@@ -59,8 +60,8 @@ static void cert_apply(NewCert *new)
     }
 }
 
-static bool platforms_decode(const strList *list, GPtrArray **allowed,
-                             Error **errp)
+static bool platforms_decode(const char *field, const strList *list,
+                             GPtrArray **allowed, Error **errp)
 {
     g_autoptr(GPtrArray) out = g_ptr_array_new_with_free_func(g_free);
 
@@ -68,20 +69,27 @@ static bool platforms_decode(const strList *list, GPtrArray **allowed,
         size_t len = strspn(list->value, "0123456789abcdefABCDEF");
 
         if (len != SEV_RECORD_FINGERPRINT_LEN || list->value[len]) {
-            error_setg(errp, "Migration parameter 'sev-allowed-platforms': "
-                       "'%.80s' is not a fingerprint of %d hex digits",
-                       list->value, SEV_RECORD_FINGERPRINT_LEN);
+            error_setg(errp, "Migration parameter '%s': '%.80s' is not a "
+                       "fingerprint of %d hex digits", field, list->value,
+                       SEV_RECORD_FINGERPRINT_LEN);
             return false;
         }
         if (out->len == PLATFORMS_MAX) {
-            error_setg(errp, "Migration parameter 'sev-allowed-platforms': "
-                       "more than %d platforms", PLATFORMS_MAX);
+            error_setg(errp, "Migration parameter '%s': more than %d "
+                       "platforms", field, PLATFORMS_MAX);
             return false;
         }
         g_ptr_array_add(out, g_ascii_strdown(list->value, -1));
     }
     *allowed = out->len ? g_steal_pointer(&out) : NULL;
     return true;
+}
+
+/* Takes over what @new has. */
+static void platforms_apply(GPtrArray **list, GPtrArray **new)
+{
+    g_clear_pointer(list, g_ptr_array_unref);
+    *list = g_steal_pointer(new);
 }
 
 bool sev_params_set(const SevMigrationParameters *p, Error **errp)
@@ -95,12 +103,16 @@ bool sev_params_set(const SevMigrationParameters *p, Error **errp)
           &certs->amd_len },
     };
     g_autoptr(GPtrArray) allowed = NULL;
+    g_autoptr(GPtrArray) sources = NULL;
     bool good = true;
 
     for (size_t i = 0; good && i < ARRAY_SIZE(new); i++) {
         good = cert_decode(&new[i], errp);
     }
-    good = good && platforms_decode(p->sev_allowed_platforms, &allowed, errp);
+    good = good && platforms_decode("sev-allowed-platforms",
+                                    p->sev_allowed_platforms, &allowed, errp);
+    good = good && platforms_decode("sev-allowed-sources",
+                                    p->sev_allowed_sources, &sources, errp);
     for (size_t i = 0; i < ARRAY_SIZE(new); i++) {
         if (good) {
             cert_apply(&new[i]);
@@ -108,8 +120,14 @@ bool sev_params_set(const SevMigrationParameters *p, Error **errp)
         g_free(new[i].data);
     }
     if (good && p->has_sev_allowed_platforms) {
-        g_clear_pointer(&params.allowed, g_ptr_array_unref);
-        params.allowed = g_steal_pointer(&allowed);
+        platforms_apply(&params.allowed, &allowed);
+    }
+    if (good && p->has_sev_allowed_sources) {
+        platforms_apply(&params.sources, &sources);
+    }
+    if (good && p->has_sev_refuse_replay) {
+        params.refuse_replay = p->sev_refuse_replay;
+        params.has_refuse_replay = true;
     }
     if (good && p->has_sev_template_open) {
         params.template_open = p->sev_template_open;
@@ -118,10 +136,19 @@ bool sev_params_set(const SevMigrationParameters *p, Error **errp)
     return good;
 }
 
+static strList *platforms_list(const GPtrArray *platforms)
+{
+    strList *list = NULL, **tail = &list;
+
+    for (guint i = 0; platforms && i < platforms->len; i++) {
+        QAPI_LIST_APPEND(tail, g_strdup(platforms->pdata[i]));
+    }
+    return list;
+}
+
 void sev_params_query(SevMigrationParameters *p)
 {
     const SevPlatformCerts *c = &params.certs;
-    strList **tail = &p->sev_allowed_platforms;
 
     p->sev_pdh = c->pdh ? g_base64_encode(c->pdh, c->pdh_len) : NULL;
     p->sev_plat_cert = c->plat ? g_base64_encode(c->plat, c->plat_len) : NULL;
@@ -129,9 +156,11 @@ void sev_params_query(SevMigrationParameters *p)
     p->has_sev_template_open = params.has_template_open;
     p->sev_template_open = params.template_open;
     p->has_sev_allowed_platforms = params.allowed;
-    for (guint i = 0; params.allowed && i < params.allowed->len; i++) {
-        QAPI_LIST_APPEND(tail, g_strdup(params.allowed->pdata[i]));
-    }
+    p->sev_allowed_platforms = platforms_list(params.allowed);
+    p->has_sev_allowed_sources = params.sources;
+    p->sev_allowed_sources = platforms_list(params.sources);
+    p->has_sev_refuse_replay = params.has_refuse_replay;
+    p->sev_refuse_replay = params.refuse_replay;
 }
 
 /* --- Who receives ------------------------------------------------------------ */
@@ -155,19 +184,39 @@ bool sev_params_certs(const SevPlatformCerts **certs, Error **errp)
     return true;
 }
 
-bool sev_params_allowed(const char *fingerprint, Error **errp)
+static bool platform_listed(const GPtrArray *list, const char *fingerprint,
+                            const char *who, const char *field, Error **errp)
 {
-    for (guint i = 0; params.allowed && i < params.allowed->len; i++) {
-        if (g_str_equal(params.allowed->pdata[i], fingerprint)) {
+    for (guint i = 0; list && i < list->len; i++) {
+        if (g_str_equal(list->pdata[i], fingerprint)) {
             return true;
         }
     }
-    if (params.allowed) {
-        error_setg(errp, "SEV: the target platform %s is not among the %u of "
-                   "migration parameter 'sev-allowed-platforms'", fingerprint,
-                   params.allowed->len);
+    if (list) {
+        error_setg(errp, "SEV: the %s platform %s is not among the %u of "
+                   "migration parameter '%s'", who, fingerprint, list->len,
+                   field);
     }
-    return !params.allowed;
+    return !list;
+}
+
+bool sev_params_allowed(const char *fingerprint, Error **errp)
+{
+    return platform_listed(params.allowed, fingerprint, "target",
+                           "sev-allowed-platforms", errp);
+}
+
+/* --- Who sends ---------------------------------------------------------------- */
+
+bool sev_params_source_allowed(const char *fingerprint, Error **errp)
+{
+    return platform_listed(params.sources, fingerprint, "source",
+                           "sev-allowed-sources", errp);
+}
+
+bool sev_params_refuse_replay(void)
+{
+    return params.refuse_replay;
 }
 
 SevTemplateOpen sev_params_template_open(void)
@@ -200,11 +249,21 @@ static char *file_text(const char *param, const char *path, Error **errp)
     return g_strdup(g_strstrip(text));
 }
 
+/* "A,B,C" */
+static void platforms_from_hmp(const char *value, bool *has, strList **list)
+{
+    g_auto(GStrv) words = g_strsplit(value, ",", PLATFORMS_MAX + 1);
+
+    *has = true;
+    for (guint i = g_strv_length(words); i > 0; i--) {
+        QAPI_LIST_PREPEND(*list, g_strdup(words[i - 1]));
+    }
+}
+
 void sev_params_from_hmp(MigrateSetParameters *p, MigrationParameter param,
                          const char *value, Error **errp)
 {
     const char *name = MigrationParameter_str(param);
-    g_auto(GStrv) words = NULL;
     int open;
 
     switch (param) {
@@ -218,12 +277,16 @@ void sev_params_from_hmp(MigrateSetParameters *p, MigrationParameter param,
         p->sev_amd_cert = file_text(name, value, errp);
         break;
     case MIGRATION_PARAMETER_SEV_ALLOWED_PLATFORMS:
-        words = g_strsplit(value, ",", PLATFORMS_MAX + 1);
-        p->has_sev_allowed_platforms = true;
-        for (guint i = g_strv_length(words); i > 0; i--) {
-            QAPI_LIST_PREPEND(p->sev_allowed_platforms,
-                              g_steal_pointer(&words[i - 1]));
-        }
+        platforms_from_hmp(value, &p->has_sev_allowed_platforms,
+                           &p->sev_allowed_platforms);
+        break;
+    case MIGRATION_PARAMETER_SEV_ALLOWED_SOURCES:
+        platforms_from_hmp(value, &p->has_sev_allowed_sources,
+                           &p->sev_allowed_sources);
+        break;
+    case MIGRATION_PARAMETER_SEV_REFUSE_REPLAY:
+        p->has_sev_refuse_replay = qapi_bool_parse(name, value,
+                                                   &p->sev_refuse_replay, errp);
         break;
     case MIGRATION_PARAMETER_SEV_TEMPLATE_OPEN:
         open = qapi_enum_parse(&SevTemplateOpen_lookup, value, -1, errp);
@@ -232,6 +295,14 @@ void sev_params_from_hmp(MigrateSetParameters *p, MigrationParameter param,
         break;
     default:
         error_setg(errp, "Migration parameter '%s' cannot be set here", name);
+    }
+}
+
+static void platforms_print(Monitor *mon, const char *field,
+                            const GPtrArray *list)
+{
+    for (guint i = 0; list && i < list->len; i++) {
+        monitor_printf(mon, "%s: %s\n", field, (char *)list->pdata[i]);
     }
 }
 
@@ -254,29 +325,10 @@ void sev_params_print(Monitor *mon)
         monitor_printf(mon, "sev-template-open: %s\n",
                        SevTemplateOpen_str(params.template_open));
     }
-    for (guint i = 0; params.allowed && i < params.allowed->len; i++) {
-        monitor_printf(mon, "sev-allowed-platforms: %s\n",
-                       (char *)params.allowed->pdata[i]);
+    if (params.has_refuse_replay) {
+        monitor_printf(mon, "sev-refuse-replay: %s\n",
+                       params.refuse_replay ? "on" : "off");
     }
-}
-
-SevPlatformCertificates *qmp_query_sev_platform_certs(Error **errp)
-{
-    g_auto(SevPlatformCerts) own = { 0 };
-    g_autofree char *fingerprint = NULL;
-    SevPlatformCertificates *out;
-
-    if (!sev_platform_certs(&own, errp)) {
-        return NULL;
-    }
-    fingerprint = sev_certs_fingerprint(&own, errp);
-    if (!fingerprint) {
-        return NULL;
-    }
-    out = g_new0(SevPlatformCertificates, 1);
-    out->fingerprint = g_steal_pointer(&fingerprint);
-    out->sev_pdh = g_base64_encode(own.pdh, own.pdh_len);
-    out->sev_plat_cert = g_base64_encode(own.plat, own.plat_len);
-    out->sev_amd_cert = g_base64_encode(own.amd, own.amd_len);
-    return out;
+    platforms_print(mon, "sev-allowed-platforms", params.allowed);
+    platforms_print(mon, "sev-allowed-sources", params.sources);
 }

@@ -1,11 +1,12 @@
 /*
- * Migration parameters of an SEV guest: whom it may be sealed to, and when a
- * clone opens its template.
+ * Migration parameters of an SEV guest: whom it may be sealed to and come from,
+ * and when a clone opens its template.
  *
  * sev-pdh, sev-plat-cert and sev-amd-cert are the target's certificates, for
  * streams on which it cannot answer; sev-allowed-platforms lists the platforms
- * that may receive a guest.  Set by migrate-set-parameters, which applies all
- * of its parameters or none.
+ * that may receive a guest, sev-allowed-sources those that may send one;
+ * sev-refuse-replay lets each session be opened once.  Set by
+ * migrate-set-parameters, which applies all of its parameters or none.
  *
  * All calls: BQL held.
  *
@@ -26,6 +27,12 @@ bool sev_params_certs(const SevPlatformCerts **certs, Error **errp);
 
 /* May the platform with this fingerprint receive a guest? */
 bool sev_params_allowed(const char *fingerprint, Error **errp);
+
+/* May a guest come from the platform with this fingerprint? */
+bool sev_params_source_allowed(const char *fingerprint, Error **errp);
+
+/* Is a session that this platform opened before refused? */
+bool sev_params_refuse_replay(void);
 
 /* When a clone opens the packets of its template; first-touch when not set. */
 SevTemplateOpen sev_params_template_open(void);

@@ -251,6 +251,18 @@ bool sev_session_is_here(SevSpan target, SevSpan chip, Error **errp)
     return true;
 }
 
+/*
+ * RECEIVE_START will prove that who made the session holds the key of this PDH;
+ * or this platform's own, which can make sessions in anybody's name.
+ */
+static bool source_allowed(const char *fingerprint, Error **errp)
+{
+    ERRP_GUARD();
+
+    return is_own(fingerprint, errp) ||
+           (!*errp && sev_params_source_allowed(fingerprint, errp));
+}
+
 bool sev_session_load_session(SevTarget *t, const SevRecord *rec, Error **errp)
 {
     const SevRecordSession *r = &rec->u.session;
@@ -273,9 +285,10 @@ bool sev_session_load_session(SevTarget *t, const SevRecord *rec, Error **errp)
         return false;
     }
     fingerprint = sev_certs_fingerprint(&source, errp);
-    if (!fingerprint) {
+    if (!fingerprint || !source_allowed(fingerprint, errp)) {
         return false;
     }
+    id.claimed_by = g_strdup(fingerprint);
     id.policy = r->policy;
     id.handle = r->handle;
     id.api_major = r->api_major;
@@ -287,7 +300,9 @@ bool sev_session_load_session(SevTarget *t, const SevRecord *rec, Error **errp)
     }
     if (!sev_guest_accepts(&id, errp) ||
         !sev_receive_start(&id, r->pdh.data, r->pdh.len,
-                           r->session.data, r->session.len, errp)) {
+                           r->session.data, r->session.len, errp) ||
+        (sev_params_refuse_replay() &&
+         !sev_session_once(r->session.data, r->session.len, errp))) {
         return false;
     }
     trace_sev_session_opened(fingerprint, id.policy);

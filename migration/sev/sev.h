@@ -31,6 +31,19 @@ bool sev_migration_init(Error **errp);
  */
 bool sev_migration_may_run(Error **errp);
 
+/*
+ * The gate that every start of the VM passes, whoever asks: a monitor, the
+ * gdbstub, the end of a migration.  False: it stays stopped, the log and a
+ * debugger that asked are told why.  BQL held.
+ */
+bool sev_migration_may_start(void);
+
+/* Is the VM to stay stopped, whatever is asked?  vm_prepare_start(). */
+static inline bool sev_start_refused(void)
+{
+    return unlikely(sev_migration_on) && !sev_migration_may_start();
+}
+
 /* --- ram.c, migration thread --------------------------------------------- */
 
 bool sev_migration_queue_page(RAMBlock *rb, ram_addr_t offset);

@@ -16,6 +16,11 @@ bool sev_migration_may_run(Error **errp)
     return true;
 }
 
+bool sev_migration_may_start(void)
+{
+    return true;
+}
+
 bool sev_migration_queue_page(RAMBlock *rb, ram_addr_t offset)
 {
     return false;

@@ -230,18 +230,33 @@ static bool visit_manifest(SevQuery *q, const SevRecordManifest *r,
 
 static bool visit_session(SevQuery *q, const SevRecordSession *r, Error **errp)
 {
+    SevPlatformCerts sender = {
+        .pdh = (uint8_t *)r->pdh.data, .pdh_len = r->pdh.len,
+    };
+
     if (q->has_session) {
         error_setg(errp, "there is a second SESSION record");
         return false;
     }
     q->has_session = true;
+    q->info->sealed_by = sev_certs_fingerprint(&sender, errp);
+    if (!q->info->sealed_by) {
+        return false;
+    }
     if (!q->info->here) {
         q->info->has_verified = false;  /* no key of this platform opens it */
+        return true;
     }
-    return !q->info->has_verified ||
-           (q->verifier = sev_verifier_new(r->policy, r->pdh.data, r->pdh.len,
-                                           r->session.data, r->session.len,
-                                           errp));
+    if (!q->verify && !sev_verifier_possible()) {
+        return true;
+    }
+    q->verifier = sev_verifier_new(r->policy, r->pdh.data, r->pdh.len,
+                                   r->session.data, r->session.len, errp);
+    q->info->sealed_by_proven = q->verifier;
+    if (!q->verify) {
+        g_clear_pointer(&q->verifier, sev_verifier_free);
+    }
+    return q->info->sealed_by_proven;
 }
 
 static bool visit_image(SevQuery *q, const SevRecordImage *r, Error **errp)

@@ -45,13 +45,21 @@ def seal(monitor, spec, folder):
     with path.open('rb') as f:
         os.fsync(f.fileno())
     info = monitor.cmd('query-migrate')
-    return {'file': IMAGE, 'bytes': path.stat().st_size,
+    said = {'file': IMAGE, 'bytes': path.stat().st_size,
             'milliseconds': info.get('total-time'), 'sev': info.get('sev')}
+    if spec['sev'] is not None:
+        said['platform'] = monitor.cmd('query-sev-platform-certs')['fingerprint']
+    return said
 
 
 def prepare(monitor, spec):
     """What a clone can be told before its template is known."""
     _capabilities(monitor, _capability_names(spec))
+    platform = spec.get('image', {}).get('platform')
+    if platform:
+        # Whatever lies there now, only who sealed the template may have.
+        monitor.cmd('migrate-set-parameters',
+                    {'sev-allowed-sources': [platform]})
 
 
 def load(monitor, template):

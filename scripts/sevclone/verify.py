@@ -110,7 +110,11 @@ def lines(told):
             ('memory', ui.mib(told['ram-bytes']) + ' in all blocks'),
             ('policy', f'{told["policy"]:#x}'),
             ('sealed to', told['fingerprint']), ('', here),
+            ('sealed by', told.get('sealed-by', 'nobody: it has no session')),
+            ('', 'proven: this platform opens its session'
+             if told['sealed-by-proven'] else 'a claim of whoever wrote this'),
             ('measurement', told.get('measurement', 'none')),
+            ('', 'a claim of whoever wrote this; nothing proves it'),
             ('packets', told['private-pages']),
             ('verified', told.get('verified', 'no'))]
     return ui.table(rows)

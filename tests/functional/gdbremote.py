@@ -40,7 +40,7 @@ class Gdb:
         byte, self._pending = self._pending[:1], self._pending[1:]
         return byte
 
-    def _ask(self, text):
+    def _ask(self, text, stops=False):
         data = text.encode()
         self._socket.sendall(b'$' + data + b'#%02x' % (sum(data) & 0xff))
         while True:
@@ -51,8 +51,13 @@ class Gdb:
                 answer += byte
             self._byte(), self._byte()          # checksum
             self._socket.sendall(b'+')
-            if not answer.startswith(b'T'):     # why the guest stopped
+            if stops or not answer.startswith(b'T'):    # why it stopped
                 return answer.decode()
+
+    def resume(self, packet):
+        """Continue or step: why it stopped again, or did not go on."""
+        self._socket.settimeout(10)
+        return self._ask(packet, stops=True)
 
     def read(self, address, length):
         """Bytes, or None where the stub has none."""

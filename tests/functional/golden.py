@@ -34,18 +34,19 @@ class Tiny:
     """A QEMU with the tiny guest, or waiting for it."""
 
     def __init__(self, lab, name, host, incoming=False, machine=MACHINE,
-                 cpu='EPYC-v4', mem=16, policy=0x1, extra=(), environment=()):
-        self.name = name
+                 cpu='EPYC-v4', mem=16, policy=0x1, extra=(), environment=(),
+                 firmware=GOLDEN / 'firmware.bin', sev=True):
+        self.lab, self.name = lab, name
         self.screen = lab.folder / f'{name}.serial'
         self.screen.write_bytes(b'')
         self.vm = guest.machine(lab, name, host, environment)
         self.vm.add_args(
             '-nodefaults', '-no-user-config', '-accel', 'tcg',
-            '-cpu', cpu, '-m', str(mem),
-            '-machine', f'{machine},confidential-guest-support=sev0',
-            '-object', f'sev-guest,id=sev0,policy={policy:#x}',
-            '-drive', 'if=pflash,unit=0,format=raw,readonly=on,'
-            f'file={GOLDEN / "firmware.bin"}',
+            '-cpu', cpu, '-m', str(mem), '-machine', machine, *(
+                ['-machine', 'confidential-guest-support=sev0',
+                 '-object', f'sev-guest,id=sev0,policy={policy:#x}']
+                if sev else []),
+            '-drive', f'if=pflash,unit=0,format=raw,readonly=on,file={firmware}',
             '-serial', f'file:{self.screen}', *extra)
         if incoming:
             self.vm.add_args('-incoming', 'defer')
@@ -56,6 +57,10 @@ class Tiny:
 
     def __exit__(self, *_):
         self.vm.shutdown(hard=True)
+
+    def log(self):
+        path = self.lab.folder / f'{self.name}.log'
+        return path.read_text('utf-8', 'replace')
 
     def cmd(self, command, **arguments):
         try:

@@ -17,10 +17,13 @@ sys.path.insert(1, str(ROOT / 'scripts/demo'))
 import registry                         # noqa: E402
 import test_capability_table            # noqa: E402,F401
 import test_advice                      # noqa: E402,F401
+import test_blocks                      # noqa: E402,F401
 import test_boot                        # noqa: E402,F401
+import test_claims                      # noqa: E402,F401
 import test_clone                       # noqa: E402,F401
 import test_clone_ends                  # noqa: E402,F401
 import test_firmware                    # noqa: E402,F401
+import test_gates                       # noqa: E402,F401
 import test_golden                      # noqa: E402,F401
 import test_hops                        # noqa: E402,F401
 import test_hotplug                     # noqa: E402,F401

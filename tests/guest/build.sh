@@ -72,26 +72,27 @@ compile() {
     done
 }
 
-# firmware NAME SOURCE [-D...]: a guest that is its own firmware, for KVM
+# firmware NAME SOURCE ADDRESS [-D...]: a guest that is its own firmware
 firmware() {
-    local name=$1 source=$here/$2
-    shift 2
+    local name=$1 source=$here/$2 address=$3
+    shift 3
     if [ "$source" -nt "$out/$name.fd" ] ||
        [ "$here/tiny-print.inc" -nt "$out/$name.fd" ]; then
         (logged "guest-$name" gcc -m32 -c "$@" -o "$out/$name.o" "$source" &&
-            logged "guest-$name" ld -m elf_i386 -Ttext 0 -e 0 --oformat binary \
-                -o "$out/$name.fd" "$out/$name.o") ||
+            logged "guest-$name" ld -m elf_i386 -Ttext "$address" -e "$address" \
+                --oformat binary -o "$out/$name.fd" "$out/$name.o") ||
             die "the guest $name does not assemble; see $LOGS/guest-$name.log."
         rm -f "$out/$name.o"
     fi
 }
 
-kvm_programs() {
-    firmware tiny tiny.S
-    firmware sev-linux tiny-sev.S -DGUEST_LINUX
-    firmware sev-efi tiny-sev.S -DGUEST_EFI
-    firmware sev-silent tiny-sev.S -DGUEST_SILENT
-    firmware sev-once tiny-sev.S -DGUEST_ONCE
+small_programs() {
+    firmware tiny tiny.S 0
+    firmware sev-linux tiny-sev.S 0 -DGUEST_LINUX
+    firmware sev-efi tiny-sev.S 0 -DGUEST_EFI
+    firmware sev-silent tiny-sev.S 0 -DGUEST_SILENT
+    firmware sev-once tiny-sev.S 0 -DGUEST_ONCE
+    firmware writer writer.S 0xf000
 }
 
 # pack IMAGE PROGRAM... -- MODULE...: an initramfs, if anything is newer than it
@@ -119,7 +120,7 @@ compile pulse pulse.c
 # Templates are made of one kernel.
 if [ "$suite/$flavour" = bookworm/cloud ]; then
     "$here/clone.sh" "$out" "$modules" "$busybox" "${drivers[@]}"
-    kvm_programs
+    small_programs
 fi
 ln -f "$out"/root/boot/vmlinuz-* "$out/vmlinuz"
 basename "$modules" > "$out/version"

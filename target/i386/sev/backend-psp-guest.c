@@ -46,6 +46,19 @@ int sev_psp_guest_start(SevPsp *sp, PspCommand cmd,
     return 0;
 }
 
+/* As KVM's sev_vm_destroy(): unbound from its ASID, and forgotten. */
+void sev_psp_guest_end(SevPsp *sp)
+{
+    int unused;
+
+    if (!sp->handle) {
+        return;
+    }
+    sev_psp_run_handle(sp, PSP_CMD_DEACTIVATE, &unused);
+    sev_psp_run_handle(sp, PSP_CMD_DECOMMISSION, &unused);
+    sp->handle = 0;
+}
+
 int sev_psp_launch_update(SevPsp *sp, struct kvm_sev_launch_update_data *p,
                           int *fw_error)
 {

@@ -19,6 +19,7 @@ int sev_psp_guest_cmd(SevPsp *sp, int cmd, void *data, int *fw_error);
 int sev_psp_guest_packets(SevPsp *sp, int cmd,
                           struct kvm_sev_send_update_data *packets, size_t n,
                           size_t *done, int *fw_error);
+void sev_psp_guest_end(SevPsp *sp);
 int sev_psp_platform_cmd(SevPsp *sp, int cmd, void *data, int *fw_error);
 
 struct PspPacketKey *sev_psp_packet_key(SevPsp *sp);

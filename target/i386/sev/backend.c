@@ -10,6 +10,7 @@
 #include "backend-psp.h"
 #include "declared-pages.h"
 #include "hw/psp/psp-store.h"
+#include "tcg-cache.h"
 #include "trace.h"
 
 /* One guest, one chip per process: the machine has one guest object. */
@@ -93,6 +94,14 @@ void sev_backend_kernel_cmd(int cmd, const void *data)
         const struct kvm_sev_launch_update_data *update = data;
 
         sev_declared_launch(update->uaddr, update->len);
+    }
+}
+
+void sev_backend_guest_end(void)
+{
+    if (software) {
+        sev_psp_guest_end(software);
+        sev_cache_forget();
     }
 }
 

@@ -54,6 +54,15 @@ int sev_backend_guest_packets(int cmd, struct kvm_sev_send_update_data *packets,
                               size_t n, size_t *done, int *fw_error);
 
 /*
+ * The guest will not run here any more: what KVM does when a VM is destroyed,
+ * DEACTIVATE and DECOMMISSION, and nothing of its key or its plaintext is left
+ * in this process.  On the kernel's backend nothing: user space has no such
+ * command, and its chip keeps the key until the VM's last descriptor is closed.
+ * No vCPU runs.
+ */
+void sev_backend_guest_end(void);
+
+/*
  * ASK and ARK of this platform.  Real ones come from AMD's web service, not
  * from the chip; the software platform knows its own.  Empty (length 0) on
  * the kernel's backend.  Caller frees *@amd.

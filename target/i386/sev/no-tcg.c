@@ -13,6 +13,10 @@ void sev_cache_set_key(struct PspMemKey *key)
 {
 }
 
+void sev_cache_forget(void)
+{
+}
+
 void sev_cache_writeback(SevPageMap *map, size_t page)
 {
 }

@@ -19,6 +19,12 @@ void sev_guest_set_state(SevState state);
 /* A received guest is what its sender said it is. */
 void sev_guest_adopt(const SevGuestIdentity *id);
 
+/*
+ * Whose session brought this guest, and with it the word for its measurement:
+ * a fingerprint, or NULL when it was launched and measured here.
+ */
+char *sev_guest_claimed_by(void);
+
 /* TCG's part of class hook tcg_init: see confidential-guest-support.h. */
 #ifdef CONFIG_TCG
 int sev_common_tcg_init(ConfidentialGuestSupport *cgs, Error **errp);

@@ -212,6 +212,26 @@ static void sev_cache_vm_state(void *opaque, bool running, RunState state)
     trace_sev_cache_dropped();
 }
 
+static void forget_block(SevPageMap *map)
+{
+    for (size_t page = 0; page < map->npages; page++) {
+        sev_sealed_replaced(map, page);         /* nobody will open it */
+        sev_cache_set_bits(map, page, ~SEV_PAGE_PRIVATE, 0);
+    }
+    if (map->cache) {
+        sev_cache_release(map->cache, 0, map->npages);
+    }
+}
+
+void sev_cache_forget(void)
+{
+    QEMU_LOCK_GUARD(&sev_cache_lock);
+    sev_page_map_foreach(forget_block);
+    sev_sealed_forget();
+    sev_cache_set_key(NULL);
+    trace_sev_cache_forgotten();
+}
+
 static void create_shadow(SevPageMap *map)
 {
     SevCacheBlock *b;

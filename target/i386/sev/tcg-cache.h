@@ -49,6 +49,12 @@ struct PspMemKey;
 void sev_cache_set_key(struct PspMemKey *key);
 
 /*
+ * The guest is not here any more: no key, no plaintext and no packet of it is
+ * kept.  No vCPU runs, nor ever will.
+ */
+void sev_cache_forget(void);
+
+/*
  * Bring a page into the cache (a private access), or push it out and map
  * DRAM (a shared access).  Any vCPU thread, no lock held.  False: the page
  * cannot be had; the VM stops (tcg-sealed.h), or the memory was just unplugged.

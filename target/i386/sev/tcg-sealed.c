@@ -164,6 +164,11 @@ void sev_sealed_replaced(SevPageMap *map, size_t page)
     }
 }
 
+void sev_sealed_forget(void)
+{
+    g_clear_pointer(&sealed_key, psp_packet_key_unref);
+}
+
 bool sev_sealed_settle_range(SevPageMap *map, ram_addr_t offset, size_t length)
 {
     size_t page = offset >> TARGET_PAGE_BITS;

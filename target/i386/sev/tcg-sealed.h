@@ -34,6 +34,9 @@ bool sev_sealed_settle(SevPageMap *map, size_t page);
 /* The cache wrote over the packet.  Cache lock held. */
 void sev_sealed_replaced(SevPageMap *map, size_t page);
 
+/* The guest is gone, and no page is SEALED: nor are there keys.  Cache lock. */
+void sev_sealed_forget(void);
+
 /* sev_sealed_settle() for the pages of a range of the block; no lock. */
 bool sev_sealed_settle_range(SevPageMap *map, ram_addr_t offset, size_t length);
 

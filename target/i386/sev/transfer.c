@@ -17,6 +17,7 @@
 void sev_guest_identity_clear(SevGuestIdentity *id)
 {
     g_clear_pointer(&id->measurement, g_free);
+    g_clear_pointer(&id->claimed_by, g_free);
 }
 
 /* "SEND_START: Policy is not allowed (7)" */
@@ -202,8 +203,12 @@ bool sev_send_pages(const SevPageJob *jobs, size_t n, Error **errp)
 
 bool sev_send_finish(Error **errp)
 {
-    return finish(SEV_FAULT_SEND_FINISH, KVM_SEV_SEND_FINISH, "SEND_FINISH",
-                  SEV_STATE_SEND_UPDATE, SEV_STATE_UNINIT, errp);
+    bool ok = finish(SEV_FAULT_SEND_FINISH, KVM_SEV_SEND_FINISH, "SEND_FINISH",
+                     SEV_STATE_SEND_UPDATE, SEV_STATE_UNINIT, errp);
+
+    /* Even if the chip refuses: the guest does not run here again. */
+    sev_backend_guest_end();
+    return ok;
 }
 
 bool sev_send_cancel(Error **errp)

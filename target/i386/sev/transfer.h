@@ -48,6 +48,12 @@ typedef struct SevGuestIdentity {
     uint32_t cbitpos;
     uint32_t reduced_phys_bits;
     char *measurement;
+    /*
+     * Of a guest that was received: fingerprint of the platform whose PDH made
+     * its session.  The rest of @measurement's story is the stream's word.
+     * NULL (owned, too): launched here.
+     */
+    char *claimed_by;
 } SevGuestIdentity;
 
 void sev_guest_identity_clear(SevGuestIdentity *id);
@@ -130,7 +136,11 @@ typedef struct SevPageJob {
  * any more when the command is over is worth nothing: the caller looks.
  */
 bool sev_send_pages(const SevPageJob *jobs, size_t n, Error **errp);
-bool sev_send_finish(Error **errp);     /* SEND_FINISH: never runs again */
+/*
+ * SEND_FINISH: the guest never runs again.  Whatever the answer, its key and
+ * its plaintext are wiped, where the backend can (sev_backend_guest_end()).
+ */
+bool sev_send_finish(Error **errp);
 bool sev_send_cancel(Error **errp);     /* SEND_CANCEL: runs on */
 
 /* --- Target: UNINIT -> RECEIVE_UPDATE -> RUNNING ----------------------- */
@@ -143,6 +153,12 @@ bool sev_receive_start(const SevGuestIdentity *id,
                        const uint8_t *pdh, size_t pdh_len,
                        const uint8_t *session, size_t session_len,
                        Error **errp);
+/*
+ * Is this the first time that this platform opens @session, as far as its
+ * folder knows?  It is on the list there from now on.  False: not so, or the
+ * list cannot be kept.  Main thread.
+ */
+bool sev_session_once(const uint8_t *session, size_t len, Error **errp);
 /*
  * RECEIVE_UPDATE_DATA for @n pages, as many at a time as the backend can.  It
  * stops at the first failure, and that page is as it was.  Any thread.
@@ -179,6 +195,7 @@ void sev_first_touch_mark(RAMBlock *rb, ram_addr_t offset, ram_addr_t length);
  * this platform cannot.  Main thread.
  */
 typedef struct PspPacketKey SevVerifier;
+bool sev_verifier_possible(void);       /* no hardware can */
 SevVerifier *sev_verifier_new(uint64_t policy,
                               const uint8_t *pdh, size_t pdh_len,
                               const uint8_t *session, size_t session_len,

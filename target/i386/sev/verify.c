@@ -9,6 +9,11 @@
 #include "transfer.h"
 #include "hw/psp/psp-packet-key.h"
 
+bool sev_verifier_possible(void)
+{
+    return sev_backend_is_software();
+}
+
 SevVerifier *sev_verifier_new(uint64_t policy,
                               const uint8_t *pdh, size_t pdh_len,
                               const uint8_t *session, size_t session_len,
@@ -24,7 +29,7 @@ SevVerifier *sev_verifier_new(uint64_t policy,
     SevVerifier *v;
     int fw_error = 0;
 
-    if (!sev_backend_is_software()) {
+    if (!sev_verifier_possible()) {
         error_setg(errp, "only a software secure processor verifies packets "
                    "without a guest");
         return NULL;

@@ -425,6 +425,7 @@ void sev_platform_certs_clear(SevPlatformCerts *certs)
 void sev_guest_identity_clear(SevGuestIdentity *id)
 {
     g_clear_pointer(&id->measurement, g_free);
+    g_clear_pointer(&id->claimed_by, g_free);
 }
 
 void sev_guest_identity(SevGuestIdentity *id)
@@ -477,6 +478,21 @@ bool sev_send_start(const SevPlatformCerts *target, uint8_t *session,
 bool sev_params_certs(const SevPlatformCerts **certs, Error **errp)
 {
     return false;
+}
+
+bool sev_params_source_allowed(const char *fingerprint, Error **errp)
+{
+    return true;
+}
+
+bool sev_params_refuse_replay(void)
+{
+    return false;
+}
+
+bool sev_session_once(const uint8_t *session, size_t len, Error **errp)
+{
+    return true;
 }
 
 bool sev_params_allowed(const char *fingerprint, Error **errp)
