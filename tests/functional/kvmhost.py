@@ -120,6 +120,7 @@ class SevTiny(Tiny):
                 'tiny.fd' if kind == 'tiny' else f'sev-{kind}.fd'),
             environment=[f'LD_PRELOAD={library(env)}',
                          f'SEV_PSP_DIR={host.folder}',
+                         f'SEV_PSP_CONFIG_DIR={host.folder}',
                          f'SEV_STANDIN_IDENTITY={host.folder}',
                          f'SEV_STANDIN_CONTROL={self.control_path}',
                          f'SEV_STANDIN_LOG={self.ioctl_path}',

@@ -160,8 +160,8 @@ def cancelled(env):
 EBUSY, ETIMEDOUT, RESOURCES, HARDWARE = 16, 110, 23, 19
 
 SOURCE_FAULTS = (
-    ('PDH_CERT_EXPORT', 'status', HARDWARE, r'[Cc]ert'),
-    ('PDH_CERT_EXPORT', 'errno', EBUSY, r'[Cc]ert'),
+    ('PDH_CERT_EXPORT', 'status', HARDWARE, r'(?i)cert'),
+    ('PDH_CERT_EXPORT', 'errno', EBUSY, r'(?i)cert'),
     ('SEND_START', 'status', RESOURCES,
      r'SEND_START: Required firmware resource depleted \(23\)'),
     ('SEND_START', 'errno', EBUSY, r'SEND_START failed: Device or resource'),
@@ -194,7 +194,7 @@ def source_faults(env):
 
 
 TARGET_FAULTS = (
-    ('PDH_CERT_EXPORT', 'status', HARDWARE, r'[Cc]ert'),
+    ('PDH_CERT_EXPORT', 'status', HARDWARE, r'(?i)cert'),
     ('RECEIVE_START', 'status', RESOURCES, r'RECEIVE_START: .* \(23\)'),
     ('RECEIVE_START', 'errno', EBUSY, r'RECEIVE_START failed: Device or'),
     ('ACTIVATE', 'status', 0xc, r'RECEIVE_START: .* \(12\)'),
