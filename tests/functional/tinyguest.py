@@ -18,7 +18,7 @@ def needs_kvm():
 class Tiny:
     """One QEMU process; @binary: which QEMU; @environment: NAME=VALUE words."""
 
-    def __init__(self, env, stem, *args, binary=None, machine='q35', cpu='host',
+    def __init__(self, env, stem, *args, binary=None, machine='q35', cpu='qemu64',
                  firmware=None, environment=(), mem='64M', accel='kvm'):
         from qemu.machine import QEMUMachine
         name = env.name(stem)
