@@ -38,6 +38,7 @@ static bool tool_show(Tool *tool, ToolChip *chip, GError **error)
               status.owner & PSP_OWNER_EXTERNAL ? "external" : "self");
     tool_text(tool, "api", "%u.%u", status.api_major, status.api_minor);
     tool_number(tool, "build", status.build);
+    tool_bool(tool, "silicon", !certs.amd_len);
     return true;
 }
 
@@ -74,39 +75,57 @@ int tool_cmd_status(Tool *tool, int argc, char **argv, GError **error)
 
 /* --- identity ------------------------------------------------------------ */
 
-static int tool_identity_create(Tool *tool, GError **error)
+/* INIT, which makes a chip unless there is one; what it is to be, if it is new */
+static bool tool_identity_start(ToolChip *chip, bool silicon, GError **error)
+{
+    PspInit init = { 0 };
+
+    return (!silicon ||
+            psp_platform_set_silicon(tool_chip_psp(chip), true, error)) &&
+           tool_exec(chip, PSP_CMD_INIT, &init, sizeof(init), error);
+}
+
+static int tool_identity_create(Tool *tool, bool silicon, GError **error)
 {
     bool existed = tool_exists(tool);
-    g_autoptr(ToolChip) chip = tool_chip_start(tool, error);
+    g_autoptr(ToolChip) chip = NULL;
 
+    if (silicon && existed) {
+        g_set_error(error, TOOL_ERROR, TOOL_FAILED, "there is a platform in"
+                    " '%s' already; only a new one can be told to behave as"
+                    " silicon (sev-psp identity reset --chip --silicon)",
+                    tool->dir);
+        return TOOL_FAILED;
+    }
+    chip = tool_chip_open(tool, error);
     tool_bool(tool, "created", !existed);
-    return chip && tool_show(tool, chip, error) ? TOOL_OK : TOOL_FAILED;
+    return chip && tool_identity_start(chip, silicon, error) &&
+           tool_show(tool, chip, error) ? TOOL_OK : TOOL_FAILED;
+}
+
+static bool tool_identity_erase(ToolChip *chip, GError **error)
+{
+    PspStore *store = tool_chip_store(chip);
+    bool ok = psp_store_lock(store, error);
+
+    if (ok) {
+        ok = psp_store_erase(store, error);
+        psp_store_unlock(store);
+    }
+    return ok;
 }
 
 /* A new owner; with @chip_too, another chip altogether */
-static int tool_identity_reset(Tool *tool, bool chip_too, GError **error)
+static int tool_identity_reset(Tool *tool, bool chip_too, bool silicon,
+                               GError **error)
 {
     g_autoptr(ToolChip) chip = tool_chip_open(tool, error);
-    PspInit init = { 0 };
 
-    if (!chip) {
-        return TOOL_FAILED;
-    }
-    if (chip_too) {
-        PspStore *store = tool_chip_store(chip);
-        bool ok = psp_store_lock(store, error);
-
-        if (ok) {
-            ok = psp_store_erase(store, error);
-            psp_store_unlock(store);
-        }
-        if (!ok) {
-            return TOOL_FAILED;
-        }
-    } else if (!tool_exec(chip, PSP_CMD_PLATFORM_RESET, NULL, 0, error)) {
-        return TOOL_FAILED;
-    }
-    if (!tool_exec(chip, PSP_CMD_INIT, &init, sizeof(init), error) ||
+    if (!chip ||
+        !(chip_too ? tool_identity_erase(chip, error)
+                   : tool_exec(chip, PSP_CMD_PLATFORM_RESET, NULL, 0,
+                               error)) ||
+        !tool_identity_start(chip, silicon, error) ||
         !tool_show(tool, chip, error)) {
         return TOOL_FAILED;
     }
@@ -116,10 +135,13 @@ static int tool_identity_reset(Tool *tool, bool chip_too, GError **error)
 
 int tool_cmd_identity(Tool *tool, int argc, char **argv, GError **error)
 {
-    gboolean chip_too = false;
+    gboolean chip_too = false, silicon = false;
     const GOptionEntry entries[] = {
         { "chip", 0, 0, G_OPTION_ARG_NONE, &chip_too,
           "reset: become another chip, with another root", NULL },
+        { "silicon", 0, 0, G_OPTION_ARG_NONE, &silicon,
+          "create, reset --chip: the new chip exports no more certificates"
+          " than a real one", NULL },
         { 0 },
     };
 
@@ -133,13 +155,18 @@ int tool_cmd_identity(Tool *tool, int argc, char **argv, GError **error)
         return TOOL_USAGE;
     }
     if (argc == 2 && strcmp(argv[1], "create") == 0) {
-        return tool_identity_create(tool, error);
+        return tool_identity_create(tool, silicon, error);
+    }
+    if (silicon && !chip_too) {
+        tool_usage(error, "--silicon is for a new chip: identity create"
+                   " --silicon, or identity reset --chip --silicon");
+        return TOOL_USAGE;
     }
     if (argc == 2 && strcmp(argv[1], "show") == 0) {
         return tool_cmd_status(tool, 1, argv, error);
     }
     if (argc == 2 && strcmp(argv[1], "reset") == 0) {
-        return tool_identity_reset(tool, chip_too, error);
+        return tool_identity_reset(tool, chip_too, silicon, error);
     }
     tool_usage(error, "identity create, identity show or identity reset?");
     return TOOL_USAGE;
@@ -147,6 +174,7 @@ int tool_cmd_identity(Tool *tool, int argc, char **argv, GError **error)
 
 /* --- export -------------------------------------------------------------- */
 
+/* Silicon has no ASK and no ARK: then there are no files of them. */
 static bool tool_export_files(const char *out, const ToolCerts *certs,
                               GError **error)
 {
@@ -167,7 +195,8 @@ static bool tool_export_files(const char *out, const ToolCerts *certs,
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
-        if (!tool_write(out, files[i].name, files[i].data, files[i].len,
+        if (files[i].len &&
+            !tool_write(out, files[i].name, files[i].data, files[i].len,
                         0644, error)) {
             return false;
         }
@@ -175,12 +204,39 @@ static bool tool_export_files(const char *out, const ToolCerts *certs,
     return true;
 }
 
+/* The two files that AMD's web service would have of this chip */
+static int tool_export_published(Tool *tool, const char *out, ToolChip *chip,
+                                 GError **error)
+{
+    g_autoptr(GBytes) cek = NULL, amd = NULL;
+    size_t cek_len, amd_len;
+    const void *data;
+
+    if (!psp_platform_published(tool_chip_psp(chip), &cek, &amd, error)) {
+        return TOOL_FAILED;
+    }
+    data = g_bytes_get_data(cek, &cek_len);
+    if (!tool_write(out, "cek.cert", data, cek_len, 0644, error)) {
+        return TOOL_FAILED;
+    }
+    data = g_bytes_get_data(amd, &amd_len);
+    if (!tool_write(out, "ask_ark.cert", data, amd_len, 0644, error)) {
+        return TOOL_FAILED;
+    }
+    tool_text(tool, "directory", "%s", out);
+    return TOOL_OK;
+}
+
 int tool_cmd_export(Tool *tool, int argc, char **argv, GError **error)
 {
     g_autofree char *out = NULL;
+    gboolean published = false;
     const GOptionEntry entries[] = {
         { "out", 'o', 0, G_OPTION_ARG_FILENAME, &out,
           "Write files there, instead of base64 to stdout", "DIR" },
+        { "amd", 0, 0, G_OPTION_ARG_NONE, &published,
+          "cek.cert and ask_ark.cert, as AMD publishes them for a real chip",
+          NULL },
         { 0 },
     };
     g_autoptr(ToolChip) chip = NULL;
@@ -197,6 +253,10 @@ int tool_cmd_export(Tool *tool, int argc, char **argv, GError **error)
     chip = tool_chip_start(tool, error);
     if (!chip || !tool_chip_certs(chip, &certs, error)) {
         return TOOL_FAILED;
+    }
+    if (published) {
+        return tool_need(out, "out", error) ?
+               tool_export_published(tool, out, chip, error) : TOOL_USAGE;
     }
     if (out) {
         tool_text(tool, "directory", "%s", out);

@@ -97,11 +97,16 @@ static int tool_root_export(Tool *tool, const char *file, GError **error)
     g_autoptr(ToolChip) chip = tool_chip_start(tool, error);
     g_autofree char *dir = g_path_get_dirname(file);
     g_autofree char *name = g_path_get_basename(file);
-    ToolCerts certs;
+    g_autoptr(GBytes) cek = NULL, amd = NULL;
+    const uint8_t *ask;
 
-    if (!chip || !tool_chip_certs(chip, &certs, error) ||
-        !tool_write(dir, name, certs.amd + certs.amd_len / 2,
-                    certs.amd_len / 2, 0644, error)) {
+    if (!chip ||
+        !psp_platform_published(tool_chip_psp(chip), &cek, &amd, error)) {
+        return TOOL_FAILED;
+    }
+    ask = g_bytes_get_data(amd, NULL);
+    if (!tool_write(dir, name, ask + PSP_AMD_CERT_LEN_2048,
+                    PSP_AMD_CERT_LEN_2048, 0644, error)) {
         return TOOL_FAILED;
     }
     tool_text(tool, "file", "%s", file);

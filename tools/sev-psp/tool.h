@@ -83,6 +83,7 @@ typedef struct ToolCerts {
     uint8_t amd[2 * PSP_AMD_CERT_LEN_4096];
     size_t amd_len;
 } ToolCerts;
+/* As the chip exports them: without ASK and ARK when it behaves as silicon */
 bool tool_chip_certs(ToolChip *chip, ToolCerts *certs, GError **error);
 PspChain tool_chain(const ToolCerts *certs);
 /* AMD's, and those of DIR/roots */

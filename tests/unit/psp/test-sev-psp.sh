@@ -85,6 +85,41 @@ expect 1 "loose permissions" "$tool" status
 says "chmod 600 '$SEV_PSP_DIR/nv'"
 chmod 600 "$SEV_PSP_DIR/nv"
 
+# --- A chip that exports what silicon does
+soft=$SEV_PSP_DIR
+export SEV_PSP_DIR=$tmp/silicon
+expect 2 "what is to be silicon?" "$tool" identity reset --silicon
+expect 0 "silicon" "$tool" identity create --silicon
+has "silicon: yes"
+chip=$(field chip-id)
+expect 1 "there is one" "$tool" identity create --silicon
+says "only a new one can be told to behave as silicon"
+expect 0 "silicon for life" "$tool" identity reset
+has "$chip"
+has "silicon: yes"
+expect 0 "what it exports" "$tool" export --out "$tmp/bare"
+[ ! -e "$tmp/bare/amd.cert" ] || bad=1
+expect 0 "an unsigned CEK" bash -c \
+    "tail -c +1045 '$tmp/bare/cek.cert' | od -An -v -tx1 | tr -d ' \n'"
+empty=$(printf '00100000%01032d' 0)
+[ "$out" = "$empty$empty" ] || bad=1
+expect 2 "where to?" "$tool" export --amd
+expect 0 "what AMD would publish" "$tool" export --amd --out "$tmp/amd"
+expect 0 "the same chip's" cmp -n 1044 "$tmp/bare/cek.cert" "$tmp/amd/cek.cert"
+[ "$(stat -c %s "$tmp/amd/ask_ark.cert")" = 1664 ] || bad=1
+expect 3 "not to be verified as it is" "$tool" verify
+has "ASK and ARK well formed: no"
+expect 0 "its root" "$tool" root export "$tmp/root.cert"
+expect 0 "which is AMD's part" cmp "$tmp/root.cert" \
+    <(tail -c 832 "$tmp/amd/ask_ark.cert")
+expect 0 "another chip" "$tool" identity reset --chip
+has "silicon: no"
+expect 0 "and back" "$tool" identity reset --chip --silicon
+has "silicon: yes"
+export SEV_PSP_DIR=$soft
+expect 0 "the other is none" "$tool" status
+has "silicon: no"
+
 # --- Certificates
 expect 0 "export" "$tool" export --out "$tmp/certs"
 expect 0 "export as text" "$tool" export
