@@ -65,6 +65,8 @@ typedef enum PspErrorCode {
     PSP_ERROR_PERMISSIONS,      /* persistent area open to other users */
     PSP_ERROR_FORMAT,           /* not ours, or from a newer version */
     PSP_ERROR_CERT,             /* a certificate does not parse or verify */
+    PSP_ERROR_LACKS,            /* a chain without what AMD publishes of it */
+    PSP_ERROR_ROOT,             /* a chain up to a root that is not trusted */
     PSP_ERROR_CRYPTO,           /* a crypto library refused to start */
 } PspErrorCode;
 

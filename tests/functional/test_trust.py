@@ -82,7 +82,7 @@ def parameters(env):
                  '6252', good['sev-pdh']),
                 ('sev-plat-cert', 'is no CEK certificate',
                  changed(good['sev-plat-cert'], 2 * 2084)),
-                ('sev-amd-cert', 'ASK or ARK', good['sev-pdh']),
+                ('sev-amd-cert', "the chain's ASK is malformed", good['sev-pdh']),
                 ('sev-allowed-platforms', f"'{own[:-1]}' is not a fingerprint",
                  [own, own[:-1]]),
                 ('sev-allowed-platforms', 'is not a fingerprint', [''])):

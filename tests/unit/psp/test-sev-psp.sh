@@ -109,6 +109,7 @@ expect 0 "the same chip's" cmp -n 1044 "$tmp/bare/cek.cert" "$tmp/amd/cek.cert"
 [ "$(stat -c %s "$tmp/amd/ask_ark.cert")" = 1664 ] || bad=1
 expect 3 "not to be verified as it is" "$tool" verify
 has "ASK and ARK well formed: no"
+has "PEK signed by the CEK: yes"
 expect 0 "its root" "$tool" root export "$tmp/root.cert"
 expect 0 "which is AMD's part" cmp "$tmp/root.cert" \
     <(tail -c 832 "$tmp/amd/ask_ark.cert")
