@@ -1,5 +1,5 @@
 /*
- * sev-psp status, identity, export, fingerprint: who a platform is.
+ * sev-psp status, identity: who a software platform is.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,19 +11,16 @@
 
 static bool tool_show(Tool *tool, ToolChip *chip, GError **error)
 {
-    PspGetId get_id = {
-        .id_paddr = tool_chip_paddr(0),
-        .id_len = GUINT32_TO_LE(PSP_ID_LEN),
-    };
     g_autofree char *fingerprint = NULL;
+    uint8_t id[PSP_ID_LEN];
     PspPlatformStatus status;
     ToolCerts certs;
 
-    if (!tool_exec(chip, PSP_CMD_GET_ID, &get_id, sizeof(get_id), error)) {
+    if (!tool_chip_id(chip, id, error)) {
         return false;
     }
     tool_text(tool, "directory", "%s", tool->dir);
-    tool_hex(tool, "chip-id", tool_chip_mem(chip, 0), PSP_ID_LEN);
+    tool_hex(tool, "chip-id", id, sizeof(id));
     if (!tool_chip_certs(chip, &certs, error) ||
         !tool_exec(chip, PSP_CMD_PLATFORM_STATUS, &status, sizeof(status),
                    error)) {
@@ -48,7 +45,7 @@ void tool_pdh_replaced(Tool *tool)
               " guests sealed to the old one cannot be opened any more");
 }
 
-static bool tool_exists(Tool *tool)
+bool tool_exists(Tool *tool)
 {
     g_autofree char *nv = g_build_filename(tool->dir, "nv", NULL);
 
@@ -75,7 +72,7 @@ int tool_cmd_status(Tool *tool, int argc, char **argv, GError **error)
 
 /* --- identity ------------------------------------------------------------ */
 
-/* INIT, which makes a chip unless there is one; what it is to be, if it is new */
+/* INIT, which makes a chip unless there is one; only a new one is @silicon. */
 static bool tool_identity_start(ToolChip *chip, bool silicon, GError **error)
 {
     PspInit init = { 0 };
@@ -170,141 +167,4 @@ int tool_cmd_identity(Tool *tool, int argc, char **argv, GError **error)
     }
     tool_usage(error, "identity create, identity show or identity reset?");
     return TOOL_USAGE;
-}
-
-/* --- export -------------------------------------------------------------- */
-
-/* Silicon has no ASK and no ARK: then there are no files of them. */
-static bool tool_export_files(const char *out, const ToolCerts *certs,
-                              GError **error)
-{
-    size_t half = certs->amd_len / 2;
-    const struct {
-        const char *name;
-        const uint8_t *data;
-        size_t len;
-    } files[] = {
-        { "pdh.cert", certs->pdh, PSP_CERT_LEN },
-        { "plat.cert", certs->plat, PSP_CHAIN_LEN },
-        { "amd.cert", certs->amd, certs->amd_len },
-        { "pek.cert", certs->plat, PSP_CERT_LEN },
-        { "oca.cert", certs->plat + PSP_CERT_LEN, PSP_CERT_LEN },
-        { "cek.cert", certs->plat + 2 * PSP_CERT_LEN, PSP_CERT_LEN },
-        { "ask.cert", certs->amd, half },
-        { "ark.cert", certs->amd + half, half },
-    };
-
-    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
-        if (files[i].len &&
-            !tool_write(out, files[i].name, files[i].data, files[i].len,
-                        0644, error)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* The two files that AMD's web service would have of this chip */
-static int tool_export_published(Tool *tool, const char *out, ToolChip *chip,
-                                 GError **error)
-{
-    g_autoptr(GBytes) cek = NULL, amd = NULL;
-    size_t cek_len, amd_len;
-    const void *data;
-
-    if (!psp_platform_published(tool_chip_psp(chip), &cek, &amd, error)) {
-        return TOOL_FAILED;
-    }
-    data = g_bytes_get_data(cek, &cek_len);
-    if (!tool_write(out, "cek.cert", data, cek_len, 0644, error)) {
-        return TOOL_FAILED;
-    }
-    data = g_bytes_get_data(amd, &amd_len);
-    if (!tool_write(out, "ask_ark.cert", data, amd_len, 0644, error)) {
-        return TOOL_FAILED;
-    }
-    tool_text(tool, "directory", "%s", out);
-    return TOOL_OK;
-}
-
-int tool_cmd_export(Tool *tool, int argc, char **argv, GError **error)
-{
-    g_autofree char *out = NULL;
-    gboolean published = false;
-    const GOptionEntry entries[] = {
-        { "out", 'o', 0, G_OPTION_ARG_FILENAME, &out,
-          "Write files there, instead of base64 to stdout", "DIR" },
-        { "amd", 0, 0, G_OPTION_ARG_NONE, &published,
-          "cek.cert and ask_ark.cert, as AMD publishes them for a real chip",
-          NULL },
-        { 0 },
-    };
-    g_autoptr(ToolChip) chip = NULL;
-    ToolCerts certs;
-
-    if (!tool_parse(entries, NULL,
-                    "Write the platform's certificates: pdh, plat (PEK, OCA,"
-                    " CEK) and amd (ASK, ARK),\nas the migration parameters"
-                    " sev-pdh, sev-plat-cert and sev-amd-cert want them.\n\n"
-                    "Example: sev-psp export --out /tmp/certs", &argc, &argv,
-                    error)) {
-        return TOOL_USAGE;
-    }
-    chip = tool_chip_start(tool, error);
-    if (!chip || !tool_chip_certs(chip, &certs, error)) {
-        return TOOL_FAILED;
-    }
-    if (published) {
-        return tool_need(out, "out", error) ?
-               tool_export_published(tool, out, chip, error) : TOOL_USAGE;
-    }
-    if (out) {
-        tool_text(tool, "directory", "%s", out);
-        return tool_export_files(out, &certs, error) ? TOOL_OK : TOOL_FAILED;
-    }
-    tool_base64(tool, "pdh", certs.pdh, sizeof(certs.pdh));
-    tool_base64(tool, "plat", certs.plat, sizeof(certs.plat));
-    tool_base64(tool, "amd", certs.amd, certs.amd_len);
-    return TOOL_OK;
-}
-
-/* --- fingerprint --------------------------------------------------------- */
-
-int tool_cmd_fingerprint(Tool *tool, int argc, char **argv, GError **error)
-{
-    g_autoptr(ToolChip) chip = NULL;
-    g_autofree char *fingerprint = NULL;
-    uint8_t pdh[PSP_CERT_LEN];
-    ToolCerts certs;
-
-    if (!tool_parse(NULL, "[FILE]",
-                    "Print the fingerprint of a PDH certificate, or of this"
-                    " platform: SHA-256 of the\npublic key.\n\n"
-                    "Example: sev-psp fingerprint pdh.cert", &argc, &argv,
-                    error)) {
-        return TOOL_USAGE;
-    }
-    if (argc > 1) {
-        if (!tool_read_exact(argv[1], pdh, sizeof(pdh), error)) {
-            return TOOL_FAILED;
-        }
-    } else {
-        if (!tool_exists(tool)) {
-            g_set_error(error, TOOL_ERROR, TOOL_FAILED, "there is no platform"
-                        " in '%s'; sev-psp identity create makes one",
-                        tool->dir);
-            return TOOL_FAILED;
-        }
-        chip = tool_chip_start(tool, error);
-        if (!chip || !tool_chip_certs(chip, &certs, error)) {
-            return TOOL_FAILED;
-        }
-        memcpy(pdh, certs.pdh, sizeof(pdh));
-    }
-    fingerprint = psp_fingerprint(pdh, sizeof(pdh), error);
-    if (!fingerprint) {
-        return TOOL_FAILED;
-    }
-    tool_text(tool, "fingerprint", "%s", fingerprint);
-    return TOOL_OK;
 }

@@ -113,6 +113,115 @@ has "PEK signed by the CEK: yes"
 expect 0 "its root" "$tool" root export "$tmp/root.cert"
 expect 0 "which is AMD's part" cmp "$tmp/root.cert" \
     <(tail -c 832 "$tmp/amd/ask_ark.cert")
+# --- and its whole chain
+expect 3 "what is missing" "$tool" chain show
+has "missing: the chain has no ASK and no ARK"
+has "sev-psp --dir $SEV_PSP_DIR export --amd"
+cek=$tmp/amd/cek.cert
+pair=$tmp/amd/ask_ark.cert
+expect 2 "no CEK" "$tool" chain import --ask-ark "$pair"
+says "--cek is missing"
+expect 2 "no ASK and ARK" "$tool" chain import --cek "$cek"
+says "--ask-ark is missing"
+expect 1 "the CEK as the chip has it" "$tool" chain import \
+    --cek "$tmp/bare/cek.cert" --ask-ark "$pair"
+says "'$tmp/bare/cek.cert': the CEK is not signed by an ASK"
+expect 1 "no CEK at all" "$tool" chain import --cek "$tmp/bare/pdh.cert" \
+    --ask-ark "$pair"
+says "'$tmp/bare/pdh.cert' is no CEK certificate"
+expect 1 "another file" "$tool" chain import --cek "$pair" --ask-ark "$pair"
+says "does not have 2084 bytes"
+"$tool" --dir "$tmp/twin" identity create --silicon > "$tmp/twin.status"
+"$tool" --dir "$tmp/twin" export --amd --out "$tmp/twin-amd" > "$tmp/twin.out"
+expect 1 "another chip's CEK" "$tool" chain import \
+    --cek "$tmp/twin-amd/cek.cert" --ask-ark "$pair"
+says "'$tmp/twin-amd/cek.cert': this CEK is of another chip: its key is "
+expect 1 "another generation" "$tool" chain import --cek "$cek" \
+    --ask-ark "$tmp/twin-amd/ask_ark.cert"
+says "do not belong together: the CEK is not signed by the ASK"
+head -c 832 "$pair" > "$tmp/ask"
+tail -c 832 "$pair" > "$tmp/ark"
+cat "$tmp/ark" "$tmp/ask" > "$tmp/turned"
+cat "$tmp/ask" <(tail -c 832 "$tmp/twin-amd/ask_ark.cert") > "$tmp/mixed"
+expect 1 "no ARK" "$tool" chain import --cek "$cek" --ask-ark "$tmp/ask"
+says "'$tmp/ask': the chain has no ARK"
+expect 1 "no ASK" "$tool" chain import --cek "$cek" --ask-ark "$tmp/ark"
+says "'$tmp/ark': the chain has no ASK"
+expect 1 "the wrong order" "$tool" chain import --cek "$cek" \
+    --ask-ark "$tmp/turned"
+says "'$tmp/turned': the chain has no ASK: an ARK is in its place"
+expect 1 "another ARK" "$tool" chain import --cek "$cek" \
+    --ask-ark "$tmp/mixed"
+says "do not belong together: the ASK is not signed by the ARK"
+mv "$SEV_PSP_DIR/roots" "$tmp/away"
+expect 1 "a root that nobody trusts" "$tool" chain import --cek "$cek" \
+    --ask-ark "$pair"
+says "the platform's ARK is not a root that is trusted here"
+says "where sev-psp root trust puts others"
+mv "$tmp/away" "$SEV_PSP_DIR/roots"
+[ ! -e "$SEV_PSP_DIR/chain.cert" ] || bad=1
+expect 0 "import" "$tool" chain import --cek "$cek" --ask-ark "$pair"
+has "$chip"
+has "file: $SEV_PSP_DIR/chain.cert"
+has "root: $SEV_PSP_DIR/roots/self.cert"
+expect 0 "nothing is missing now" "$tool" chain show
+has "whole: yes"
+expect 0 "verified" "$tool" verify
+has "CEK signed by the ASK: yes"
+expect 0 "the file as well" "$tool" verify "$SEV_PSP_DIR/chain.cert"
+expect 0 "exported whole" "$tool" export --out "$tmp/whole"
+expect 0 "which others verify" "$tool" --dir "$tmp/judge" root trust it \
+    "$tmp/ark"
+expect 0 "as they do any" "$tool" --dir "$tmp/judge" verify "$tmp/whole"
+cat "$tmp/whole/pdh.cert" "$tmp/whole/plat.cert" "$tmp/whole/amd.cert" \
+    > "$tmp/all"
+expect 0 "one behind the other" cmp "$tmp/all" "$SEV_PSP_DIR/chain.cert"
+expect 0 "a new PDH" "$tool" identity reset
+expect 0 "the file serves on" "$tool" chain show
+has "whole: yes"
+expect 0 "with the new PDH" "$tool" verify
+cp "$SEV_PSP_DIR/chain.cert" "$tmp/twin/chain.cert"
+expect 3 "another chip's file" "$tool" --dir "$tmp/twin" chain show
+has "refused: '$tmp/twin/chain.cert': this CEK is of another chip"
+expect 1 "is not used" "$tool" --dir "$tmp/twin" verify
+says "this CEK is of another chip"
+
+# --- the same for another host, from what its QEMU says
+id=$(printf '%s' "$chip" | tr a-f A-F)
+base64 -w0 < "$tmp/bare/plat.cert" > "$tmp/plat.base64"
+other="--pdh $tmp/bare/pdh.cert --plat $tmp/plat.base64 --id $id"
+expect 3 "what to fetch" "$tool" chain show $other
+has "fetch-cek: https://"
+has "/cek/id/$chip"
+has "ask_ark_GENERATION.cert"
+expect 3 "without the id" "$tool" chain show --pdh "$tmp/bare/pdh.cert" \
+    --plat "$tmp/plat.base64"
+has "/cek/id/CHIP-ID"
+expect 2 "half of it" "$tool" chain show --pdh "$tmp/bare/pdh.cert"
+expect 2 "no id" "$tool" chain show ${other}0
+expect 1 "the other way round" "$tool" chain show \
+    --pdh "$tmp/bare/pek.cert" --plat "$tmp/bare/plat.cert"
+says "is no PDH certificate"
+expect 2 "import to where?" "$tool" chain import $other --cek "$cek" \
+    --ask-ark "$pair"
+says "--out is missing"
+expect 0 "import for it" "$tool" --dir "$tmp/judge" chain import $other \
+    --cek "$cek" --ask-ark "$pair" --out "$tmp/for-it/chain.cert"
+expect 0 "the same file" cmp "$tmp/all" "$tmp/for-it/chain.cert"
+expect 2 "do what?" "$tool" chain
+
+# --- the kernel's chip
+export SEV_PSP_CONFIG_DIR=$tmp/etc
+expect 2 "a software chip's" "$tool" --hardware status
+expect 2 "either or" "$tool" --hardware --dir "$tmp/host" chain show
+expect 0 "its roots" "$tool" --hardware root trust lab "$tmp/ark"
+expect 0 "are files" cmp "$tmp/ark" "$tmp/etc/roots/lab.cert"
+[ "$(stat -c %a "$tmp/etc/roots/lab.cert")" = 644 ] || bad=1
+expect 0 "listed" "$tool" root list --hardware
+has "lab: "
+expect 0 "forgotten" "$tool" --hardware root forget lab
+expect 2 "has none itself" "$tool" --hardware root export "$tmp/x"
+
 expect 0 "another chip" "$tool" identity reset --chip
 has "silicon: no"
 expect 0 "and back" "$tool" identity reset --chip --silicon
@@ -297,7 +406,8 @@ expect 2 "no such word" "$tool" policy nodebug
 expect 2 "no policy" "$tool" policy
 
 # --- Usage
-for command in status identity export verify fingerprint root owner session \
+for command in status identity export verify fingerprint root chain owner \
+               session \
                measure secret policy; do
     expect 0 "$command --help" "$tool" $command --help
     has "Example"
