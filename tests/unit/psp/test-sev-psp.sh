@@ -1,10 +1,12 @@
 #!/bin/bash
 #
-# Does sev-psp do what its manual says?  usage: test-sev-psp.sh PROGRAM
+# Does sev-psp do what its manual says?
+# usage: test-sev-psp.sh PROGRAM DEV-SEV-LIBRARY
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 tool=$1
+dev_sev=$2
 n=0
 bad=0
 tmp=$(mktemp -d)
@@ -221,6 +223,47 @@ expect 0 "listed" "$tool" root list --hardware
 has "lab: "
 expect 0 "forgotten" "$tool" --hardware root forget lab
 expect 2 "has none itself" "$tool" --hardware root export "$tmp/x"
+hardware()
+{
+    LD_PRELOAD=$dev_sev DEV_SEV_FILES=$tmp/bare "$tool" --hardware "$@"
+}
+python3 -c 'import sys; sys.stdout.buffer.write(bytes.fromhex(sys.argv[1]))' \
+    "$chip" > "$tmp/bare/id"
+[ "$(stat -c %s "$tmp/bare/id")" = 64 ] || bad=1
+expect 1 "no such device" "$tool" --hardware chain show
+says "cannot open /dev/sev: "
+expect 3 "what it lacks" hardware chain show
+has "chip-id: $chip"
+has "file: $tmp/etc/chain.cert"
+has "missing: the chain has no ASK and no ARK"
+has "fetch-cek: https://"
+has "/cek/id/$chip"
+has "then: sev-psp --hardware chain import --cek FILE --ask-ark FILE"
+expect 1 "AMD's roots are not enough here" hardware chain import \
+    --cek "$cek" --ask-ark "$pair"
+says "in '$tmp/etc/roots', where sev-psp --hardware root trust puts others"
+expect 0 "trust it" "$tool" --hardware root trust lab "$tmp/ark"
+expect 0 "import" hardware chain import --cek "$cek" --ask-ark "$pair"
+has "file: $tmp/etc/chain.cert"
+[ "$(stat -c %a "$tmp/etc/chain.cert")" = 644 ] || bad=1
+expect 0 "which is the same" cmp "$tmp/all" "$tmp/etc/chain.cert"
+expect 0 "verified" hardware verify
+expect 0 "exported whole" hardware export --out "$tmp/hw"
+expect 0 "with ASK and ARK" cmp "$pair" "$tmp/hw/amd.cert"
+expect 0 "fingerprint" hardware fingerprint
+export DEV_SEV_FAIL=open
+expect 1 "not for this user" hardware chain show
+says "cannot open /dev/sev: Permission denied"
+DEV_SEV_FAIL=driver
+expect 1 "the driver refuses" hardware chain show
+says "PDH_CERT_EXPORT of /dev/sev failed: Operation not permitted"
+DEV_SEV_FAIL=firmware
+expect 1 "the firmware refuses" hardware chain show
+says "the chip behind /dev/sev refuses PDH_CERT_EXPORT: HWERROR_PLATFORM (19)"
+DEV_SEV_FAIL=no-call
+expect 1 "the firmware was not called" hardware chain show
+says "(the kernel did not call the firmware)"
+unset DEV_SEV_FAIL
 
 expect 0 "another chip" "$tool" identity reset --chip
 has "silicon: no"
