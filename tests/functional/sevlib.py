@@ -10,12 +10,13 @@ import base64
 import contextlib
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import guest
 import hunt
-from verdict import Failed
+from verdict import Failed, Skip, check
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -102,6 +103,36 @@ class Host:
             finally:
                 vm.shutdown(hard=True)
         return self._answers[command]
+
+    def tool(self, *words):
+        """Run sev-psp for this platform, as its operator does; what it says."""
+        tool = self.lab.build / 'lib/tools/sev-psp/sev-psp'
+        if not tool.exists():
+            raise Skip('sev-psp is not built; "make check-lib" builds it')
+        done = subprocess.run([tool, '--dir', self.folder, *words], text=True,
+                              capture_output=True, timeout=60, check=False)
+        check(not done.returncode, f'sev-psp {words}: {done.stderr.strip()}')
+        self._answers = None                # may be another platform now
+        return done.stdout
+
+    def be_silicon(self, whole=False):
+        """Make a chip that exports no more than a real one.
+
+        @whole: and its chain, from what AMD would publish.
+        """
+        self.tool('identity', 'create', '--silicon')
+        return self.make_whole() if whole else self
+
+    def published(self):
+        """AMD's files of this chip: signed CEK; ASK and ARK."""
+        amd = self.lab.folder / f'amd-{self.name}'
+        self.tool('export', '--amd', '--out', amd)
+        return amd / 'cek.cert', amd / 'ask_ark.cert'
+
+    def make_whole(self):
+        cek, ask_ark = self.published()
+        self.tool('chain', 'import', '--cek', cek, '--ask-ark', ask_ark)
+        return self
 
     def capabilities(self):
         return self._ask('query-sev-capabilities')

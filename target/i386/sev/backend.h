@@ -87,9 +87,28 @@ sev_backend_session_key(const struct kvm_sev_receive_start *start,
 
 /* The commands of the guest's own context, through the seam (sev-guest). */
 int sev_guest_cmd(int cmd, void *data, int *fw_error);
-int sev_platform_cmd(int cmd, void *data, int *fw_error);
 int sev_guest_packets(int cmd, struct kvm_sev_send_update_data *packets,
                       size_t n, size_t *done, int *fw_error);
+
+/*
+ * Platform commands: the guest's descriptor or, without a guest, one that is
+ * opened for as long as it is needed.  -1 with errno set when it fails; then
+ * *@fw_error is the firmware's status, 0 when nobody reported one, or -1 when
+ * the kernel says that it did not get as far as the firmware.
+ */
+typedef struct SevPlatformFd {
+    int fd;
+    bool opened;
+} SevPlatformFd;
+
+bool sev_platform_open(SevPlatformFd *platform, Error **errp);
+void sev_platform_close(SevPlatformFd *platform);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SevPlatformFd, sev_platform_close)
+int sev_platform_cmd(const SevPlatformFd *platform, int cmd, void *data,
+                     int *fw_error);
+
+/* Why command @name failed, as a sentence: with status @fw_error, errno @err */
+void sev_fw_failed(Error **errp, const char *name, int err, int fw_error);
 const char *sev_fw_error_str(int fw_error);
 
 #endif /* TARGET_I386_SEV_BACKEND_H */

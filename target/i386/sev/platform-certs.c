@@ -13,6 +13,9 @@
 #include "sev-guest.h"
 #include "trace.h"
 
+/* A blob of the firmware's is not longer (Linux: SEV_FW_BLOB_MAX_SIZE). */
+#define CERTS_MAX 16384
+
 void sev_platform_certs_clear(SevPlatformCerts *certs)
 {
     g_clear_pointer(&certs->pdh, g_free);
@@ -21,26 +24,27 @@ void sev_platform_certs_clear(SevPlatformCerts *certs)
     certs->pdh_len = certs->plat_len = certs->amd_len = 0;
 }
 
-/* Without a guest nobody has opened the platform yet. */
-static bool platform_open(Error **errp)
-{
-    return sev_backend_is_software() || !sev_capabilities_software() ||
-           sev_backend_open_software(NULL, errp);
-}
-
 bool sev_platform_certs(SevPlatformCerts *certs, Error **errp)
 {
     struct sev_user_data_pdh_cert_export export = {};
+    g_auto(SevPlatformFd) platform = { .fd = -1 };
     int fw_error = 0;
 
     sev_platform_certs_clear(certs);
-    if (!platform_open(errp)) {
+    if (!sev_platform_open(&platform, errp)) {
         return false;
     }
-    if (!sev_platform_cmd(SEV_PDH_CERT_EXPORT, &export, &fw_error) ||
+    /* Buffers of no length: the answer is an error, and their lengths */
+    if (sev_platform_cmd(&platform, SEV_PDH_CERT_EXPORT, &export, &fw_error) &&
         fw_error != SEV_RET_INVALID_LEN) {
-        error_setg(errp, "SEV: cannot learn the length of the platform's "
-                   "certificates: %s", sev_fw_error_str(fw_error));
+        sev_fw_failed(errp, "PDH_CERT_EXPORT", errno, fw_error);
+        return false;
+    }
+    if (!export.pdh_cert_len || export.pdh_cert_len > CERTS_MAX ||
+        !export.cert_chain_len || export.cert_chain_len > CERTS_MAX) {
+        error_setg(errp, "SEV: PDH_CERT_EXPORT offers certificates of %u and "
+                   "%u bytes, not 1 to %d", export.pdh_cert_len,
+                   export.cert_chain_len, CERTS_MAX);
         return false;
     }
     certs->pdh_len = export.pdh_cert_len;
@@ -49,9 +53,8 @@ bool sev_platform_certs(SevPlatformCerts *certs, Error **errp)
     certs->plat = g_malloc(certs->plat_len);
     export.pdh_cert_address = (uintptr_t)certs->pdh;
     export.cert_chain_address = (uintptr_t)certs->plat;
-    if (sev_platform_cmd(SEV_PDH_CERT_EXPORT, &export, &fw_error)) {
-        error_setg(errp, "SEV: PDH_CERT_EXPORT failed: %s",
-                   sev_fw_error_str(fw_error));
+    if (sev_platform_cmd(&platform, SEV_PDH_CERT_EXPORT, &export, &fw_error)) {
+        sev_fw_failed(errp, "PDH_CERT_EXPORT", errno, fw_error);
         return false;
     }
     return sev_backend_amd_chain(&certs->amd, &certs->amd_len, errp);
