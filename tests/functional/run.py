@@ -33,6 +33,7 @@ import test_kata_config                 # noqa: E402,F401
 import test_kata_path                   # noqa: E402,F401
 import test_leak                        # noqa: E402,F401
 import test_debug                       # noqa: E402,F401
+import test_silicon                     # noqa: E402,F401
 import test_migrate                     # noqa: E402,F401
 import test_multifd                     # noqa: E402,F401
 import test_faults                      # noqa: E402,F401

@@ -33,6 +33,14 @@ bool sev_backend_is_software(void);
 char *sev_backend_identity_dir(void);
 
 /*
+ * The folder of what an operator says about platforms: the roots he trusts, and
+ * the chain of this one.  With a software secure processor it is the folder of
+ * that one's identity, with the kernel's $SEV_PSP_CONFIG_DIR or /etc/sev-psp.
+ * Caller frees.
+ */
+char *sev_backend_config_dir(void);
+
+/*
  * Commands as the kernel answers them: @cmd and @data as for
  * KVM_MEMORY_ENCRYPT_OP (enum sev_cmd_id) and SEV_ISSUE_CMD.  0, or a
  * negative errno with errno set; *@fw_error gets the firmware's status.
@@ -63,9 +71,10 @@ int sev_backend_guest_packets(int cmd, struct kvm_sev_send_update_data *packets,
 void sev_backend_guest_end(void);
 
 /*
- * ASK and ARK of this platform.  Real ones come from AMD's web service, not
- * from the chip; the software platform knows its own.  Empty (length 0) on
- * the kernel's backend.  Caller frees *@amd.
+ * ASK and ARK as this platform's chip hands them out.  A real one does not
+ * (length 0 on the kernel's backend): they come from AMD, see
+ * sev_platform_chain().  A software one does, unless it was made to behave as
+ * silicon.  Caller frees *@amd.
  */
 bool sev_backend_amd_chain(uint8_t **amd, size_t *len, Error **errp);
 

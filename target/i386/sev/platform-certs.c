@@ -9,7 +9,8 @@
 #include "cpu.h"
 #include "target/i386/sev.h"
 #include "backend.h"
-#include "hw/psp/psp-chain.h"
+#include "hw/psp/psp-store.h"
+#include "platform-chain.h"
 #include "sev-guest.h"
 #include "trace.h"
 
@@ -88,7 +89,7 @@ char *sev_certs_fingerprint(const SevPlatformCerts *certs, Error **errp)
     return hex;
 }
 
-static PspChain certs_chain(const SevPlatformCerts *c)
+PspChain sev_certs_chain(const SevPlatformCerts *c)
 {
     return (PspChain) {
         .pdh = c->pdh, .pdh_len = c->pdh_len,
@@ -99,7 +100,7 @@ static PspChain certs_chain(const SevPlatformCerts *c)
 
 char *sev_certs_chip(const SevPlatformCerts *certs, Error **errp)
 {
-    PspChain chain = certs_chain(certs);
+    PspChain chain = sev_certs_chain(certs);
     g_autoptr(GError) err = NULL;
     char *hex = psp_chain_chip(&chain, &err);
 
@@ -115,11 +116,32 @@ static bool refused(const char *reason)
     return false;
 }
 
+/* What is wrong, and what helps with that */
+static void untrusted(Error **errp, const GError *err, const char *dir,
+                      size_t roots)
+{
+    if (g_error_matches(err, PSP_ERROR, PSP_ERROR_ROOT)) {
+        error_setg(errp, "SEV: the target platform is not trusted: %s; trusted "
+                   "are AMD's roots and the certificates in '%s' (%zu roots in "
+                   "all), where 'sev-psp%s root trust' puts them",
+                   err->message, dir, roots,
+                   sev_backend_is_software() ? "" : " --hardware");
+    } else if (g_error_matches(err, PSP_ERROR, PSP_ERROR_LACKS)) {
+        error_setg(errp, "SEV: the target platform cannot be checked: %s; "
+                   "'sev-psp chain import' on the target makes its chain whole, "
+                   "or migration parameters sev-pdh, sev-plat-cert and "
+                   "sev-amd-cert here name all of it", err->message);
+    } else {
+        error_setg(errp, "SEV: the target platform is not trusted: %s",
+                   err->message);
+    }
+}
+
 /* A root that the operator, or this host's own chip, put there. */
 static bool chain_trusted(const PspChain *chain, Error **errp)
 {
-    g_autofree char *identity = sev_backend_identity_dir();
-    g_autofree char *dir = g_build_filename(identity, "roots", NULL);
+    g_autofree char *config = sev_backend_config_dir();
+    g_autofree char *dir = g_build_filename(config, PSP_CONFIG_ROOTS, NULL);
     g_autoptr(PspRoots) roots = psp_roots_new();
     g_autoptr(GError) err = NULL;
 
@@ -128,10 +150,7 @@ static bool chain_trusted(const PspChain *chain, Error **errp)
         return refused("roots");
     }
     if (!psp_chain_verify(chain, roots, NULL, &err)) {
-        error_setg(errp, "SEV: the target platform is not trusted: %s; trusted "
-                   "are AMD's roots and the certificates in '%s' (%zu roots in "
-                   "all), where 'sev-psp root trust' puts them", err->message,
-                   dir, psp_roots_count(roots));
+        untrusted(errp, err, dir, psp_roots_count(roots));
         return refused("chain");
     }
     return true;
@@ -163,7 +182,7 @@ static bool chain_fits_policy(const PspChain *chain, Error **errp)
     if (!sev_platform_certs(&own, errp)) {
         return false;
     }
-    own_chain = certs_chain(&own);
+    own_chain = sev_certs_chain(&own);
     if (!psp_chain_same_owner(chain, &own_chain)) {
         error_setg(errp, "SEV: the guest's policy keeps it in its owner's "
                    "domain (DOMAIN), the target has another owner (OCA; "
@@ -175,7 +194,7 @@ static bool chain_fits_policy(const PspChain *chain, Error **errp)
 
 bool sev_certs_trusted(const SevPlatformCerts *target, Error **errp)
 {
-    PspChain chain = certs_chain(target);
+    PspChain chain = sev_certs_chain(target);
     g_auto(SevGuestIdentity) id = {};
 
     sev_guest_identity(&id);
