@@ -83,6 +83,8 @@ def arguments():
                         help='the slow ones too')
     parser.add_argument('--no-sev', action='store_true',
                         help='the tests that also hold for ordinary guests')
+    parser.add_argument('--silicon', action='store_true',
+                        help='with chips that export what real ones do')
     parser.add_argument('--verbose', action='store_true',
                         help='show the sentence of each refusal')
     parser.add_argument('--list', action='store_true')

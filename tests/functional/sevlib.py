@@ -27,9 +27,9 @@ class Lab:
     """Where a run happens, and what it runs with."""
 
     def __init__(self, folder, build, binary=None, firmware=None, sev=True,
-                 kernel='bookworm'):
+                 kernel='bookworm', silicon=False):
         self.folder, self.build = Path(folder), Path(build)
-        self.sev = sev
+        self.sev, self.silicon = sev, silicon
         self.binary = Path(binary or self.build / 'obj/qemu-system-x86_64')
         self.kernel = self.build / 'guest' / kernel
         self.firmware = Path(firmware or self._find_firmware())
@@ -72,7 +72,8 @@ class Lab:
         return path
 
     def host(self, name):
-        return Host(self, name)
+        made = Host(self, name)
+        return made.be_silicon(whole=True) if self.silicon else made
 
     def guest(self, name, **options):
         made = guest.Guest(self, name, **options)
@@ -89,6 +90,7 @@ class Host:
     def __init__(self, lab, name):
         self.lab, self.name = lab, name
         self.folder = lab.folder / f'psp-{name}'
+        self.chip = None            # or what be_silicon() made of it
         self._answers = None
 
     def _ask(self, command):
@@ -116,11 +118,13 @@ class Host:
         return done.stdout
 
     def be_silicon(self, whole=False):
-        """Make a chip that exports no more than a real one.
+        """Make another chip, that exports no more than a real one.
 
         @whole: and its chain, from what AMD would publish.
         """
+        shutil.rmtree(self.folder, ignore_errors=True)
         self.tool('identity', 'create', '--silicon')
+        self.chip = 'whole' if whole else 'bare'
         return self.make_whole() if whole else self
 
     def published(self):

@@ -25,7 +25,7 @@ CURE = "'sev-psp chain import'"
 def silicon(env, name, whole=False):
     """The host of that name; its chip is made once."""
     host = env.host(name)
-    if not host.folder.exists():
+    if host.chip != ('whole' if whole else 'bare'):
         host.be_silicon(whole)
     return host
 
