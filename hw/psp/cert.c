@@ -39,8 +39,15 @@ void psp_cert_init(PspCert *cert, PspKeyUsage usage, const PspEcPoint *pub)
     cert->pubkey.ec.curve = GUINT32_TO_LE(PSP_CURVE_P384);
     psp_num_store(cert->pubkey.ec.x, pub->x);
     psp_num_store(cert->pubkey.ec.y, pub->y);
-    cert->sig[0].usage = GUINT32_TO_LE(PSP_USAGE_NONE);
-    cert->sig[1].usage = GUINT32_TO_LE(PSP_USAGE_NONE);
+    psp_cert_unsign(cert);
+}
+
+void psp_cert_unsign(PspCert *cert)
+{
+    memset(cert->sig, 0, sizeof(cert->sig));
+    for (unsigned i = 0; i < G_N_ELEMENTS(cert->sig); i++) {
+        cert->sig[i].usage = GUINT32_TO_LE(PSP_USAGE_NONE);
+    }
 }
 
 void psp_cert_sign(PspCert *cert, unsigned slot, PspKeyUsage signer,
@@ -144,6 +151,12 @@ bool psp_cert_signed_by(const PspCert *cert, const PspCert *signer)
         }
     }
     return false;
+}
+
+bool psp_cert_has_signature(const PspCert *cert, PspKeyUsage signer)
+{
+    return psp_le32(cert->sig[0].usage) == signer ||
+           psp_le32(cert->sig[1].usage) == signer;
 }
 
 bool psp_cert_slots_used(const PspCert *cert, unsigned used)

@@ -13,6 +13,7 @@
 
 /* Everything but the signatures, whose slots are empty. */
 void psp_cert_init(PspCert *cert, PspKeyUsage usage, const PspEcPoint *pub);
+void psp_cert_unsign(PspCert *cert);
 void psp_cert_sign(PspCert *cert, unsigned slot, PspKeyUsage signer,
                    const PspEcKey *key, const PspRng *rng);
 bool psp_cert_sign_rsa(PspCert *cert, unsigned slot, const PspRsaKey *ask,
@@ -24,6 +25,8 @@ bool psp_cert_pub(const PspCert *cert, PspEcPoint *pub);
 bool psp_cert_valid(const PspCert *cert, PspKeyUsage usage);
 /* Is a signature by @signer in either slot, and is it right? */
 bool psp_cert_signed_by(const PspCert *cert, const PspCert *signer);
+/* Does either slot claim a signature by such a key?  It is not checked. */
+bool psp_cert_has_signature(const PspCert *cert, PspKeyUsage signer);
 /* Is every slot beyond @used of them empty? */
 bool psp_cert_slots_used(const PspCert *cert, unsigned used);
 bool psp_cert_same_key(const PspCert *a, const PspCert *b);

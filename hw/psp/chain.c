@@ -34,19 +34,37 @@ bool psp_chain_open(const PspChain *chain, PspChainCerts *certs,
     return true;
 }
 
-static bool psp_chain_open_amd(const PspChain *chain, PspChainCerts *certs,
-                               GError **error)
+bool psp_chain_open_amd(const PspChain *chain, PspChainCerts *certs,
+                        GError **error)
 {
     const uint8_t *amd = chain->amd;
+    const char *malformed = NULL, *lacks = NULL;
 
-    if (!amd || !psp_amd_cert_parse(amd, chain->amd_len, &certs->ask) ||
-        certs->ask.usage != PSP_USAGE_ASK ||
-        !psp_amd_cert_parse(amd + certs->ask.total,
-                            chain->amd_len - certs->ask.total, &certs->ark) ||
-        certs->ark.usage != PSP_USAGE_ARK ||
-        certs->ask.total + certs->ark.total != chain->amd_len) {
+    if (!amd || !chain->amd_len) {
+        lacks = "ASK and no ARK";
+    } else if (!psp_amd_cert_parse(amd, chain->amd_len, &certs->ask)) {
+        malformed = "ASK";
+    } else if (certs->ask.usage == PSP_USAGE_ARK) {
+        lacks = "ASK: an ARK is in its place";
+    } else if (certs->ask.usage != PSP_USAGE_ASK) {
+        malformed = "ASK";
+    } else if (certs->ask.total == chain->amd_len) {
+        lacks = "ARK";
+    } else if (!psp_amd_cert_parse(amd + certs->ask.total,
+                                   chain->amd_len - certs->ask.total,
+                                   &certs->ark) ||
+               certs->ark.usage != PSP_USAGE_ARK ||
+               certs->ask.total + certs->ark.total != chain->amd_len) {
+        malformed = "ARK";
+    }
+    if (lacks) {
+        g_set_error(error, PSP_ERROR, PSP_ERROR_LACKS,
+                    "the chain has no %s", lacks);
+        return false;
+    }
+    if (malformed) {
         g_set_error(error, PSP_ERROR, PSP_ERROR_CERT,
-                    "the platform's ASK or ARK is missing or malformed");
+                    "the chain's %s is malformed or cut short", malformed);
         return false;
     }
     certs->ask_bytes = amd;
@@ -159,6 +177,8 @@ static const PspLink psp_amd_links[] = {
       psp_link_ask },
     { "CEK signed by the ASK", "the CEK is not signed by the ASK",
       psp_link_cek },
+};
+static const PspLink psp_chip_links[] = {
     { "PEK signed by the CEK", "the PEK is not signed by the CEK",
       psp_link_pek_cek },
 };
@@ -184,6 +204,31 @@ static bool psp_links_verify(const PspChainCerts *certs, const PspLink *links,
     return true;
 }
 
+/* All that there has to be, signatures not checked yet */
+static bool psp_chain_open_whole(const PspChain *chain, PspChainCerts *certs,
+                                 GError **error)
+{
+    if (!psp_chain_open(chain, certs, error) ||
+        !psp_chain_open_amd(chain, certs, error)) {
+        return false;
+    }
+    if (!psp_cert_has_signature(&certs->plat[PSP_CHAIN_CEK], PSP_USAGE_ASK)) {
+        g_set_error(error, PSP_ERROR, PSP_ERROR_LACKS, "the CEK is not signed"
+                    " by an ASK, it is as a chip exports it");
+        return false;
+    }
+    return true;
+}
+
+bool psp_chain_whole(const PspChain *chain, GError **error)
+{
+    PspChainCerts certs;
+
+    return psp_chain_open_whole(chain, &certs, error) &&
+           psp_links_verify(&certs, psp_amd_links,
+                            G_N_ELEMENTS(psp_amd_links), error);
+}
+
 bool psp_chain_verify_owner(const PspChainCerts *certs, GError **error)
 {
     return psp_links_verify(certs, psp_owner_links,
@@ -196,18 +241,19 @@ bool psp_chain_verify(const PspChain *chain, const PspRoots *roots,
     PspChainCerts certs;
     const char *name;
 
-    if (!psp_chain_open(chain, &certs, error) ||
-        !psp_chain_open_amd(chain, &certs, error)) {
+    if (!psp_chain_open_whole(chain, &certs, error)) {
         return false;
     }
     name = psp_roots_find(roots, certs.ark_bytes, certs.ark.total);
     if (!name) {
-        g_set_error(error, PSP_ERROR, PSP_ERROR_CERT,
+        g_set_error(error, PSP_ERROR, PSP_ERROR_ROOT,
                     "the platform's ARK is not a root that is trusted here");
         return false;
     }
     if (!psp_links_verify(&certs, psp_amd_links,
                           G_N_ELEMENTS(psp_amd_links), error) ||
+        !psp_links_verify(&certs, psp_chip_links,
+                          G_N_ELEMENTS(psp_chip_links), error) ||
         !psp_chain_verify_owner(&certs, error)) {
         return false;
     }
@@ -254,6 +300,9 @@ bool psp_chain_explain(const PspChain *chain, const PspRoots *roots,
     } else {
         all = false;
     }
+    ok = psp_links_explain(&certs, psp_chip_links,
+                           G_N_ELEMENTS(psp_chip_links), report, opaque);
+    all = all && ok;
     ok = psp_links_explain(&certs, psp_owner_links,
                            G_N_ELEMENTS(psp_owner_links), report, opaque);
     return all && ok;

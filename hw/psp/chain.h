@@ -29,6 +29,9 @@ typedef struct PspChainCerts {
 /* Copy and check the form of PDH, PEK, OCA, CEK. */
 bool psp_chain_open(const PspChain *chain, PspChainCerts *certs,
                     GError **error);
+/* The same of ASK and ARK; the error names what is not there. */
+bool psp_chain_open_amd(const PspChain *chain, PspChainCerts *certs,
+                        GError **error);
 /* PDH <- PEK <- OCA, and nothing about AMD: policy bit DOMAIN. */
 bool psp_chain_verify_owner(const PspChainCerts *certs, GError **error);
 

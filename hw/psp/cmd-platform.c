@@ -130,9 +130,7 @@ PspStatus psp_cmd_pek_csr(PspCall *call)
         return PSP_INVALID_LEN;
     }
     csr = call->psp->identity->pek_cert;
-    memset(csr.sig, 0, sizeof(csr.sig));
-    csr.sig[0].usage = GUINT32_TO_LE(PSP_USAGE_NONE);
-    csr.sig[1].usage = GUINT32_TO_LE(PSP_USAGE_NONE);
+    psp_cert_unsign(&csr);
     if (!psp_copy_out(call->psp, psp_le64(cmd->csr_paddr), &csr,
                       sizeof(csr))) {
         return PSP_INVALID_ADDRESS;

@@ -94,4 +94,7 @@ void psp_identity_chain(const PspIdentity *id, PspCert chain[3])
     chain[0] = id->pek_cert;
     chain[1] = id->oca_cert;
     chain[2] = id->cek_cert;
+    if (id->silicon) {
+        psp_cert_unsign(&chain[2]);
+    }
 }

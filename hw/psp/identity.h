@@ -23,6 +23,7 @@ typedef struct PspIdentity {
     uint8_t ark_cert[PSP_AMD_CERT_LEN_2048];
     uint8_t ask_cert[PSP_AMD_CERT_LEN_2048];
     PspCert cek_cert;
+    uint8_t silicon;            /* hand out no more of these than silicon */
 
     /* The persistent set: what PLATFORM_RESET deletes */
     bool provisioned;           /* is there one? */
@@ -49,7 +50,7 @@ void psp_identity_new_pdh(PspIdentity *id, const PspRng *rng);
 void psp_identity_adopt(PspIdentity *id, const PspCert *pek,
                         const PspCert *oca, const PspRng *rng);
 
-/* PEK, OCA, CEK as PDH_CERT_EXPORT writes them */
+/* PEK, OCA, CEK as PDH_CERT_EXPORT writes them: @silicon's CEK unsigned */
 void psp_identity_chain(const PspIdentity *id, PspCert chain[3]);
 
 /* At rest: nv.c */

@@ -31,6 +31,7 @@ typedef enum PspNvType {
     PSP_NV_ARK_CERT = 5,
     PSP_NV_ASK_CERT = 6,
     PSP_NV_CEK_CERT = 7,
+    PSP_NV_SILICON = 8,         /* there only when it is set */
     PSP_NV_OCA = 16,            /* none when the owner is external */
     PSP_NV_PEK = 17,
     PSP_NV_PDH = 18,
@@ -60,6 +61,8 @@ static const PspNvBlock psp_nv_chip[] = {
     PSP_NV_FIELD(PSP_NV_CEK_CERT, cek_cert),
 };
 _Static_assert(offsetof(PspRsaKey, q) == PSP_RSA_BITS / 16, "p, q");
+
+static const PspNvBlock psp_nv_silicon = PSP_NV_FIELD(PSP_NV_SILICON, silicon);
 
 static const PspNvBlock psp_nv_owner[] = {
     PSP_NV_FIELD(PSP_NV_PEK, pek.d),
@@ -102,6 +105,9 @@ GBytes *psp_identity_encode(const PspIdentity *id)
     psp_write_u32(&w, 0);
     for (size_t i = 0; i < G_N_ELEMENTS(psp_nv_chip); i++) {
         psp_nv_write(&w, id, &psp_nv_chip[i]);
+    }
+    if (id->silicon) {
+        psp_nv_write(&w, id, &psp_nv_silicon);
     }
     if (id->provisioned) {
         psp_identity_write_owner(&w, id);
@@ -166,7 +172,8 @@ static const PspNvBlock *psp_nv_find(uint16_t type)
             return &psp_nv_owner[i];
         }
     }
-    return type == psp_nv_oca.type ? &psp_nv_oca : NULL;
+    return type == psp_nv_oca.type ? &psp_nv_oca :
+           type == psp_nv_silicon.type ? &psp_nv_silicon : NULL;
 }
 
 /* Copy every known block to its place; *@seen gets a bit per type. */

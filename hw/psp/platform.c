@@ -238,29 +238,3 @@ PspStatus psp_platform_update(PspPlatform *psp, PspIdentityChange change,
     }
     return status;
 }
-
-bool psp_platform_amd_chain(PspPlatform *psp, GBytes **amd, GError **error)
-{
-    uint8_t chain[2 * PSP_AMD_CERT_LEN_2048];
-    PspStatus status = PSP_SUCCESS;
-
-    psp_set_last_error(NULL);
-    psp_rw_write_lock(&psp->lock);
-    if (!psp->identity) {
-        status = psp_platform_update(psp, NULL, NULL);
-    }
-    if (status == PSP_SUCCESS) {
-        memcpy(chain, psp->identity->ask_cert, PSP_AMD_CERT_LEN_2048);
-        memcpy(chain + PSP_AMD_CERT_LEN_2048, psp->identity->ark_cert,
-               PSP_AMD_CERT_LEN_2048);
-        *amd = g_bytes_new(chain, sizeof(chain));
-    } else {
-        g_set_error(error, PSP_ERROR, PSP_ERROR_STORE, "%s",
-                    psp_last_error() ?: psp_status_name(status));
-    }
-    if (psp->state == PSP_PLATFORM_UNINIT) {
-        g_clear_pointer(&psp->identity, psp_identity_free);
-    }
-    psp_rw_write_unlock(&psp->lock);
-    return status == PSP_SUCCESS;
-}

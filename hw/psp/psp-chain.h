@@ -23,6 +23,36 @@ typedef struct PspChain {
     size_t amd_len;
 } PspChain;
 
+/* --- One file ------------------------------------------------------------ */
+
+/*
+ * All of a platform in one file: PDH, PEK, OCA, CEK, ASK, ARK, one behind the
+ * other.  @chain points into @data.
+ */
+bool psp_chain_parse(const void *data, size_t len, PspChain *chain,
+                     GError **error);
+/* The same from a file; @chain points into *@bytes, a new reference. */
+bool psp_chain_load(const char *path, GBytes **bytes, PspChain *chain,
+                    GError **error);
+
+/*
+ * Has @chain what AMD publishes of a chip: a CEK signed by the ASK, an ASK
+ * signed by the ARK?  PSP_ERROR_LACKS when something is not there, which the
+ * error names.  Whether anybody trusts that ARK is another question.
+ */
+bool psp_chain_whole(const PspChain *chain, GError **error);
+
+/*
+ * Give @chain what it lacks and @from has: the signed CEK, if it is of the same
+ * chip (the same key), and ASK and ARK.  PDH, PEK and OCA stay: a chip may have
+ * made new ones.  The CEK is copied to @plat, which is @chain's, PSP_CHAIN_LEN
+ * bytes; ASK and ARK are borrowed from @from.  False for another chip's CEK.
+ */
+bool psp_chain_fill(PspChain *chain, void *plat, const PspChain *from,
+                    GError **error);
+
+/* --- Trust --------------------------------------------------------------- */
+
 /* A set of trusted ARKs. */
 typedef struct PspRoots PspRoots;
 PspRoots *psp_roots_new(void);          /* AMD's own, by SHA-256 of the ARK */
@@ -38,8 +68,10 @@ size_t psp_roots_count(const PspRoots *roots);
 /*
  * Verify PDH <- PEK <- (OCA and CEK), CEK <- ASK <- ARK, ARK in @roots.
  * The error names the link that failed in one sentence ("the CEK is not
- * signed by the ASK").  *@root_name (may be NULL) gets the name of the root,
- * to be freed by the caller.
+ * signed by the ASK"); its code tells what is not there (PSP_ERROR_LACKS) and
+ * a root that is not in @roots (PSP_ERROR_ROOT) from what is wrong
+ * (PSP_ERROR_CERT).  *@root_name (may be NULL) gets the name of the root, to
+ * be freed by the caller.
  */
 bool psp_chain_verify(const PspChain *chain, const PspRoots *roots,
                       char **root_name, GError **error);

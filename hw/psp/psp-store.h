@@ -13,6 +13,9 @@
 #ifndef PSP_STORE_SYSTEM_DIR
 #define PSP_STORE_SYSTEM_DIR "/var/lib/sev-psp"
 #endif
+#ifndef PSP_STORE_CONFIG_DIR
+#define PSP_STORE_CONFIG_DIR "/etc/sev-psp"
+#endif
 
 typedef struct PspStore PspStore;
 
@@ -63,5 +66,14 @@ char *psp_store_default_dir(void);
  * system daemon gives a guest.  What was chosen by name lasts.
  */
 bool psp_store_check_home(const char *dir, GError **error);
+
+/*
+ * Where a host with a real chip keeps what its operator says of platforms,
+ * none of it secret: $SEV_PSP_CONFIG_DIR, else /etc/sev-psp.  Whoever uses a
+ * software chip finds the same names in that one's folder.  Caller frees.
+ */
+char *psp_store_config_dir(void);
+#define PSP_CONFIG_ROOTS "roots"        /* folder of ARKs that are trusted */
+#define PSP_CONFIG_CHAIN "chain.cert"   /* this platform's, see psp-chain.h */
 
 #endif /* PSP_STORE_H */

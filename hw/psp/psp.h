@@ -65,6 +65,8 @@ typedef enum PspErrorCode {
     PSP_ERROR_PERMISSIONS,      /* persistent area open to other users */
     PSP_ERROR_FORMAT,           /* not ours, or from a newer version */
     PSP_ERROR_CERT,             /* a certificate does not parse or verify */
+    PSP_ERROR_LACKS,            /* a chain without what AMD publishes of it */
+    PSP_ERROR_ROOT,             /* a chain up to a root that is not trusted */
     PSP_ERROR_CRYPTO,           /* a crypto library refused to start */
 } PspErrorCode;
 
@@ -81,10 +83,27 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PspPlatform, psp_platform_free)
 /*
  * ASK and ARK of this platform's software root, in firmware format (the
  * "AMD chain").  A real chip cannot hand these out: there they come from
- * AMD's web service.  Creates the identity when there is none yet; needs no
- * INIT.  @amd is a new reference.
+ * AMD's web service, and a chip that behaves as silicon gives no bytes.
+ * Creates the identity when there is none yet; needs no INIT.  @amd is a new
+ * reference.
  */
 bool psp_platform_amd_chain(PspPlatform *psp, GBytes **amd, GError **error);
+
+/*
+ * What AMD's web service would have of this chip, also when it behaves as
+ * silicon: the CEK signed by the ASK, and ASK and ARK.  Otherwise as
+ * psp_platform_amd_chain().
+ */
+bool psp_platform_published(PspPlatform *psp, GBytes **cek, GBytes **amd,
+                            GError **error);
+
+/*
+ * Behave as silicon, or not, from the next INIT on: PDH_CERT_EXPORT gives the
+ * CEK without the ASK's signature, psp_platform_amd_chain() nothing.  Kept in
+ * the persistent area for as long as the chip lives, through PLATFORM_RESET
+ * too.  The platform must be in state UNINIT.
+ */
+bool psp_platform_set_silicon(PspPlatform *psp, bool silicon, GError **error);
 
 /*
  * Run one command.  @buf is the command buffer of psp-abi.h, little endian,

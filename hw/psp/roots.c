@@ -131,14 +131,16 @@ static bool psp_roots_add_file(PspRoots *roots, const char *dir,
 
 bool psp_roots_add_dir(PspRoots *roots, const char *dir, GError **error)
 {
-    g_autoptr(GDir) d = NULL;
+    GError *err = NULL;
+    g_autoptr(GDir) d = g_dir_open(dir, 0, &err);
     const char *file;
 
-    if (!g_file_test(dir, G_FILE_TEST_EXISTS)) {
+    if (g_error_matches(err, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
+        g_error_free(err);
         return true;
     }
-    d = g_dir_open(dir, 0, error);
     if (!d) {
+        g_propagate_error(error, err);
         return false;
     }
     while ((file = g_dir_read_name(d))) {

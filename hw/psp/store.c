@@ -318,3 +318,10 @@ char *psp_store_default_dir(void)
     }
     return g_build_filename(g_get_user_state_dir(), "sev-psp", NULL);
 }
+
+char *psp_store_config_dir(void)
+{
+    const char *env = g_getenv("SEV_PSP_CONFIG_DIR");
+
+    return g_strdup(env && *env ? env : PSP_STORE_CONFIG_DIR);
+}

@@ -176,7 +176,8 @@ bool sev_params_certs(const SevPlatformCerts **certs, Error **errp)
         error_setg(errp, "Migration parameter '%s' is not set: the target's "
                    "certificates are sev-pdh, sev-plat-cert and sev-amd-cert, "
                    "all three; query-sev-platform-certs on the target tells "
-                   "them", !c->pdh ? "sev-pdh" :
+                   "them, the last one after 'sev-psp chain import' there if "
+                   "it is a real chip's", !c->pdh ? "sev-pdh" :
                    !c->plat ? "sev-plat-cert" : "sev-amd-cert");
         return false;
     }

@@ -14,7 +14,7 @@ SevPlatformCertificates *qmp_query_sev_platform_certs(Error **errp)
     g_autofree char *fingerprint = NULL;
     SevPlatformCertificates *out;
 
-    if (!sev_platform_certs(&own, errp)) {
+    if (!sev_platform_chain(&own, errp)) {
         return NULL;
     }
     fingerprint = sev_certs_fingerprint(&own, errp);
@@ -26,5 +26,6 @@ SevPlatformCertificates *qmp_query_sev_platform_certs(Error **errp)
     out->sev_pdh = g_base64_encode(own.pdh, own.pdh_len);
     out->sev_plat_cert = g_base64_encode(own.plat, own.plat_len);
     out->sev_amd_cert = g_base64_encode(own.amd, own.amd_len);
+    out->missing = sev_certs_lack(&own);
     return out;
 }

@@ -91,8 +91,12 @@ bool sev_session_named_target(SevPlatformCerts *target, Error **errp)
     return true;
 }
 
-/* Who answers must be who was named, if anybody was. */
-static bool answer_is_named(const char *answered, Error **errp)
+/*
+ * Who answers must be who was named, if anybody was; then what the answer lacks
+ * is what was said with the name.
+ */
+static bool answer_is_named(SevPlatformCerts *answer, const char *answered,
+                            Error **errp)
 {
     ERRP_GUARD();
     const SevPlatformCerts *named;
@@ -105,6 +109,10 @@ static bool answer_is_named(const char *answered, Error **errp)
     if (fingerprint && !g_str_equal(fingerprint, answered)) {
         error_setg(errp, "SEV: the target is platform %s, migration parameter "
                    "'sev-pdh' names %s", answered, fingerprint);
+        return false;
+    }
+    if (fingerprint && !sev_certs_fill(answer, named, errp)) {
+        error_prepend(errp, "SEV: migration parameter 'sev-plat-cert': ");
         return false;
     }
     return fingerprint;
@@ -136,7 +144,8 @@ bool sev_session_find_target(MigrationState *ms, QEMUFile *f,
         return false;
     }
     fingerprint = sev_certs_fingerprint(target, errp);
-    if (!fingerprint || (asked && !answer_is_named(fingerprint, errp))) {
+    if (!fingerprint ||
+        (asked && !answer_is_named(target, fingerprint, errp))) {
         return false;
     }
     own = is_own(fingerprint, errp);
@@ -144,8 +153,9 @@ bool sev_session_find_target(MigrationState *ms, QEMUFile *f,
     if (*errp || sev_fault(SEV_FAULT_CERTS_CHECK, errp)) {
         return false;
     }
-    return own || (sev_certs_trusted(target, errp) &&
-                   sev_params_allowed(fingerprint, errp));
+    return own ? sev_certs_complete_own(target, errp)
+               : sev_certs_trusted(target, errp) &&
+                 sev_params_allowed(fingerprint, errp);
 }
 
 bool sev_session_load_hello(SevTarget *t, const SevRecord *rec, Error **errp)
@@ -154,7 +164,7 @@ bool sev_session_load_hello(SevTarget *t, const SevRecord *rec, Error **errp)
     g_autoptr(GByteArray) out = g_byte_array_new();
     SevRecord answer = { .type = SEV_RECORD_CERTS };
 
-    if (!sev_platform_certs(&own, errp)) {
+    if (!sev_platform_chain(&own, errp)) {
         return false;
     }
     if (sev_fault(SEV_FAULT_CERTS_SEND, errp)) {

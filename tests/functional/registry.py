@@ -31,7 +31,8 @@ class Env:
     def __init__(self, args, folder):
         self.args, self.folder = args, folder
         self.lab = Lab(folder, args.build.resolve(), args.qemu, args.firmware,
-                       not args.no_sev, args.kernel)
+                       not args.no_sev, args.kernel,
+                       getattr(args, 'silicon', False))
         self._hosts, self._idle, self._made = {}, {}, 0
         self._short = None
 

@@ -33,6 +33,7 @@ import test_kata_config                 # noqa: E402,F401
 import test_kata_path                   # noqa: E402,F401
 import test_leak                        # noqa: E402,F401
 import test_debug                       # noqa: E402,F401
+import test_silicon                     # noqa: E402,F401
 import test_migrate                     # noqa: E402,F401
 import test_multifd                     # noqa: E402,F401
 import test_faults                      # noqa: E402,F401
@@ -82,6 +83,8 @@ def arguments():
                         help='the slow ones too')
     parser.add_argument('--no-sev', action='store_true',
                         help='the tests that also hold for ordinary guests')
+    parser.add_argument('--silicon', action='store_true',
+                        help='with chips that export what real ones do')
     parser.add_argument('--verbose', action='store_true',
                         help='show the sentence of each refusal')
     parser.add_argument('--list', action='store_true')

@@ -10,12 +10,13 @@ import base64
 import contextlib
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import guest
 import hunt
-from verdict import Failed
+from verdict import Failed, Skip, check
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,9 +27,9 @@ class Lab:
     """Where a run happens, and what it runs with."""
 
     def __init__(self, folder, build, binary=None, firmware=None, sev=True,
-                 kernel='bookworm'):
+                 kernel='bookworm', silicon=False):
         self.folder, self.build = Path(folder), Path(build)
-        self.sev = sev
+        self.sev, self.silicon = sev, silicon
         self.binary = Path(binary or self.build / 'obj/qemu-system-x86_64')
         self.kernel = self.build / 'guest' / kernel
         self.firmware = Path(firmware or self._find_firmware())
@@ -71,7 +72,8 @@ class Lab:
         return path
 
     def host(self, name):
-        return Host(self, name)
+        made = Host(self, name)
+        return made.be_silicon(whole=True) if self.silicon else made
 
     def guest(self, name, **options):
         made = guest.Guest(self, name, **options)
@@ -88,6 +90,7 @@ class Host:
     def __init__(self, lab, name):
         self.lab, self.name = lab, name
         self.folder = lab.folder / f'psp-{name}'
+        self.chip = None            # or what be_silicon() made of it
         self._answers = None
 
     def _ask(self, command):
@@ -102,6 +105,38 @@ class Host:
             finally:
                 vm.shutdown(hard=True)
         return self._answers[command]
+
+    def tool(self, *words):
+        """Run sev-psp for this platform, as its operator does; what it says."""
+        tool = self.lab.build / 'lib/tools/sev-psp/sev-psp'
+        if not tool.exists():
+            raise Skip('sev-psp is not built; "make check-lib" builds it')
+        done = subprocess.run([tool, '--dir', self.folder, *words], text=True,
+                              capture_output=True, timeout=60, check=False)
+        check(not done.returncode, f'sev-psp {words}: {done.stderr.strip()}')
+        self._answers = None                # may be another platform now
+        return done.stdout
+
+    def be_silicon(self, whole=False):
+        """Make another chip, that exports no more than a real one.
+
+        @whole: and its chain, from what AMD would publish.
+        """
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.tool('identity', 'create', '--silicon')
+        self.chip = 'whole' if whole else 'bare'
+        return self.make_whole() if whole else self
+
+    def published(self):
+        """AMD's files of this chip: signed CEK; ASK and ARK."""
+        amd = self.lab.folder / f'amd-{self.name}'
+        self.tool('export', '--amd', '--out', amd)
+        return amd / 'cek.cert', amd / 'ask_ark.cert'
+
+    def make_whole(self):
+        cek, ask_ark = self.published()
+        self.tool('chain', 'import', '--cek', cek, '--ask-ark', ask_ark)
+        return self
 
     def capabilities(self):
         return self._ask('query-sev-capabilities')

@@ -4,14 +4,16 @@
 As far as this host's KVM goes: a guest of 64 KiB and SeaBIOS run anywhere.
 """
 
+import base64
 import contextlib
 import re
 import subprocess
 
-from registry import test
+from guest import launch
+from registry import expect_error, test
 from test_off import base_binary
 from tinyguest import Tiny, needs_kvm
-from verdict import check, wait_until
+from verdict import Failed, Skip, check, wait_until
 
 # Models with names: upstream aborts with 'host' and 'max' on some nested hosts.
 SHAPES = (dict(machine='q35', cpu='qemu64'), dict(machine='pc', cpu='EPYC-v4'),
@@ -122,3 +124,57 @@ def sev_refused(env):
         wanted, found = refused(base, words), refused(ours, words)
         check(wanted[0], f'{words}: the base starts; does it have SEV?')
         check(found == wanted, f'{words}: ours {found}, base {wanted}')
+
+
+def preloaded(env, files, fail=''):
+    """QEMU without a guest, on a host that seems to have SEV."""
+    from qemu.machine import QEMUMachine
+    library = env.lab.build / 'lib/tests/unit/psp/libdev-sev.so'
+    if not library.exists():
+        raise Skip(f'{library.name} is not built; "make check-lib" builds it')
+    vm = QEMUMachine(str(env.lab.binary), name=env.name('probe'),
+                     log_dir=str(env.lab.folder),
+                     wrapper=['env', f'LD_PRELOAD={library}',
+                              f'DEV_SEV_FILES={files}', f'DEV_SEV_FAIL={fail}',
+                              f'SEV_PSP_CONFIG_DIR={files}'])
+    vm.add_args('-machine', 'none', '-accel', 'kvm')
+    launch(vm)
+    return vm
+
+
+def platform_certs(env, files, fail=''):
+    vm = preloaded(env, files, fail)
+    try:
+        return vm.cmd('query-sev-platform-certs')
+    except Exception as error:
+        raise Failed(str(error)) from error
+    finally:
+        vm.shutdown(hard=True)
+
+
+@test('kvm: query-sev-platform-certs without a guest asks /dev/sev')
+def platform_without_guest(env):
+    needs_kvm()
+    host = env.lab.host('kernel').be_silicon()
+    files = env.lab.folder / 'kernel'
+    host.tool('export', '--out', files)
+    pdh, plat = ((files / f'{name}.cert').read_bytes()
+                 for name in ('pdh', 'plat'))
+    said = platform_certs(env, files)
+    check(base64.b64decode(said['sev-pdh']) == pdh and
+          base64.b64decode(said['sev-plat-cert']) == plat and
+          not said['sev-amd-cert'], f'it says {said}')
+    for fail, sentence in (
+            ('open', "'/dev/sev': Permission denied"),
+            ('driver', 'SEV: PDH_CERT_EXPORT failed: Operation not permitted'),
+            ('no-call', 'SEV: PDH_CERT_EXPORT failed, the kernel did not call '
+             'the firmware: Input/output error'),
+            ('firmware', r'SEV: the secure processor refuses PDH_CERT_EXPORT: '
+             r'.+ \(19\)')):
+        try:
+            platform_certs(env, files, fail)
+        except Failed as error:
+            expect_error({'status': 'failed', 'error-desc': str(error)},
+                         sentence)
+        else:
+            raise Failed(f'{fail}: it answers')

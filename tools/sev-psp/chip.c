@@ -181,27 +181,22 @@ bool tool_chip_certs(ToolChip *chip, ToolCerts *certs, GError **error)
     memcpy(certs->pdh, tool_chip_mem(chip, 0), sizeof(certs->pdh));
     memcpy(certs->plat, tool_chip_mem(chip, 1), sizeof(certs->plat));
     certs->amd_len = g_bytes_get_size(amd);
-    memcpy(certs->amd, g_bytes_get_data(amd, NULL), certs->amd_len);
+    if (certs->amd_len) {
+        memcpy(certs->amd, g_bytes_get_data(amd, NULL), certs->amd_len);
+    }
     return true;
 }
 
-PspChain tool_chain(const ToolCerts *certs)
+bool tool_chip_id(ToolChip *chip, uint8_t id[PSP_ID_LEN], GError **error)
 {
-    return (PspChain) {
-        .pdh = certs->pdh, .pdh_len = sizeof(certs->pdh),
-        .plat = certs->plat, .plat_len = sizeof(certs->plat),
-        .amd = certs->amd, .amd_len = certs->amd_len,
+    PspGetId cmd = {
+        .id_paddr = tool_chip_paddr(0),
+        .id_len = GUINT32_TO_LE(PSP_ID_LEN),
     };
-}
 
-PspRoots *tool_roots(Tool *tool, GError **error)
-{
-    g_autofree char *dir = g_build_filename(tool->dir, "roots", NULL);
-    PspRoots *roots = psp_roots_new();
-
-    if (!psp_roots_add_dir(roots, dir, error)) {
-        psp_roots_free(roots);
-        return NULL;
+    if (!tool_exec(chip, PSP_CMD_GET_ID, &cmd, sizeof(cmd), error)) {
+        return false;
     }
-    return roots;
+    memcpy(id, tool_chip_mem(chip, 0), PSP_ID_LEN);
+    return true;
 }

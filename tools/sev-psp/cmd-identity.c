@@ -1,5 +1,5 @@
 /*
- * sev-psp status, identity, export, fingerprint: who a platform is.
+ * sev-psp status, identity: who a software platform is.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,19 +11,16 @@
 
 static bool tool_show(Tool *tool, ToolChip *chip, GError **error)
 {
-    PspGetId get_id = {
-        .id_paddr = tool_chip_paddr(0),
-        .id_len = GUINT32_TO_LE(PSP_ID_LEN),
-    };
     g_autofree char *fingerprint = NULL;
+    uint8_t id[PSP_ID_LEN];
     PspPlatformStatus status;
     ToolCerts certs;
 
-    if (!tool_exec(chip, PSP_CMD_GET_ID, &get_id, sizeof(get_id), error)) {
+    if (!tool_chip_id(chip, id, error)) {
         return false;
     }
     tool_text(tool, "directory", "%s", tool->dir);
-    tool_hex(tool, "chip-id", tool_chip_mem(chip, 0), PSP_ID_LEN);
+    tool_hex(tool, "chip-id", id, sizeof(id));
     if (!tool_chip_certs(chip, &certs, error) ||
         !tool_exec(chip, PSP_CMD_PLATFORM_STATUS, &status, sizeof(status),
                    error)) {
@@ -38,6 +35,7 @@ static bool tool_show(Tool *tool, ToolChip *chip, GError **error)
               status.owner & PSP_OWNER_EXTERNAL ? "external" : "self");
     tool_text(tool, "api", "%u.%u", status.api_major, status.api_minor);
     tool_number(tool, "build", status.build);
+    tool_bool(tool, "silicon", !certs.amd_len);
     return true;
 }
 
@@ -47,7 +45,7 @@ void tool_pdh_replaced(Tool *tool)
               " guests sealed to the old one cannot be opened any more");
 }
 
-static bool tool_exists(Tool *tool)
+bool tool_exists(Tool *tool)
 {
     g_autofree char *nv = g_build_filename(tool->dir, "nv", NULL);
 
@@ -74,39 +72,57 @@ int tool_cmd_status(Tool *tool, int argc, char **argv, GError **error)
 
 /* --- identity ------------------------------------------------------------ */
 
-static int tool_identity_create(Tool *tool, GError **error)
+/* INIT, which makes a chip unless there is one; only a new one is @silicon. */
+static bool tool_identity_start(ToolChip *chip, bool silicon, GError **error)
+{
+    PspInit init = { 0 };
+
+    return (!silicon ||
+            psp_platform_set_silicon(tool_chip_psp(chip), true, error)) &&
+           tool_exec(chip, PSP_CMD_INIT, &init, sizeof(init), error);
+}
+
+static int tool_identity_create(Tool *tool, bool silicon, GError **error)
 {
     bool existed = tool_exists(tool);
-    g_autoptr(ToolChip) chip = tool_chip_start(tool, error);
+    g_autoptr(ToolChip) chip = NULL;
 
+    if (silicon && existed) {
+        g_set_error(error, TOOL_ERROR, TOOL_FAILED, "there is a platform in"
+                    " '%s' already; only a new one can be told to behave as"
+                    " silicon (sev-psp identity reset --chip --silicon)",
+                    tool->dir);
+        return TOOL_FAILED;
+    }
+    chip = tool_chip_open(tool, error);
     tool_bool(tool, "created", !existed);
-    return chip && tool_show(tool, chip, error) ? TOOL_OK : TOOL_FAILED;
+    return chip && tool_identity_start(chip, silicon, error) &&
+           tool_show(tool, chip, error) ? TOOL_OK : TOOL_FAILED;
+}
+
+static bool tool_identity_erase(ToolChip *chip, GError **error)
+{
+    PspStore *store = tool_chip_store(chip);
+    bool ok = psp_store_lock(store, error);
+
+    if (ok) {
+        ok = psp_store_erase(store, error);
+        psp_store_unlock(store);
+    }
+    return ok;
 }
 
 /* A new owner; with @chip_too, another chip altogether */
-static int tool_identity_reset(Tool *tool, bool chip_too, GError **error)
+static int tool_identity_reset(Tool *tool, bool chip_too, bool silicon,
+                               GError **error)
 {
     g_autoptr(ToolChip) chip = tool_chip_open(tool, error);
-    PspInit init = { 0 };
 
-    if (!chip) {
-        return TOOL_FAILED;
-    }
-    if (chip_too) {
-        PspStore *store = tool_chip_store(chip);
-        bool ok = psp_store_lock(store, error);
-
-        if (ok) {
-            ok = psp_store_erase(store, error);
-            psp_store_unlock(store);
-        }
-        if (!ok) {
-            return TOOL_FAILED;
-        }
-    } else if (!tool_exec(chip, PSP_CMD_PLATFORM_RESET, NULL, 0, error)) {
-        return TOOL_FAILED;
-    }
-    if (!tool_exec(chip, PSP_CMD_INIT, &init, sizeof(init), error) ||
+    if (!chip ||
+        !(chip_too ? tool_identity_erase(chip, error)
+                   : tool_exec(chip, PSP_CMD_PLATFORM_RESET, NULL, 0,
+                               error)) ||
+        !tool_identity_start(chip, silicon, error) ||
         !tool_show(tool, chip, error)) {
         return TOOL_FAILED;
     }
@@ -116,10 +132,13 @@ static int tool_identity_reset(Tool *tool, bool chip_too, GError **error)
 
 int tool_cmd_identity(Tool *tool, int argc, char **argv, GError **error)
 {
-    gboolean chip_too = false;
+    gboolean chip_too = false, silicon = false;
     const GOptionEntry entries[] = {
         { "chip", 0, 0, G_OPTION_ARG_NONE, &chip_too,
           "reset: become another chip, with another root", NULL },
+        { "silicon", 0, 0, G_OPTION_ARG_NONE, &silicon,
+          "create, reset --chip: the new chip exports no more certificates"
+          " than a real one", NULL },
         { 0 },
     };
 
@@ -133,118 +152,19 @@ int tool_cmd_identity(Tool *tool, int argc, char **argv, GError **error)
         return TOOL_USAGE;
     }
     if (argc == 2 && strcmp(argv[1], "create") == 0) {
-        return tool_identity_create(tool, error);
+        return tool_identity_create(tool, silicon, error);
+    }
+    if (silicon && !chip_too) {
+        tool_usage(error, "--silicon is for a new chip: identity create"
+                   " --silicon, or identity reset --chip --silicon");
+        return TOOL_USAGE;
     }
     if (argc == 2 && strcmp(argv[1], "show") == 0) {
         return tool_cmd_status(tool, 1, argv, error);
     }
     if (argc == 2 && strcmp(argv[1], "reset") == 0) {
-        return tool_identity_reset(tool, chip_too, error);
+        return tool_identity_reset(tool, chip_too, silicon, error);
     }
     tool_usage(error, "identity create, identity show or identity reset?");
     return TOOL_USAGE;
-}
-
-/* --- export -------------------------------------------------------------- */
-
-static bool tool_export_files(const char *out, const ToolCerts *certs,
-                              GError **error)
-{
-    size_t half = certs->amd_len / 2;
-    const struct {
-        const char *name;
-        const uint8_t *data;
-        size_t len;
-    } files[] = {
-        { "pdh.cert", certs->pdh, PSP_CERT_LEN },
-        { "plat.cert", certs->plat, PSP_CHAIN_LEN },
-        { "amd.cert", certs->amd, certs->amd_len },
-        { "pek.cert", certs->plat, PSP_CERT_LEN },
-        { "oca.cert", certs->plat + PSP_CERT_LEN, PSP_CERT_LEN },
-        { "cek.cert", certs->plat + 2 * PSP_CERT_LEN, PSP_CERT_LEN },
-        { "ask.cert", certs->amd, half },
-        { "ark.cert", certs->amd + half, half },
-    };
-
-    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
-        if (!tool_write(out, files[i].name, files[i].data, files[i].len,
-                        0644, error)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-int tool_cmd_export(Tool *tool, int argc, char **argv, GError **error)
-{
-    g_autofree char *out = NULL;
-    const GOptionEntry entries[] = {
-        { "out", 'o', 0, G_OPTION_ARG_FILENAME, &out,
-          "Write files there, instead of base64 to stdout", "DIR" },
-        { 0 },
-    };
-    g_autoptr(ToolChip) chip = NULL;
-    ToolCerts certs;
-
-    if (!tool_parse(entries, NULL,
-                    "Write the platform's certificates: pdh, plat (PEK, OCA,"
-                    " CEK) and amd (ASK, ARK),\nas the migration parameters"
-                    " sev-pdh, sev-plat-cert and sev-amd-cert want them.\n\n"
-                    "Example: sev-psp export --out /tmp/certs", &argc, &argv,
-                    error)) {
-        return TOOL_USAGE;
-    }
-    chip = tool_chip_start(tool, error);
-    if (!chip || !tool_chip_certs(chip, &certs, error)) {
-        return TOOL_FAILED;
-    }
-    if (out) {
-        tool_text(tool, "directory", "%s", out);
-        return tool_export_files(out, &certs, error) ? TOOL_OK : TOOL_FAILED;
-    }
-    tool_base64(tool, "pdh", certs.pdh, sizeof(certs.pdh));
-    tool_base64(tool, "plat", certs.plat, sizeof(certs.plat));
-    tool_base64(tool, "amd", certs.amd, certs.amd_len);
-    return TOOL_OK;
-}
-
-/* --- fingerprint --------------------------------------------------------- */
-
-int tool_cmd_fingerprint(Tool *tool, int argc, char **argv, GError **error)
-{
-    g_autoptr(ToolChip) chip = NULL;
-    g_autofree char *fingerprint = NULL;
-    uint8_t pdh[PSP_CERT_LEN];
-    ToolCerts certs;
-
-    if (!tool_parse(NULL, "[FILE]",
-                    "Print the fingerprint of a PDH certificate, or of this"
-                    " platform: SHA-256 of the\npublic key.\n\n"
-                    "Example: sev-psp fingerprint pdh.cert", &argc, &argv,
-                    error)) {
-        return TOOL_USAGE;
-    }
-    if (argc > 1) {
-        if (!tool_read_exact(argv[1], pdh, sizeof(pdh), error)) {
-            return TOOL_FAILED;
-        }
-    } else {
-        if (!tool_exists(tool)) {
-            g_set_error(error, TOOL_ERROR, TOOL_FAILED, "there is no platform"
-                        " in '%s'; sev-psp identity create makes one",
-                        tool->dir);
-            return TOOL_FAILED;
-        }
-        chip = tool_chip_start(tool, error);
-        if (!chip || !tool_chip_certs(chip, &certs, error)) {
-            return TOOL_FAILED;
-        }
-        memcpy(pdh, certs.pdh, sizeof(pdh));
-    }
-    fingerprint = psp_fingerprint(pdh, sizeof(pdh), error);
-    if (!fingerprint) {
-        return TOOL_FAILED;
-    }
-    tool_text(tool, "fingerprint", "%s", fingerprint);
-    return TOOL_OK;
 }

@@ -17,24 +17,31 @@ typedef struct ToolRow {
     const char *name;
     const char *about;
     ToolCommand *run;
+    enum { OF_SOFTWARE, OF_ANY } chip;  /* also the one behind /dev/sev? */
 } ToolRow;
 
 static const ToolRow tool_commands[] = {
-    { "status", "who this platform is", tool_cmd_status },
+    { "status", "who this platform is", tool_cmd_status, OF_SOFTWARE },
     { "identity", "create, show or reset the platform's identity",
-      tool_cmd_identity },
-    { "export", "write the platform's certificates", tool_cmd_export },
-    { "verify", "check a certificate chain, link by link", tool_cmd_verify },
+      tool_cmd_identity, OF_SOFTWARE },
+    { "export", "write the platform's certificates", tool_cmd_export, OF_ANY },
+    { "verify", "check a certificate chain, link by link",
+      tool_cmd_verify, OF_ANY },
     { "fingerprint", "the fingerprint of a PDH certificate",
-      tool_cmd_fingerprint },
+      tool_cmd_fingerprint, OF_ANY },
     { "root", "export, trust, list or forget root certificates",
-      tool_cmd_root },
-    { "owner", "become, or make, the owner of a platform", tool_cmd_owner },
+      tool_cmd_root, OF_ANY },
+    { "chain", "make a real chip's certificate chain whole",
+      tool_cmd_chain, OF_ANY },
+    { "owner", "become, or make, the owner of a platform",
+      tool_cmd_owner, OF_SOFTWARE },
     { "session", "make the files a guest owner launches a guest with",
-      tool_cmd_session },
-    { "measure", "compute or check a launch measurement", tool_cmd_measure },
-    { "secret", "seal a secret for a launched guest", tool_cmd_secret },
-    { "policy", "explain or make a guest policy", tool_cmd_policy },
+      tool_cmd_session, OF_SOFTWARE },
+    { "measure", "compute or check a launch measurement",
+      tool_cmd_measure, OF_ANY },
+    { "secret", "seal a secret for a launched guest",
+      tool_cmd_secret, OF_ANY },
+    { "policy", "explain or make a guest policy", tool_cmd_policy, OF_ANY },
 };
 
 static const char tool_head[] =
@@ -95,11 +102,14 @@ static bool tool_parse_global(Tool *tool, int *argc, char ***argv,
                               GError **error)
 {
     char *dir = NULL;
-    gboolean json = false;
+    gboolean json = false, hardware = false;
     const GOptionEntry entries[] = {
         { "dir", 'd', 0, G_OPTION_ARG_FILENAME, &dir,
           "Where the platform lives (default: $SEV_PSP_DIR, a system-wide"
           " directory, or the user's)", "DIR" },
+        { "hardware", 'H', 0, G_OPTION_ARG_NONE, &hardware,
+          "Not a software platform: the chip behind /dev/sev, and what is in"
+          " $SEV_PSP_CONFIG_DIR or /etc/sev-psp", NULL },
         { "json", 'j', 0, G_OPTION_ARG_NONE, &json,
           "Print one JSON object", NULL },
         { 0 },
@@ -116,12 +126,13 @@ static bool tool_parse_global(Tool *tool, int *argc, char ***argv,
         (*error)->code = TOOL_USAGE;
         return false;
     }
-    tool->dir = dir ? dir : psp_store_default_dir();
+    tool->dir = dir;
     tool->json = json;
+    tool->hardware = hardware;
     return true;
 }
 
-/* --json and --dir may also stand behind the command's name. */
+/* These may also stand behind the command's name. */
 static void tool_take_late_options(Tool *tool, int *argc, char **argv)
 {
     int kept = 1;
@@ -129,6 +140,8 @@ static void tool_take_late_options(Tool *tool, int *argc, char **argv)
     for (int i = 1; i < *argc; i++) {
         if (strcmp(argv[i], "--json") == 0) {
             tool->json = true;
+        } else if (strcmp(argv[i], "--hardware") == 0) {
+            tool->hardware = true;
         } else if (strcmp(argv[i], "--dir") == 0 && i + 1 < *argc) {
             g_free(tool->dir);
             tool->dir = g_strdup(argv[++i]);
@@ -138,6 +151,20 @@ static void tool_take_late_options(Tool *tool, int *argc, char **argv)
     }
     argv[kept] = NULL;
     *argc = kept;
+}
+
+/* Which platform is meant? */
+static bool tool_choose(Tool *tool, const ToolRow *row, GError **error)
+{
+    if (tool->hardware && tool->dir) {
+        return tool_usage(error, "--dir names a software platform, --hardware"
+                          " the chip behind /dev/sev: take one");
+    }
+    if (!tool->dir) {
+        tool->dir = tool->hardware ? psp_store_config_dir()
+                                 : psp_store_default_dir();
+    }
+    return row->chip == OF_ANY || tool_software(tool, error);
 }
 
 static int tool_run(Tool *tool, int argc, char **argv, GError **error)
@@ -152,7 +179,9 @@ static int tool_run(Tool *tool, int argc, char **argv, GError **error)
 
             g_set_prgname(name);
             tool_take_late_options(tool, &argc, argv);
-            return tool_commands[i].run(tool, argc, argv, error);
+            return tool_choose(tool, &tool_commands[i], error)
+                   ? tool_commands[i].run(tool, argc, argv, error)
+                   : TOOL_USAGE;
         }
     }
     tool_usage(error, "there is no command '%s'; sev-psp --help lists them",

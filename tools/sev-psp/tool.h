@@ -23,7 +23,8 @@ enum {
 GQuark tool_error_quark(void);
 
 typedef struct Tool {
-    char *dir;                  /* of the chip */
+    char *dir;                  /* of the chip, its chain and trusted roots */
+    bool hardware;              /* the chip is the one behind /dev/sev */
     bool json;
     GString *out;               /* what goes to stdout at the end */
     bool first;                 /* no JSON field yet */
@@ -83,15 +84,45 @@ typedef struct ToolCerts {
     uint8_t amd[2 * PSP_AMD_CERT_LEN_4096];
     size_t amd_len;
 } ToolCerts;
+/* As the chip exports them: without ASK and ARK when it behaves as silicon */
 bool tool_chip_certs(ToolChip *chip, ToolCerts *certs, GError **error);
+bool tool_chip_id(ToolChip *chip, uint8_t id[PSP_ID_LEN], GError **error);
+
+extern const PspRng tool_rng;
+
+/* --- platform.c: the software chip, or the kernel's ----------------------- */
+
+/* What a platform's chip says of itself */
+typedef struct ToolPlatform {
+    ToolCerts certs;
+    uint8_t id[PSP_ID_LEN];
+    bool has_id;
+} ToolPlatform;
+
+/* The one that the command line names: in tool->dir, or behind /dev/sev */
+bool tool_platform(Tool *tool, ToolPlatform *platform, GError **error);
+/* What the chip did not export, from tool->dir's chain if there is one */
+bool tool_platform_complete(Tool *tool, ToolCerts *certs, GError **error);
+char *tool_chain_path(Tool *tool);
+/* False, with usage as the error, for the kernel's chip */
+bool tool_software(Tool *tool, GError **error);
+
 PspChain tool_chain(const ToolCerts *certs);
 /* AMD's, and those of DIR/roots */
 PspRoots *tool_roots(Tool *tool, GError **error);
 
-extern const PspRng tool_rng;
+/* --- kernel.c ------------------------------------------------------------- */
 
-/* --- cmd-identity.c: a warning, after a command that replaced the PDH ----- */
+/* What the kernel hands over of its chip */
+bool tool_kernel_platform(ToolPlatform *platform, GError **error);
+/* The generation of this host's processor in AMD's file names, or NULL */
+const char *tool_kernel_generation(void);
 
+/* --- cmd-identity.c ------------------------------------------------------- */
+
+/* Is there a chip?  Looking makes none. */
+bool tool_exists(Tool *tool);
+/* A warning, after a command that replaced the PDH */
 void tool_pdh_replaced(Tool *tool);
 
 /* --- main.c -------------------------------------------------------------- */
@@ -115,6 +146,7 @@ ToolCommand tool_cmd_export;
 ToolCommand tool_cmd_verify;
 ToolCommand tool_cmd_fingerprint;
 ToolCommand tool_cmd_root;
+ToolCommand tool_cmd_chain;
 ToolCommand tool_cmd_owner;
 ToolCommand tool_cmd_session;
 ToolCommand tool_cmd_measure;

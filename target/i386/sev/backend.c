@@ -66,6 +66,11 @@ char *sev_backend_identity_dir(void)
     return software_dir ? g_strdup(software_dir) : psp_store_default_dir();
 }
 
+char *sev_backend_config_dir(void)
+{
+    return software_dir ? g_strdup(software_dir) : psp_store_config_dir();
+}
+
 int sev_backend_guest_cmd(int cmd, void *data, int *fw_error)
 {
     int unused;

@@ -33,6 +33,14 @@ bool sev_backend_is_software(void);
 char *sev_backend_identity_dir(void);
 
 /*
+ * The folder of what an operator says about platforms: the roots he trusts, and
+ * the chain of this one.  With a software secure processor it is the folder of
+ * that one's identity, with the kernel's $SEV_PSP_CONFIG_DIR or /etc/sev-psp.
+ * Caller frees.
+ */
+char *sev_backend_config_dir(void);
+
+/*
  * Commands as the kernel answers them: @cmd and @data as for
  * KVM_MEMORY_ENCRYPT_OP (enum sev_cmd_id) and SEV_ISSUE_CMD.  0, or a
  * negative errno with errno set; *@fw_error gets the firmware's status.
@@ -63,9 +71,10 @@ int sev_backend_guest_packets(int cmd, struct kvm_sev_send_update_data *packets,
 void sev_backend_guest_end(void);
 
 /*
- * ASK and ARK of this platform.  Real ones come from AMD's web service, not
- * from the chip; the software platform knows its own.  Empty (length 0) on
- * the kernel's backend.  Caller frees *@amd.
+ * ASK and ARK as this platform's chip hands them out.  A real one does not
+ * (length 0 on the kernel's backend): they come from AMD, see
+ * sev_platform_chain().  A software one does, unless it was made to behave as
+ * silicon.  Caller frees *@amd.
  */
 bool sev_backend_amd_chain(uint8_t **amd, size_t *len, Error **errp);
 
@@ -87,9 +96,28 @@ sev_backend_session_key(const struct kvm_sev_receive_start *start,
 
 /* The commands of the guest's own context, through the seam (sev-guest). */
 int sev_guest_cmd(int cmd, void *data, int *fw_error);
-int sev_platform_cmd(int cmd, void *data, int *fw_error);
 int sev_guest_packets(int cmd, struct kvm_sev_send_update_data *packets,
                       size_t n, size_t *done, int *fw_error);
+
+/*
+ * Platform commands: the guest's descriptor or, without a guest, one that is
+ * opened for as long as it is needed.  -1 with errno set when it fails; then
+ * *@fw_error is the firmware's status, 0 when nobody reported one, or -1 when
+ * the kernel says that it did not get as far as the firmware.
+ */
+typedef struct SevPlatformFd {
+    int fd;
+    bool opened;
+} SevPlatformFd;
+
+bool sev_platform_open(SevPlatformFd *platform, Error **errp);
+void sev_platform_close(SevPlatformFd *platform);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SevPlatformFd, sev_platform_close)
+int sev_platform_cmd(const SevPlatformFd *platform, int cmd, void *data,
+                     int *fw_error);
+
+/* Why command @name failed, as a sentence: with status @fw_error, errno @err */
+void sev_fw_failed(Error **errp, const char *name, int err, int fw_error);
 const char *sev_fw_error_str(int fw_error);
 
 #endif /* TARGET_I386_SEV_BACKEND_H */

@@ -1,8 +1,9 @@
 /*
  * Sessions that this platform opened: none is opened twice, for who asks that.
  *
- * The list lies in the folder of the software identity, which the kernel's
- * backend uses too, for trusted roots (backend.h).
+ * The list lies in the folder of the software identity, with the kernel's
+ * backend too: the folder of what an operator says of that one's platform is
+ * not QEMU's to write (backend.h).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

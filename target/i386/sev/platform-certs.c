@@ -9,9 +9,13 @@
 #include "cpu.h"
 #include "target/i386/sev.h"
 #include "backend.h"
-#include "hw/psp/psp-chain.h"
+#include "hw/psp/psp-store.h"
+#include "platform-chain.h"
 #include "sev-guest.h"
 #include "trace.h"
+
+/* A blob of the firmware's is not longer (Linux: SEV_FW_BLOB_MAX_SIZE). */
+#define CERTS_MAX 16384
 
 void sev_platform_certs_clear(SevPlatformCerts *certs)
 {
@@ -21,26 +25,27 @@ void sev_platform_certs_clear(SevPlatformCerts *certs)
     certs->pdh_len = certs->plat_len = certs->amd_len = 0;
 }
 
-/* Without a guest nobody has opened the platform yet. */
-static bool platform_open(Error **errp)
-{
-    return sev_backend_is_software() || !sev_capabilities_software() ||
-           sev_backend_open_software(NULL, errp);
-}
-
 bool sev_platform_certs(SevPlatformCerts *certs, Error **errp)
 {
     struct sev_user_data_pdh_cert_export export = {};
+    g_auto(SevPlatformFd) platform = { .fd = -1 };
     int fw_error = 0;
 
     sev_platform_certs_clear(certs);
-    if (!platform_open(errp)) {
+    if (!sev_platform_open(&platform, errp)) {
         return false;
     }
-    if (!sev_platform_cmd(SEV_PDH_CERT_EXPORT, &export, &fw_error) ||
+    /* Buffers of no length: the answer is an error, and their lengths */
+    if (sev_platform_cmd(&platform, SEV_PDH_CERT_EXPORT, &export, &fw_error) &&
         fw_error != SEV_RET_INVALID_LEN) {
-        error_setg(errp, "SEV: cannot learn the length of the platform's "
-                   "certificates: %s", sev_fw_error_str(fw_error));
+        sev_fw_failed(errp, "PDH_CERT_EXPORT", errno, fw_error);
+        return false;
+    }
+    if (!export.pdh_cert_len || export.pdh_cert_len > CERTS_MAX ||
+        !export.cert_chain_len || export.cert_chain_len > CERTS_MAX) {
+        error_setg(errp, "SEV: PDH_CERT_EXPORT offers certificates of %u and "
+                   "%u bytes, not 1 to %d", export.pdh_cert_len,
+                   export.cert_chain_len, CERTS_MAX);
         return false;
     }
     certs->pdh_len = export.pdh_cert_len;
@@ -49,9 +54,8 @@ bool sev_platform_certs(SevPlatformCerts *certs, Error **errp)
     certs->plat = g_malloc(certs->plat_len);
     export.pdh_cert_address = (uintptr_t)certs->pdh;
     export.cert_chain_address = (uintptr_t)certs->plat;
-    if (sev_platform_cmd(SEV_PDH_CERT_EXPORT, &export, &fw_error)) {
-        error_setg(errp, "SEV: PDH_CERT_EXPORT failed: %s",
-                   sev_fw_error_str(fw_error));
+    if (sev_platform_cmd(&platform, SEV_PDH_CERT_EXPORT, &export, &fw_error)) {
+        sev_fw_failed(errp, "PDH_CERT_EXPORT", errno, fw_error);
         return false;
     }
     return sev_backend_amd_chain(&certs->amd, &certs->amd_len, errp);
@@ -85,7 +89,7 @@ char *sev_certs_fingerprint(const SevPlatformCerts *certs, Error **errp)
     return hex;
 }
 
-static PspChain certs_chain(const SevPlatformCerts *c)
+PspChain sev_certs_chain(const SevPlatformCerts *c)
 {
     return (PspChain) {
         .pdh = c->pdh, .pdh_len = c->pdh_len,
@@ -96,7 +100,7 @@ static PspChain certs_chain(const SevPlatformCerts *c)
 
 char *sev_certs_chip(const SevPlatformCerts *certs, Error **errp)
 {
-    PspChain chain = certs_chain(certs);
+    PspChain chain = sev_certs_chain(certs);
     g_autoptr(GError) err = NULL;
     char *hex = psp_chain_chip(&chain, &err);
 
@@ -112,11 +116,32 @@ static bool refused(const char *reason)
     return false;
 }
 
+/* What is wrong, and what helps with that */
+static void untrusted(Error **errp, const GError *err, const char *dir,
+                      size_t roots)
+{
+    if (g_error_matches(err, PSP_ERROR, PSP_ERROR_ROOT)) {
+        error_setg(errp, "SEV: the target platform is not trusted: %s; trusted "
+                   "are AMD's roots and the certificates in '%s' (%zu roots in "
+                   "all), where 'sev-psp%s root trust' puts them",
+                   err->message, dir, roots,
+                   sev_backend_is_software() ? "" : " --hardware");
+    } else if (g_error_matches(err, PSP_ERROR, PSP_ERROR_LACKS)) {
+        error_setg(errp, "SEV: the target platform cannot be checked: %s; "
+                   "'sev-psp chain import' on the target makes its chain whole, "
+                   "or migration parameters sev-pdh, sev-plat-cert and "
+                   "sev-amd-cert here name all of it", err->message);
+    } else {
+        error_setg(errp, "SEV: the target platform is not trusted: %s",
+                   err->message);
+    }
+}
+
 /* A root that the operator, or this host's own chip, put there. */
 static bool chain_trusted(const PspChain *chain, Error **errp)
 {
-    g_autofree char *identity = sev_backend_identity_dir();
-    g_autofree char *dir = g_build_filename(identity, "roots", NULL);
+    g_autofree char *config = sev_backend_config_dir();
+    g_autofree char *dir = g_build_filename(config, PSP_CONFIG_ROOTS, NULL);
     g_autoptr(PspRoots) roots = psp_roots_new();
     g_autoptr(GError) err = NULL;
 
@@ -125,10 +150,7 @@ static bool chain_trusted(const PspChain *chain, Error **errp)
         return refused("roots");
     }
     if (!psp_chain_verify(chain, roots, NULL, &err)) {
-        error_setg(errp, "SEV: the target platform is not trusted: %s; trusted "
-                   "are AMD's roots and the certificates in '%s' (%zu roots in "
-                   "all), where 'sev-psp root trust' puts them", err->message,
-                   dir, psp_roots_count(roots));
+        untrusted(errp, err, dir, psp_roots_count(roots));
         return refused("chain");
     }
     return true;
@@ -160,7 +182,7 @@ static bool chain_fits_policy(const PspChain *chain, Error **errp)
     if (!sev_platform_certs(&own, errp)) {
         return false;
     }
-    own_chain = certs_chain(&own);
+    own_chain = sev_certs_chain(&own);
     if (!psp_chain_same_owner(chain, &own_chain)) {
         error_setg(errp, "SEV: the guest's policy keeps it in its owner's "
                    "domain (DOMAIN), the target has another owner (OCA; "
@@ -172,7 +194,7 @@ static bool chain_fits_policy(const PspChain *chain, Error **errp)
 
 bool sev_certs_trusted(const SevPlatformCerts *target, Error **errp)
 {
-    PspChain chain = certs_chain(target);
+    PspChain chain = sev_certs_chain(target);
     g_auto(SevGuestIdentity) id = {};
 
     sev_guest_identity(&id);

@@ -20,18 +20,14 @@ void sev_guest_identity_clear(SevGuestIdentity *id)
     g_clear_pointer(&id->claimed_by, g_free);
 }
 
-/* "SEND_START: Policy is not allowed (7)" */
 static bool fw_failed(Error **errp, const char *cmd, int ret, int fw_error)
 {
     g_autofree char *limits = ret == -ENOMEM ? sev_kvm_limits_explain() : NULL;
 
-    if (fw_error) {
-        error_setg(errp, "SEV: the secure processor refuses %s: %s (%d)", cmd,
-                   sev_fw_error_str(fw_error), fw_error);
-    } else if (limits) {
+    if (limits && fw_error <= 0) {
         error_setg(errp, "SEV: %s failed: %s", cmd, limits);
     } else {
-        error_setg_errno(errp, -ret, "SEV: %s failed", cmd);
+        sev_fw_failed(errp, cmd, -ret, fw_error);
     }
     return false;
 }

@@ -86,8 +86,27 @@ bool sev_guest_may_move(Error **errp);
  */
 bool sev_guest_accepts(const SevGuestIdentity *id, Error **errp);
 
-/* The certificates of the platform that this process runs on. */
+/*
+ * The certificates of the platform that this process runs on, as its chip
+ * exports them.  A real one's CEK is not signed, and @amd is empty.
+ */
 bool sev_platform_certs(SevPlatformCerts *certs, Error **errp);
+
+/*
+ * The same, with what the chip does not export from the platform's chain file,
+ * when there is one.  An error when that file is not of this platform.
+ */
+bool sev_platform_chain(SevPlatformCerts *certs, Error **errp);
+
+/* What @certs lacks for a guest to be sealed to them, or NULL; caller frees. */
+char *sev_certs_lack(const SevPlatformCerts *certs);
+
+/* Give @certs what it lacks and @known, of the same platform, has. */
+bool sev_certs_fill(SevPlatformCerts *certs, const SevPlatformCerts *known,
+                    Error **errp);
+
+/* @certs are this platform's: make them whole, or say what they lack. */
+bool sev_certs_complete_own(SevPlatformCerts *certs, Error **errp);
 
 /* A part of a platform's certificates, as an operator may hand it over. */
 typedef enum SevCertPart {

@@ -23,6 +23,7 @@ static void whole_input(const uint8_t *data, size_t len)
         .amd = data, .amd_len = len,
     };
     uint8_t major, minor;
+    PspChain file;
     PspAmdKey key;
 
     psp_amd_cert_parse(data, len, &key);
@@ -31,6 +32,13 @@ static void whole_input(const uint8_t *data, size_t len)
     psp_chain_explain(&chain, roots, ignore_link, NULL);
     psp_chain_api(&chain, &major, &minor);
     g_free(psp_fingerprint(data, len, NULL));
+    if (psp_chain_parse(data, len, &file, NULL)) {
+        g_autofree uint8_t *plat = g_memdup2(file.plat, file.plat_len);
+
+        file.plat = plat;
+        psp_chain_fill(&file, plat, &file, NULL);
+        psp_chain_whole(&file, NULL);
+    }
     psp_roots_free(roots);
 }
 

@@ -184,10 +184,21 @@ void chip_init(Chip *chip, uint32_t flags)
 {
     PspInit cmd = { .flags = GUINT32_TO_LE(flags) };
 
+    if (g_getenv("PSP_TEST_SILICON")) {
+        chip_set_silicon(chip);
+    }
     chip_ok(psp_exec(chip->psp, PSP_CMD_INIT, &cmd, sizeof(cmd)));
 }
 
-void chip_export(Chip *chip)
+void chip_set_silicon(Chip *chip)
+{
+    GError *error = NULL;
+
+    psp_platform_set_silicon(chip->psp, true, &error);
+    g_assert_no_error(error);
+}
+
+size_t chip_export_bare(Chip *chip)
 {
     PspPdhCertExport cmd = {
         .pdh_paddr = GUINT64_TO_LE(AT_PDH),
@@ -201,8 +212,27 @@ void chip_export(Chip *chip)
     chip_ok(psp_exec(chip->psp, PSP_CMD_PDH_CERT_EXPORT, &cmd, sizeof(cmd)));
     psp_platform_amd_chain(chip->psp, &amd, &error);
     g_assert_no_error(error);
+    if (g_bytes_get_size(amd)) {
+        memcpy(chip_at(chip, AT_AMD), g_bytes_get_data(amd, NULL),
+               g_bytes_get_size(amd));
+    }
+    return g_bytes_get_size(amd);
+}
+
+void chip_export(Chip *chip)
+{
+    g_autoptr(GBytes) cek = NULL, amd = NULL;
+    GError *error = NULL;
+
+    if (chip_export_bare(chip)) {
+        return;
+    }
+    psp_platform_published(chip->psp, &cek, &amd, &error);
+    g_assert_no_error(error);
+    memcpy(chip_at(chip, AT_PLAT) + 2 * PSP_CERT_LEN,
+           g_bytes_get_data(cek, NULL), PSP_CERT_LEN);
     memcpy(chip_at(chip, AT_AMD), g_bytes_get_data(amd, NULL),
-           g_bytes_get_size(amd));
+           2 * PSP_AMD_CERT_LEN_2048);
 }
 
 PspChain chip_chain(Chip *from)

@@ -54,10 +54,17 @@ void chip_random(void *opaque, void *dst, size_t len);
 uint8_t *chip_at(Chip *chip, uint64_t paddr);
 void chip_fill(Chip *chip, uint64_t paddr, size_t len);     /* random */
 
-/* INIT; flags as in PspInit. */
+/* INIT; flags as in PspInit.  With $PSP_TEST_SILICON it behaves as silicon. */
 void chip_init(Chip *chip, uint32_t flags);
-/* PDH to AT_PDH, chain to AT_PLAT, ASK and ARK to AT_AMD. */
+/* Before INIT: behave as silicon. */
+void chip_set_silicon(Chip *chip);
+/*
+ * PDH to AT_PDH, chain to AT_PLAT, ASK and ARK to AT_AMD; what silicon does
+ * not export comes from where an operator has it from.
+ */
 void chip_export(Chip *chip);
+/* The same, of what the chip exports alone; returns the length of ASK and ARK. */
+size_t chip_export_bare(Chip *chip);
 /* The certificates of @from as chain; valid until @from exports again. */
 PspChain chip_chain(Chip *from);
 /* Let SEND_START of @chip accept the root of @other. */

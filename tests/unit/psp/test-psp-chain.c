@@ -50,17 +50,30 @@ static void tear_down(Set *set, gconstpointer data)
     psp_roots_free(set->roots);
 }
 
-static void refused(Set *set, const char *because)
+static void refused_as(Set *set, PspErrorCode code, const char *because)
 {
     GError *error = NULL;
     char *name = NULL;
 
     g_assert_false(psp_chain_verify(&set->chain, set->roots, &name, &error));
-    g_assert_error(error, PSP_ERROR, PSP_ERROR_CERT);
+    g_assert_error(error, PSP_ERROR, (int)code);
     g_assert_cmpstr(error->message, ==, because);
     g_assert_null(name);
     g_error_free(error);
 }
+
+static void refused(Set *set, const char *because)
+{
+    refused_as(set, PSP_ERROR_CERT, because);
+}
+
+static void lacks(Set *set, const char *what)
+{
+    refused_as(set, PSP_ERROR_LACKS, what);
+}
+
+static const char *const unknown_root =
+    "the platform's ARK is not a root that is trusted here";
 
 static void accepted(Set *set)
 {
@@ -94,8 +107,6 @@ static void test_broken_links(Set *set, gconstpointer data)
         { set->plat + 2084 + sig1, "the OCA is not signed by itself" },
         { set->plat + 2 * 2084 + sig1, "the CEK is not signed by the ASK" },
         { set->amd + 700, "the ASK is not signed by the ARK" },
-        { set->amd + 832 + 700,
-          "the platform's ARK is not a root that is trusted here" },
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(links); i++) {
@@ -103,13 +114,16 @@ static void test_broken_links(Set *set, gconstpointer data)
         refused(set, links[i].because);
         *links[i].byte ^= 0x20;
     }
+    set->amd[832 + 700] ^= 0x20;
+    refused_as(set, PSP_ERROR_ROOT, unknown_root);
+    set->amd[832 + 700] ^= 0x20;
     accepted(set);
 }
 
 static void test_malformed(Set *set, gconstpointer data)
 {
     const char *form = "the platform's PDH, PEK, OCA or CEK is malformed";
-    const char *amd = "the platform's ASK or ARK is missing or malformed";
+    const char *ask = "the chain's ASK is malformed or cut short";
 
     set->pdh[0] = 2;
     refused(set, form);
@@ -121,18 +135,21 @@ static void test_malformed(Set *set, gconstpointer data)
     refused(set, form);
     set->plat[2084 + 0x10] = 2;
     set->amd[0x3d] = 4;                 /* an ASK of 1024 bits */
-    refused(set, amd);
+    refused(set, ask);
     set->amd[0x3d] = 8;
+    set->amd[0x24] = 0x14;              /* neither */
+    refused(set, ask);
     set->amd[0x24] = 0;                 /* an ASK that says it is an ARK */
-    refused(set, amd);
+    lacks(set, "the chain has no ASK: an ARK is in its place");
     set->amd[0x24] = 0x13;
+    set->amd[832 + 0x24] = 0x13;
+    refused(set, "the chain's ARK is malformed or cut short");
+    set->amd[832 + 0x24] = 0;
     accepted(set);
 }
 
 static void test_lengths(Set *set, gconstpointer data)
 {
-    const char *amd = "the platform's ASK or ARK is missing or malformed";
-
     set->chain.pdh_len--;
     refused(set, "a PDH of 2083 and a platform chain of 6252 bytes, not 2084"
                  " and 6252");
@@ -146,11 +163,138 @@ static void test_lengths(Set *set, gconstpointer data)
         }
         set_point(set);
         set->chain.amd_len = len;
-        refused(set, amd);
+        if (!len) {
+            lacks(set, "the chain has no ASK and no ARK");
+        } else if (len == 832) {
+            lacks(set, "the chain has no ARK");
+        } else {
+            refused(set, len < 832 ?
+                    "the chain's ASK is malformed or cut short" :
+                    "the chain's ARK is malformed or cut short");
+        }
     }
     set_point(set);
     set->chain.amd = NULL;
-    refused(set, amd);
+    lacks(set, "the chain has no ASK and no ARK");
+    set_point(set);
+    set->chain.amd = set->amd + 832;
+    set->chain.amd_len = 832;
+    lacks(set, "the chain has no ASK: an ARK is in its place");
+}
+
+/* What silicon exports, and how an operator makes it whole */
+static void test_silicon(Set *set, gconstpointer data)
+{
+    g_autoptr(Chip) chip = chip_new("chain");
+    g_autoptr(Chip) other = chip_new("impostor");
+    uint8_t plat[PSP_CHAIN_LEN];
+    GError *error = NULL;
+    PspChain whole, foreign;
+    PspCert *cek = (PspCert *)plat + 2;
+
+    chip_set_silicon(chip);
+    chip_init(chip, 0);
+    g_assert_cmpuint(chip_export_bare(chip), ==, 0);
+    memcpy(plat, chip_at(chip, AT_PLAT), sizeof(plat));
+    g_assert_cmpuint(cek->sig[0].usage, ==, GUINT32_TO_LE(PSP_USAGE_NONE));
+    g_assert_true(psp_cert_slots_used(cek, 0));
+    g_assert_cmpmem(cek, 0x414, set->plat + 2 * PSP_CERT_LEN, 0x414);
+    whole = set->chain;
+    set->chain.plat = plat;
+    lacks(set, "the CEK is not signed by an ASK, it is as a chip exports it");
+    set->chain.amd_len = 0;
+    lacks(set, "the chain has no ASK and no ARK");
+    g_assert_false(psp_chain_whole(&set->chain, &error));
+    g_assert_error(error, PSP_ERROR, PSP_ERROR_LACKS);
+    g_clear_error(&error);
+
+    chip_init(other, 0);
+    chip_export(other);
+    foreign = chip_chain(other);
+    g_assert_false(psp_chain_fill(&set->chain, plat, &foreign, &error));
+    g_assert_error(error, PSP_ERROR, PSP_ERROR_CERT);
+    g_assert_true(g_str_has_prefix(error->message,
+                                   "this CEK is of another chip: its key is "));
+    g_clear_error(&error);
+    g_assert_cmpuint(set->chain.amd_len, ==, 0);
+
+    g_assert_true(psp_chain_fill(&set->chain, plat, &whole, &error));
+    g_assert_cmpmem(plat, sizeof(plat), set->plat, sizeof(set->plat));
+    g_assert_true(psp_chain_whole(&set->chain, &error));
+    accepted(set);
+    /* Nothing is taken that is there already. */
+    g_assert_true(psp_chain_fill(&set->chain, plat, &foreign, &error));
+    accepted(set);
+}
+
+/* AMD's part of another platform is not taken for ours. */
+static void test_whole(Set *set, gconstpointer data)
+{
+    g_autoptr(Chip) other = chip_new("impostor");
+    GError *error = NULL;
+
+    g_assert_true(psp_chain_whole(&set->chain, &error));
+    chip_init(other, 0);
+    chip_export(other);
+    set->chain.amd = chip_at(other, AT_AMD);
+    g_assert_false(psp_chain_whole(&set->chain, &error));
+    g_assert_error(error, PSP_ERROR, PSP_ERROR_CERT);
+    g_assert_cmpstr(error->message, ==, "the CEK is not signed by the ASK");
+    g_clear_error(&error);
+}
+
+/* --- One file ------------------------------------------------------------ */
+
+static void file_refused(const char *path, const char *because)
+{
+    g_autoptr(GBytes) bytes = NULL;
+    GError *error = NULL;
+    PspChain chain;
+
+    g_assert_false(psp_chain_load(path, &bytes, &chain, &error));
+    g_assert_null(bytes);
+    g_assert_nonnull(strstr(error->message, path));
+    if (!strstr(error->message, because)) {
+        g_error("'%s' does not say '%s'", error->message, because);
+    }
+    g_error_free(error);
+}
+
+static void test_file(Set *set, gconstpointer data)
+{
+    g_autofree char *dir = g_dir_make_tmp("psp-chain-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(dir, "chain.cert", NULL);
+    g_autofree uint8_t *all = g_malloc0(20000);
+    g_autoptr(GBytes) bytes = NULL;
+    GError *error = NULL;
+    size_t len = 4 * 2084 + 2 * 832;
+    PspChain chain;
+
+    memcpy(all, set->pdh, 2084);
+    memcpy(all + 2084, set->plat, 3 * 2084);
+    memcpy(all + 4 * 2084, set->amd, 2 * 832);
+    file_refused(path, "cannot open");
+    g_file_set_contents(path, (char *)all, len, NULL);
+    psp_chain_load(path, &bytes, &chain, &error);
+    g_assert_no_error(error);
+    set->chain = chain;
+    accepted(set);
+    g_file_set_contents(path, (char *)all, 20000, NULL);
+    file_refused(path, "11537 bytes; PDH, PEK, OCA, CEK, ASK and ARK together"
+                 " have 9744 to 11536");
+    g_file_set_contents(path, (char *)all, 0, NULL);
+    file_refused(path, "0 bytes; ");
+    g_file_set_contents(path, (char *)all, 4 * 2084, NULL);
+    file_refused(path, "the chain has no ASK and no ARK");
+    g_file_set_contents(path, (char *)all, 4 * 2084 + 832, NULL);
+    file_refused(path, "the chain has no ARK");
+    g_file_set_contents(path, (char *)all, len - 1, NULL);
+    file_refused(path, "the chain's ARK is malformed or cut short");
+    g_file_set_contents(path, (char *)all + 2084, len, NULL);
+    file_refused(path, "is no PDH certificate");
+    file_refused(dir, "not a regular file");
+    g_remove(path);
+    g_rmdir(dir);
 }
 
 /* A second, unknown signature is not "also signed", it is suspicious. */
@@ -173,7 +317,7 @@ static void test_impostor(Set *set, gconstpointer data)
     chip_init(other, 0);
     chip_export(other);
     set->chain = chip_chain(other);
-    refused(set, "the platform's ARK is not a root that is trusted here");
+    refused_as(set, PSP_ERROR_ROOT, unknown_root);
     /* its parts do not help either */
     set_point(set);
     set->chain.pdh = chip_at(other, AT_PDH);
@@ -385,6 +529,9 @@ int main(int argc, char **argv)
     add("broken-links", test_broken_links);
     add("malformed", test_malformed);
     add("lengths", test_lengths);
+    add("silicon", test_silicon);
+    add("whole", test_whole);
+    add("file", test_file);
     add("extra-signature", test_extra_signature);
     add("impostor", test_impostor);
     g_test_add_func("/psp/chain/old-api", test_old_api);

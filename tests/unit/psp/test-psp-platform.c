@@ -457,6 +457,60 @@ static void test_amd_chain(void)
                     "SOFTWARE-PSP-ARK", 16);
 }
 
+static PspCert exported_cek(Chip *chip)
+{
+    PspCert cek;
+
+    chip_export_bare(chip);
+    memcpy(&cek, chip_at(chip, AT_PLAT) + 2 * PSP_CERT_LEN, sizeof(cek));
+    return cek;
+}
+
+/* Behaving as silicon is the chip's for life; its keys stay what they are. */
+static void test_silicon(void)
+{
+    g_autoptr(Chip) chip = chip_new_blank("platform");
+    g_autoptr(GBytes) amd = NULL, none = NULL, cek = NULL, same = NULL;
+    GError *error = NULL;
+    PspCert bare, full;
+
+    g_assert_true(psp_platform_amd_chain(chip->psp, &amd, &error));
+    chip_init(chip, 0);
+    full = exported_cek(chip);
+    g_assert_false(psp_platform_set_silicon(chip->psp, true, &error));
+    g_assert_cmpstr(error->message, ==, "INVALID_PLATFORM_STATE");
+    g_clear_error(&error);
+    chip_ok(simple(chip, PSP_CMD_SHUTDOWN));
+    chip->fail_nv = 1;
+    g_assert_false(psp_platform_set_silicon(chip->psp, true, &error));
+    g_assert_cmpstr(error->message, ==, "the disk is full");
+    g_clear_error(&error);
+
+    chip_set_silicon(chip);
+    for (int again = 0; again < 3; again++) {
+        chip_init(chip, 0);
+        bare = exported_cek(chip);
+        g_assert_cmpmem(&bare, 0x414, &full, 0x414);
+        g_assert_cmpuint(bare.sig[0].usage, ==, GUINT32_TO_LE(0x1000));
+        g_assert_cmpuint(bare.sig[0].algo, ==, 0);
+        g_assert_cmpuint(bare.sig[0].rsa[0], ==, 0);
+        chip_ok(simple(chip, PSP_CMD_SHUTDOWN));
+        chip_ok(simple(chip, PSP_CMD_PLATFORM_RESET));
+    }
+    g_assert_true(psp_platform_amd_chain(chip->psp, &none, &error));
+    g_assert_cmpuint(g_bytes_get_size(none), ==, 0);
+    g_assert_true(psp_platform_published(chip->psp, &cek, &same, &error));
+    g_assert_true(g_bytes_equal(amd, same));
+    g_assert_cmpmem(g_bytes_get_data(cek, NULL), g_bytes_get_size(cek), &full,
+                    sizeof(full));
+
+    psp_platform_set_silicon(chip->psp, false, &error);
+    g_assert_no_error(error);
+    chip_init(chip, 0);
+    bare = exported_cek(chip);
+    g_assert_cmpmem(&bare, sizeof(bare), &full, sizeof(full));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -476,5 +530,6 @@ int main(int argc, char **argv)
     g_test_add_func("/psp/platform/broken-store", test_broken_store);
     g_test_add_func("/psp/platform/damaged-area", test_damaged_area);
     g_test_add_func("/psp/platform/amd-chain", test_amd_chain);
+    g_test_add_func("/psp/platform/silicon", test_silicon);
     return g_test_run();
 }

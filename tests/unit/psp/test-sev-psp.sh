@@ -1,10 +1,12 @@
 #!/bin/bash
 #
-# Does sev-psp do what its manual says?  usage: test-sev-psp.sh PROGRAM
+# Does sev-psp do what its manual says?
+# usage: test-sev-psp.sh PROGRAM DEV-SEV-LIBRARY
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
 
 tool=$1
+dev_sev=$2
 n=0
 bad=0
 tmp=$(mktemp -d)
@@ -84,6 +86,192 @@ chmod 644 "$SEV_PSP_DIR/nv"
 expect 1 "loose permissions" "$tool" status
 says "chmod 600 '$SEV_PSP_DIR/nv'"
 chmod 600 "$SEV_PSP_DIR/nv"
+
+# --- A chip that exports what silicon does
+soft=$SEV_PSP_DIR
+export SEV_PSP_DIR=$tmp/silicon
+expect 2 "what is to be silicon?" "$tool" identity reset --silicon
+expect 0 "silicon" "$tool" identity create --silicon
+has "silicon: yes"
+chip=$(field chip-id)
+expect 1 "there is one" "$tool" identity create --silicon
+says "only a new one can be told to behave as silicon"
+expect 0 "silicon for life" "$tool" identity reset
+has "$chip"
+has "silicon: yes"
+expect 0 "what it exports" "$tool" export --out "$tmp/bare"
+[ ! -e "$tmp/bare/amd.cert" ] || bad=1
+expect 0 "an unsigned CEK" bash -c \
+    "tail -c +1045 '$tmp/bare/cek.cert' | od -An -v -tx1 | tr -d ' \n'"
+empty=$(printf '00100000%01032d' 0)
+[ "$out" = "$empty$empty" ] || bad=1
+expect 2 "where to?" "$tool" export --amd
+expect 0 "what AMD would publish" "$tool" export --amd --out "$tmp/amd"
+expect 0 "the same chip's" cmp -n 1044 "$tmp/bare/cek.cert" "$tmp/amd/cek.cert"
+[ "$(stat -c %s "$tmp/amd/ask_ark.cert")" = 1664 ] || bad=1
+expect 3 "not to be verified as it is" "$tool" verify
+has "ASK and ARK well formed: no"
+has "PEK signed by the CEK: yes"
+expect 0 "its root" "$tool" root export "$tmp/root.cert"
+expect 0 "which is AMD's part" cmp "$tmp/root.cert" \
+    <(tail -c 832 "$tmp/amd/ask_ark.cert")
+# --- and its whole chain
+expect 3 "what is missing" "$tool" chain show
+has "missing: the chain has no ASK and no ARK"
+has "sev-psp --dir $SEV_PSP_DIR export --amd"
+cek=$tmp/amd/cek.cert
+pair=$tmp/amd/ask_ark.cert
+expect 2 "no CEK" "$tool" chain import --ask-ark "$pair"
+says "--cek is missing"
+expect 2 "no ASK and ARK" "$tool" chain import --cek "$cek"
+says "--ask-ark is missing"
+expect 1 "the CEK as the chip has it" "$tool" chain import \
+    --cek "$tmp/bare/cek.cert" --ask-ark "$pair"
+says "'$tmp/bare/cek.cert': the CEK is not signed by an ASK"
+expect 1 "no CEK at all" "$tool" chain import --cek "$tmp/bare/pdh.cert" \
+    --ask-ark "$pair"
+says "'$tmp/bare/pdh.cert' is no CEK certificate"
+expect 1 "another file" "$tool" chain import --cek "$pair" --ask-ark "$pair"
+says "does not have 2084 bytes"
+"$tool" --dir "$tmp/twin" identity create --silicon > "$tmp/twin.status"
+"$tool" --dir "$tmp/twin" export --amd --out "$tmp/twin-amd" > "$tmp/twin.out"
+expect 1 "another chip's CEK" "$tool" chain import \
+    --cek "$tmp/twin-amd/cek.cert" --ask-ark "$pair"
+says "'$tmp/twin-amd/cek.cert': this CEK is of another chip: its key is "
+expect 1 "another generation" "$tool" chain import --cek "$cek" \
+    --ask-ark "$tmp/twin-amd/ask_ark.cert"
+says "do not belong together: the CEK is not signed by the ASK"
+head -c 832 "$pair" > "$tmp/ask"
+tail -c 832 "$pair" > "$tmp/ark"
+cat "$tmp/ark" "$tmp/ask" > "$tmp/turned"
+cat "$tmp/ask" <(tail -c 832 "$tmp/twin-amd/ask_ark.cert") > "$tmp/mixed"
+expect 1 "no ARK" "$tool" chain import --cek "$cek" --ask-ark "$tmp/ask"
+says "'$tmp/ask': the chain has no ARK"
+expect 1 "no ASK" "$tool" chain import --cek "$cek" --ask-ark "$tmp/ark"
+says "'$tmp/ark': the chain has no ASK"
+expect 1 "the wrong order" "$tool" chain import --cek "$cek" \
+    --ask-ark "$tmp/turned"
+says "'$tmp/turned': the chain has no ASK: an ARK is in its place"
+expect 1 "another ARK" "$tool" chain import --cek "$cek" \
+    --ask-ark "$tmp/mixed"
+says "do not belong together: the ASK is not signed by the ARK"
+mv "$SEV_PSP_DIR/roots" "$tmp/away"
+expect 1 "a root that nobody trusts" "$tool" chain import --cek "$cek" \
+    --ask-ark "$pair"
+says "the platform's ARK is not a root that is trusted here"
+says "where sev-psp root trust puts others"
+mv "$tmp/away" "$SEV_PSP_DIR/roots"
+[ ! -e "$SEV_PSP_DIR/chain.cert" ] || bad=1
+expect 0 "import" "$tool" chain import --cek "$cek" --ask-ark "$pair"
+has "$chip"
+has "file: $SEV_PSP_DIR/chain.cert"
+has "root: $SEV_PSP_DIR/roots/self.cert"
+expect 0 "nothing is missing now" "$tool" chain show
+has "whole: yes"
+expect 0 "verified" "$tool" verify
+has "CEK signed by the ASK: yes"
+expect 0 "the file as well" "$tool" verify "$SEV_PSP_DIR/chain.cert"
+expect 0 "exported whole" "$tool" export --out "$tmp/whole"
+expect 0 "which others verify" "$tool" --dir "$tmp/judge" root trust it \
+    "$tmp/ark"
+expect 0 "as they do any" "$tool" --dir "$tmp/judge" verify "$tmp/whole"
+cat "$tmp/whole/pdh.cert" "$tmp/whole/plat.cert" "$tmp/whole/amd.cert" \
+    > "$tmp/all"
+expect 0 "one behind the other" cmp "$tmp/all" "$SEV_PSP_DIR/chain.cert"
+expect 0 "a new PDH" "$tool" identity reset
+expect 0 "the file serves on" "$tool" chain show
+has "whole: yes"
+expect 0 "with the new PDH" "$tool" verify
+cp "$SEV_PSP_DIR/chain.cert" "$tmp/twin/chain.cert"
+expect 3 "another chip's file" "$tool" --dir "$tmp/twin" chain show
+has "refused: '$tmp/twin/chain.cert': this CEK is of another chip"
+expect 1 "is not used" "$tool" --dir "$tmp/twin" verify
+says "this CEK is of another chip"
+
+# --- the same for another host, from what its QEMU says
+id=$(printf '%s' "$chip" | tr a-f A-F)
+base64 -w0 < "$tmp/bare/plat.cert" > "$tmp/plat.base64"
+other="--pdh $tmp/bare/pdh.cert --plat $tmp/plat.base64 --id $id"
+expect 3 "what to fetch" "$tool" chain show $other
+has "fetch-cek: https://"
+has "/cek/id/$chip"
+has "ask_ark_GENERATION.cert"
+expect 3 "without the id" "$tool" chain show --pdh "$tmp/bare/pdh.cert" \
+    --plat "$tmp/plat.base64"
+has "/cek/id/CHIP-ID"
+expect 2 "half of it" "$tool" chain show --pdh "$tmp/bare/pdh.cert"
+expect 2 "no id" "$tool" chain show ${other}0
+expect 1 "the other way round" "$tool" chain show \
+    --pdh "$tmp/bare/pek.cert" --plat "$tmp/bare/plat.cert"
+says "is no PDH certificate"
+expect 2 "import to where?" "$tool" chain import $other --cek "$cek" \
+    --ask-ark "$pair"
+says "--out is missing"
+expect 0 "import for it" "$tool" --dir "$tmp/judge" chain import $other \
+    --cek "$cek" --ask-ark "$pair" --out "$tmp/for-it/chain.cert"
+expect 0 "the same file" cmp "$tmp/all" "$tmp/for-it/chain.cert"
+expect 2 "do what?" "$tool" chain
+
+# --- the kernel's chip
+export SEV_PSP_CONFIG_DIR=$tmp/etc
+expect 2 "a software chip's" "$tool" --hardware status
+expect 2 "either or" "$tool" --hardware --dir "$tmp/host" chain show
+expect 0 "its roots" "$tool" --hardware root trust lab "$tmp/ark"
+expect 0 "are files" cmp "$tmp/ark" "$tmp/etc/roots/lab.cert"
+[ "$(stat -c %a "$tmp/etc/roots/lab.cert")" = 644 ] || bad=1
+expect 0 "listed" "$tool" root list --hardware
+has "lab: "
+expect 0 "forgotten" "$tool" --hardware root forget lab
+expect 2 "has none itself" "$tool" --hardware root export "$tmp/x"
+hardware()
+{
+    LD_PRELOAD=$dev_sev DEV_SEV_FILES=$tmp/bare "$tool" --hardware "$@"
+}
+python3 -c 'import sys; sys.stdout.buffer.write(bytes.fromhex(sys.argv[1]))' \
+    "$chip" > "$tmp/bare/id"
+[ "$(stat -c %s "$tmp/bare/id")" = 64 ] || bad=1
+expect 1 "no such device" "$tool" --hardware chain show
+says "cannot open /dev/sev: "
+expect 3 "what it lacks" hardware chain show
+has "chip-id: $chip"
+has "file: $tmp/etc/chain.cert"
+has "missing: the chain has no ASK and no ARK"
+has "fetch-cek: https://"
+has "/cek/id/$chip"
+has "then: sev-psp --hardware chain import --cek FILE --ask-ark FILE"
+expect 1 "AMD's roots are not enough here" hardware chain import \
+    --cek "$cek" --ask-ark "$pair"
+says "in '$tmp/etc/roots', where sev-psp --hardware root trust puts others"
+expect 0 "trust it" "$tool" --hardware root trust lab "$tmp/ark"
+expect 0 "import" hardware chain import --cek "$cek" --ask-ark "$pair"
+has "file: $tmp/etc/chain.cert"
+[ "$(stat -c %a "$tmp/etc/chain.cert")" = 644 ] || bad=1
+expect 0 "which is the same" cmp "$tmp/all" "$tmp/etc/chain.cert"
+expect 0 "verified" hardware verify
+expect 0 "exported whole" hardware export --out "$tmp/hw"
+expect 0 "with ASK and ARK" cmp "$pair" "$tmp/hw/amd.cert"
+expect 0 "fingerprint" hardware fingerprint
+export DEV_SEV_FAIL=open
+expect 1 "not for this user" hardware chain show
+says "cannot open /dev/sev: Permission denied"
+DEV_SEV_FAIL=driver
+expect 1 "the driver refuses" hardware chain show
+says "PDH_CERT_EXPORT of /dev/sev failed: Operation not permitted"
+DEV_SEV_FAIL=firmware
+expect 1 "the firmware refuses" hardware chain show
+says "the chip behind /dev/sev refuses PDH_CERT_EXPORT: HWERROR_PLATFORM (19)"
+DEV_SEV_FAIL=no-call
+expect 1 "the firmware was not called" hardware chain show
+says "(the kernel did not call the firmware)"
+unset DEV_SEV_FAIL
+
+expect 0 "another chip" "$tool" identity reset --chip
+has "silicon: no"
+expect 0 "and back" "$tool" identity reset --chip --silicon
+has "silicon: yes"
+export SEV_PSP_DIR=$soft
+expect 0 "the other is none" "$tool" status
+has "silicon: no"
 
 # --- Certificates
 expect 0 "export" "$tool" export --out "$tmp/certs"
@@ -261,7 +449,8 @@ expect 2 "no such word" "$tool" policy nodebug
 expect 2 "no policy" "$tool" policy
 
 # --- Usage
-for command in status identity export verify fingerprint root owner session \
+for command in status identity export verify fingerprint root chain owner \
+               session \
                measure secret policy; do
     expect 0 "$command --help" "$tool" $command --help
     has "Example"
