@@ -54,6 +54,7 @@ import test_kvm                         # noqa: E402,F401
 import test_kvm_cpuid                   # noqa: E402,F401
 import test_kvm_gate                    # noqa: E402,F401
 import test_kvm_sev                     # noqa: E402,F401
+import test_kvm_sev_chain               # noqa: E402,F401
 import test_kvm_sev_linux               # noqa: E402,F401
 import test_kvm_sev_socket              # noqa: E402,F401
 import test_matrix                      # noqa: E402,F401

@@ -84,6 +84,14 @@ class Lab:
         return hunt.needle(self.seed)
 
 
+def sev_psp(lab):
+    """The tool; the library's build makes it."""
+    tool = lab.build / 'lib/tools/sev-psp/sev-psp'
+    if not tool.exists():
+        raise Skip('sev-psp is not built; "make check-lib" builds it')
+    return tool
+
+
 class Host:
     """One platform: the identity that all QEMU processes of a host share."""
 
@@ -108,11 +116,9 @@ class Host:
 
     def tool(self, *words):
         """Run sev-psp for this platform, as its operator does; what it says."""
-        tool = self.lab.build / 'lib/tools/sev-psp/sev-psp'
-        if not tool.exists():
-            raise Skip('sev-psp is not built; "make check-lib" builds it')
-        done = subprocess.run([tool, '--dir', self.folder, *words], text=True,
-                              capture_output=True, timeout=60, check=False)
+        done = subprocess.run([sev_psp(self.lab), '--dir', self.folder, *words],
+                              text=True, capture_output=True, timeout=60,
+                              check=False)
         check(not done.returncode, f'sev-psp {words}: {done.stderr.strip()}')
         self._answers = None                # may be another platform now
         return done.stdout
