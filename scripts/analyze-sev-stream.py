@@ -8,12 +8,16 @@ outside its block, an IV used twice, a packet that is no ciphertext.
 
 The exit code is 0 only if the stream is whole.  Format: see
 docs/interop/sev-record.md; this reader shares no code with the writer.
+
+It looks at so many packets, records and bytes and no more, whatever the file
+says, and prints no byte of it that a terminal would act upon.
 """
 
 import argparse
 import hashlib
 import json
 import mmap
+import os
 import re
 import struct
 import sys
@@ -50,6 +54,13 @@ ZERO = bytes(PAGE)
 MAPPED, IN_PLACE = 2, 3
 IMAGE_ALIGN = 64 * 1024
 PAYLOAD_MAX = 16 + 64 * (8 + PACKET_HEADER.size + PAGE)
+
+PACKETS_MAX = 1 << 21           # 8 GiB of private pages: 400 MB of memory
+RECORDS_MAX = RUNS_MAX = 1 << 20
+BLOCKS_MAX = 4096
+GAP_MAX = 256 << 20             # without a record
+HOLES_MAX = 64 << 20            # in all that is not an image
+WRONG_MAX = 20                  # of one kind or another; the rest is counted
 
 # What may follow what; None is the beginning.
 FOLLOWS = {
@@ -94,7 +105,10 @@ class Cursor:
 
     def field(self, kind):
         if kind == 'text':
-            return self.blob().decode('ascii')
+            text = self.blob().decode('ascii')
+            if not text.isprintable():
+                raise Wrong(f'a text that cannot be printed: {ascii(text)}')
+            return text
         return self.blob() if kind == 'blob' else self.number()
 
 
@@ -103,18 +117,47 @@ def find_magic(view, start):
 
     Not by mmap's find(): Debian 12's Python looks a byte behind the map.
     """
-    found = re.compile(re.escape(MAGIC)).search(view, start)
+    found = re.compile(re.escape(MAGIC)).search(view, start, start + GAP_MAX)
     return found.start() if found else -1
 
 
-def records(view, behind):
+def data_in(fd, start, end):
+    """(start, end) of the parts that are no holes."""
+    while start < end:
+        try:
+            start = os.lseek(fd, start, os.SEEK_DATA)
+        except OSError:                 # nothing but a hole from here on
+            return
+        if start < end:
+            hole = os.lseek(fd, start, os.SEEK_HOLE)
+            yield start, min(hole, end)
+            start = hole
+
+
+class Holes:
+    """How much of what was searched for records are holes; not much may be."""
+
+    def __init__(self, fd):
+        self.fd, self.found = fd, 0
+
+    def count(self, start, end):
+        self.found += end - start
+        self.found -= sum(b - a for a, b in data_in(self.fd, start, end))
+        if self.found > HOLES_MAX:
+            raise Wrong(f'holes of more than {HOLES_MAX >> 20} MiB where '
+                        'records are to be')
+
+
+def records(view, fd, behind):
     """(offset, type, payload) of every record; other bytes are QEMU's own.
 
     @behind(end) is where to go on after the record that ends at @end: an image
     of RAM is full of bytes that look like anything.
     """
-    at = find_magic(view, 0)
+    holes, start, at = Holes(fd), 0, find_magic(view, 0)
     while at >= 0:
+        holes.count(start, at)
+        start = at
         if len(view) - at < HEADER.size:
             return
         _, version, kind, length = HEADER.unpack_from(view, at)
@@ -123,7 +166,8 @@ def records(view, behind):
             if end > len(view):
                 raise Wrong(f'{LAYOUT[kind][0]} at {at} is cut short')
             yield at, kind, view[at + HEADER.size:end]
-            at = find_magic(view, behind(end))
+            start = behind(end)
+            at = find_magic(view, start)
         else:                           # four bytes of a page that look alike
             at = find_magic(view, at + 1)
 
@@ -131,20 +175,30 @@ def records(view, behind):
 class Analysis:
     """The rules of a stream, and what was seen."""
 
-    def __init__(self, view):
-        self.view, self.images, self.layout = view, {}, 'stream'
+    def __init__(self, view, fd, packets_max=PACKETS_MAX):
+        self.view, self.fd, self.packets_max = view, fd, packets_max
+        self.images, self.layout = {}, 'stream'
         self.places = {}                # record: [(offset, payload length)]
         self.last, self.blocks, self.ivs = None, {}, set()
-        self.counts, self.wrong = {}, []
+        self.counts, self.wrong, self.unsaid = {}, [], 0
         self.packets = self.again = self.private = self.weak = 0
         self.placed = 0                 # packets that lie outside the stream
         self.sent, self.end = set(), None
-        self.runs = {}                  # block number: [(offset, length)]
+        self.runs, self.n_runs = {}, 0  # block number: [(offset, length)]
         self.identity = {}
+
+    def say(self, wrong):
+        if len(self.wrong) < WRONG_MAX:
+            self.wrong.append(wrong)
+        else:
+            self.unsaid += 1
 
     def record(self, at, kind, payload):
         name, fields = LAYOUT[kind]
         self.counts[name] = self.counts.get(name, 0) + 1
+        if sum(self.counts.values()) > RECORDS_MAX:
+            raise Wrong(f'more than {RECORDS_MAX} records: too many for this '
+                        'reader')
         if name not in FOLLOWS[self.last]:
             raise Wrong(f'{name} at {at} after {self.last}')
         self.last = name
@@ -172,6 +226,8 @@ class Analysis:
     def _block(self, values, _cursor):
         if values['number'] != len(self.blocks):
             raise Wrong(f'block {values["number"]} out of order')
+        if len(self.blocks) == BLOCKS_MAX:
+            raise Wrong(f'more than {BLOCKS_MAX} blocks')
         self.blocks[values['number']] = values
 
     def _inside(self, number, offset, length):
@@ -180,16 +236,29 @@ class Analysis:
             raise Wrong(f'page {offset:#x} is not in block {number}')
 
     def _image(self, values, _cursor):
-        self._inside(values['block'], 0, 0)
+        number = values['block']
+        self._inside(number, 0, 0)
+        if values['layout'] not in (MAPPED, IN_PLACE) or number in self.images:
+            raise Wrong(f'block {number} has an image of layout '
+                        f'{values["layout"]}, or a second one')
         if values['layout'] == MAPPED:
-            length = self.blocks[values['block']]['length']
-            for start, size in ((values['pages'], length),
-                                (values['headers'],
-                                 length // PAGE * PACKET_HEADER.size)):
-                if start % PAGE or start + size > len(self.view):
-                    raise Wrong(f'{start:#x}+{size:#x} is not in the file')
+            for start, end in self._places(values):
+                if start % PAGE or end > len(self.view):
+                    raise Wrong(f'{start:#x} to {end:#x} is not in the file')
+                for other in self.images.values():
+                    if any(start < b and a < end
+                           for a, b in self._places(other)):
+                        raise Wrong(f'images of blocks {other["block"]} and '
+                                    f'{number} overlap')
         self.layout = {MAPPED: 'mapped', IN_PLACE: 'in-place'}[values['layout']]
-        self.images[values['block']] = values
+        self.images[number] = values
+
+    def _places(self, image):
+        """(start, end) of pages and of headers."""
+        length = self.blocks[image['block']]['length']
+        return ((image['pages'], image['pages'] + length),
+                (image['headers'], image['headers'] +
+                 length // PAGE * PACKET_HEADER.size))
 
     def behind(self, end):
         """Where the stream goes on after a record that ended at @end."""
@@ -202,9 +271,12 @@ class Analysis:
     def _packet(self, page, header, data):
         flags, iv, _mac = PACKET_HEADER.unpack(header)
         if flags:
-            self.wrong.append(f'flags {flags:#x} of page {page}')
+            self.say(f'flags {flags:#x} of page {page}')
         if iv in self.ivs:
-            self.wrong.append(f'IV of page {page} was used before')
+            self.say(f'IV of page {page} was used before')
+        if self.packets + self.placed >= self.packets_max:
+            raise Wrong(f'more than {self.packets_max} packets; with --packets '
+                        'it looks at more')
         self.ivs.add(iv)
         if data:
             self.weak += len(set(data)) < 240       # ciphertext has all 256
@@ -243,16 +315,26 @@ class Analysis:
         for number, image in self.images.items():
             private = {offset for start, length in self.runs.get(number, ())
                        for offset in range(start, start + length, PAGE)}
-            for offset in range(0, self.blocks[number]['length'], PAGE):
+            place = number.to_bytes(8, 'big')
+            for offset in self._data_pages(number, image):
                 at = image['pages'] + offset
                 page = self.view[at:at + PAGE]
                 if offset not in private and page != ZERO:
-                    place = number.to_bytes(8, 'big') + offset.to_bytes(8, 'big')
-                    total += zlib.crc32(page, zlib.crc32(place))
+                    total += zlib.crc32(page, zlib.crc32(
+                        place + offset.to_bytes(8, 'big')))
                     found += 1
         if (found, total % 2 ** 64) != (values['pages'], values['sum']):
             self.wrong.append(f'the {found} shared pages do not have the sum '
                               'that SHARED says')
+
+    def _data_pages(self, number, image):
+        """Offsets of the pages of a mapped block that are no holes."""
+        at, last = image['pages'], -PAGE
+        for start, end in data_in(self.fd, at,
+                                  at + self.blocks[number]['length']):
+            first = max((start - at) // PAGE * PAGE, last + PAGE)
+            for last in range(first, end - at, PAGE):
+                yield last
 
     def _pages(self, values, cursor):
         for _ in range(values['count']):
@@ -271,7 +353,13 @@ class Analysis:
             if offset < last or not length or offset + length > end:
                 raise Wrong(f'run {offset:#x}+{length:#x} out of order')
             last = offset + length
+            self.n_runs += 1
+            if self.n_runs > RUNS_MAX:
+                raise Wrong(f'more than {RUNS_MAX} runs')
             self.private += length // PAGE
+            if self.private > self.packets_max:
+                raise Wrong(f'more than {self.packets_max} private pages; with '
+                            '--packets it looks at more')
             self.runs.setdefault(values['block'], []).append((offset, length))
 
     def _end(self, values, _cursor):
@@ -289,6 +377,8 @@ class Analysis:
             self.wrong.append('there is no END record')
         if self.weak:
             self.wrong.append(f'{self.weak} packets are no ciphertext')
+        if self.unsaid:
+            self.wrong.append(f'{self.unsaid} more like these')
 
     def result(self, size):
         return dict(
@@ -318,12 +408,16 @@ def main():
     parser.add_argument('stream', help='a file with a migration stream')
     parser.add_argument('--json', action='store_true',
                         help='the totals only, as JSON')
+    parser.add_argument('--packets', type=int, default=PACKETS_MAX, metavar='N',
+                        help='look at so many, default 2097152: 200 bytes of '
+                        'memory each')
     args = parser.parse_args()
     with open(args.stream, 'rb') as f, \
             mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        analysis = Analysis(view)
+        analysis = Analysis(view, f.fileno(), args.packets)
         try:
-            for at, kind, payload in records(view, analysis.behind):
+            for at, kind, payload in records(view, f.fileno(),
+                                             analysis.behind):
                 name, values = analysis.record(at, kind, payload)
                 if not args.json:
                     print(f'{at:#012x} {name:9}{short(values)}')

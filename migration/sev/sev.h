@@ -79,6 +79,16 @@ bool sev_rp_message(MigrationState *s, QEMUFile *rp, uint16_t type,
  */
 bool sev_load_end(int ret, Error **errp);
 
+/*
+ * A stream is about to be written to @fd's file from @offset on, and what lies
+ * behind that would be cut off: may it be?  Not for a template.  BQL held.
+ */
+bool sev_template_may_cut(int fd, uint64_t offset, Error **errp);
+static inline bool sev_file_may_be_cut(int fd, uint64_t offset, Error **errp)
+{
+    return likely(!sev_migration_on) || sev_template_may_cut(fd, offset, errp);
+}
+
 /* Add what query-migrate says about SEV.  BQL held. */
 void sev_migration_populate_info(MigrationInfo *info);
 

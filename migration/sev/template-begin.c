@@ -31,6 +31,7 @@ static int manifest_pre_save(void *opaque)
     Error *err = NULL;
 
     if (sev_fault(SEV_FAULT_MANIFEST_WRITE, &err) ||
+        !sev_template_may_begin(&err) ||
         !sev_template_encode_manifest(out, &err)) {
         migrate_set_error(migrate_get_current(), err);
         error_free(err);

@@ -8,12 +8,9 @@
 #include "qemu/units.h"
 #include "template-file.h"
 
-#define CHUNK (1 * MiB)         /* what is read at once */
-
 bool sev_template_file_open(SevTemplateFile *f, const char *path, Error **errp)
 {
     struct stat st;
-    void *room;
 
     /* A FIFO must not make the monitor wait. */
     f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -26,62 +23,91 @@ bool sev_template_file_open(SevTemplateFile *f, const char *path, Error **errp)
                    S_ISREG(st.st_mode) ? "empty" : "no regular file");
         return false;
     }
-    room = mmap(NULL, st.st_size, PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (room == MAP_FAILED) {
-        error_setg_errno(errp, errno, "No room for template '%s', %jd bytes",
-                         path, (intmax_t)st.st_size);
-        return false;
-    }
-    f->bytes = room;
-    f->len = f->room = st.st_size;
+    f->window = g_malloc(SEV_TEMPLATE_FILE_MAX);
+    f->len = st.st_size;
+    f->begin = f->end = 0;
     return true;
 }
 
 void sev_template_file_close(SevTemplateFile *f)
 {
-    if (f->bytes) {
-        munmap((void *)f->bytes, f->room);
-        f->bytes = NULL;
-    }
+    g_clear_pointer(&f->window, g_free);
     if (f->fd >= 0) {
         close(f->fd);
         f->fd = -1;
     }
 }
 
-bool sev_template_file_need(SevTemplateFile *f, size_t at, size_t len)
+/* Fill the window from @at on; what is in it already stays. */
+static void refill(SevTemplateFile *f, uint64_t at)
 {
-    f->end = MAX(f->end, MIN(at, f->len));
-    while (at + len > f->end && f->end < f->len) {
-        size_t want = MIN(f->len - f->end, MAX(CHUNK, at + len - f->end));
-        ssize_t got = pread(f->fd, (uint8_t *)f->bytes + f->end, want, f->end);
+    if (at >= f->begin && at < f->end) {
+        memmove(f->window, f->window + (at - f->begin), f->end - at);
+    } else {
+        f->end = at;
+    }
+    f->begin = at;
+    while (f->end < f->len && f->end - at < SEV_TEMPLATE_FILE_MAX) {
+        size_t want = MIN(f->len - f->end,
+                          SEV_TEMPLATE_FILE_MAX - (f->end - at));
+        ssize_t got = RETRY_ON_EINTR(pread(f->fd, f->window + (f->end - at),
+                                           want, f->end));
 
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
         if (got <= 0) {
             f->len = f->end;    /* it became shorter, or cannot be read */
             break;
         }
         f->end += got;
     }
+}
+
+static bool in_file(const SevTemplateFile *f, uint64_t at, size_t len)
+{
     return len <= f->len && at <= f->len - len;
 }
 
-void sev_template_file_drop(SevTemplateFile *f, size_t at)
+const uint8_t *sev_template_file_at(SevTemplateFile *f, uint64_t at, size_t len)
 {
-    at = QEMU_ALIGN_DOWN(at, CHUNK);
-    if (at > f->begin) {
-        madvise((uint8_t *)f->bytes + f->begin, at - f->begin, MADV_DONTNEED);
-        f->begin = at;
+    if (len > SEV_TEMPLATE_FILE_MAX || !in_file(f, at, len)) {
+        return NULL;
     }
+    if (at < f->begin || at + len > f->end) {
+        refill(f, at);
+    }
+    return in_file(f, at, len) ? f->window + (at - f->begin) : NULL;
 }
 
 bool sev_template_file_copy(const SevTemplateFile *f, uint64_t at, void *to,
                             size_t len)
 {
-    ssize_t got = at > f->room ? -1 : RETRY_ON_EINTR(pread(f->fd, to, len, at));
+    ssize_t got = at > INT64_MAX - len ? -1 :
+                  RETRY_ON_EINTR(pread(f->fd, to, len, at));
 
     return got >= 0 && got == len;
+}
+
+uint64_t sev_template_file_holes(const SevTemplateFile *f, uint64_t at,
+                                 uint64_t end)
+{
+    uint64_t holes = 0;
+
+    while (at < end) {
+        off_t data = lseek(f->fd, at, SEEK_DATA);
+        off_t hole;
+
+        if (data < 0 && errno != ENXIO) {
+            break;                      /* the file system cannot tell */
+        }
+        if (data < 0 || data >= end) {
+            holes += end - at;          /* no data from here on */
+            break;
+        }
+        holes += data - at;
+        hole = lseek(f->fd, data, SEEK_HOLE);
+        if (hole <= data) {
+            break;
+        }
+        at = hole;
+    }
+    return holes;
 }

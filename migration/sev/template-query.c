@@ -9,7 +9,7 @@
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
 #include "qemu/units.h"
-#include "qapi/qapi-commands-sev-overlay.h"
+#include "qapi/error.h"
 #include "tap.h"
 #include "template-visit.h"
 
@@ -18,13 +18,16 @@ static const char end_section[] = "\x10sev-template-end\0\0\0\0\0\0\0\1";
 #define END_LEN (sizeof(end_section) - 1)
 
 enum {
-    SETTLE_EACH = 1 * MiB,      /* what was walked over is given back */
+    STEP = 1 * MiB,             /* what is searched, or hashed, at once */
     GAP_MAX = 256 * MiB,        /* without a record; behind the last one */
+    HOLES_MAX = 64 * MiB,       /* in all that is not an image */
     TAIL_MAX = 4 * MiB,         /* the end section, and upstream's description */
 };
+QEMU_BUILD_BUG_ON(STEP + TAIL_MAX > SEV_TEMPLATE_FILE_MAX);
+QEMU_BUILD_BUG_ON(SEV_RECORD_MAX > STEP);
 
 /* Behind the image that the first BREAK precedes. */
-static size_t behind_image(const SevQuery *q, size_t at)
+static uint64_t behind_image(const SevQuery *q, uint64_t at)
 {
     for (guint i = 0; i < q->blocks->len; i++) {
         const SevQueryBlock *b = &g_array_index(q->blocks, SevQueryBlock, i);
@@ -37,69 +40,111 @@ static size_t behind_image(const SevQuery *q, size_t at)
     return MIN(at, q->file.len);
 }
 
-/* The length of a whole record at @at, or 0. */
-static size_t record_at(SevQuery *q, size_t at)
+/* A whole record at @at and its length, or NULL. */
+static const uint8_t *record_at(SevQuery *q, uint64_t at, size_t *len)
 {
+    const uint8_t *bytes = sev_template_file_at(&q->file, at,
+                                                SEV_RECORD_HEADER_LEN);
     SevRecordType type;
     size_t payload;
 
-    if (!sev_template_file_need(&q->file, at, SEV_RECORD_HEADER_LEN) ||
-        ldl_be_p(q->file.bytes + at) != SEV_RECORD_MAGIC ||
-        !sev_record_decode_header(q->file.bytes + at, &type, &payload, NULL) ||
-        !sev_template_file_need(&q->file, at,
-                                SEV_RECORD_HEADER_LEN + payload)) {
-        return 0;
+    if (!bytes || ldl_be_p(bytes) != SEV_RECORD_MAGIC ||
+        !sev_record_decode_header(bytes, &type, &payload, NULL)) {
+        return NULL;
     }
-    return SEV_RECORD_HEADER_LEN + payload;
+    *len = SEV_RECORD_HEADER_LEN + payload;
+    return sev_template_file_at(&q->file, at, *len);
+}
+
+/* Where a record may begin, from @at on; or a step further. */
+static uint64_t next_magic(SevQuery *q, uint64_t at)
+{
+    size_t n = MIN(STEP, q->file.len - MIN(at, q->file.len));
+    const uint8_t *bytes = sev_template_file_at(&q->file, at, n);
+    uint8_t magic[4];
+    const uint8_t *found;
+
+    if (!bytes || n < sizeof(magic)) {
+        return q->file.len;
+    }
+    stl_be_p(magic, SEV_RECORD_MAGIC);
+    found = memmem(bytes, n, magic, sizeof(magic));
+    return found ? at + (found - bytes) : at + n - (sizeof(magic) - 1);
 }
 
 /* Where the end section may begin; nothing from there on is hashed before. */
-static size_t tail_at(const SevQuery *q)
+static uint64_t tail_at(const SevQuery *q)
 {
     return MAX(q->hashed, q->file.len - MIN(q->file.len, TAIL_MAX));
 }
 
-/* The walk is at @at: hash what lies behind it, and give it back. */
-static void settle(SevQuery *q, size_t at)
+static bool hash_bytes(SevQuery *q, const void *bytes, size_t len, Error **errp)
 {
-    size_t to = MIN(at, tail_at(q));
+    return qcrypto_hash_update(q->hash, bytes, len, errp) >= 0;
+}
 
-    if (q->hashed && to > q->hashed) {
-        qcrypto_hash_update(q->hash, (const char *)q->file.bytes + q->hashed,
-                            to - q->hashed, NULL);
-        q->hashed = to;
-    }
-    sev_template_file_drop(&q->file, q->hashed ? q->hashed : at);
+/*
+ * The walk is at @at: hash what lies behind it.  A stream has next to no holes;
+ * who makes one of holes wants us to walk for ever through a file that costs
+ * nothing.
+ */
+static bool settle(SevQuery *q, uint64_t at, Error **errp)
+{
+    uint64_t to = MIN(at, tail_at(q));
+
+    q->holes += sev_template_file_holes(&q->file, q->settled, at);
     q->settled = at;
+    if (q->holes > HOLES_MAX) {
+        error_setg(errp, "it has holes of more than %d MiB where records are "
+                   "to be", (int)(HOLES_MAX / MiB));
+        return false;
+    }
+    while (q->hashed && q->hashed < to) {
+        size_t n = MIN(STEP, to - q->hashed);
+        const uint8_t *bytes = sev_template_file_at(&q->file, q->hashed, n);
+
+        if (!bytes) {
+            error_setg(errp, "it becomes shorter while it is read");
+            return false;
+        }
+        if (!hash_bytes(q, bytes, n, errp)) {
+            return false;
+        }
+        q->hashed += n;
+    }
+    return true;
+}
+
+static bool take_record(SevQuery *q, const uint8_t *bytes, size_t len,
+                        SevRecord *rec, Error **errp)
+{
+    return sev_record_decode(rec, bytes, len, errp) &&
+           (q->hashed || hash_bytes(q, bytes, len, errp)) &&
+           sev_query_visit(q, rec, errp);
 }
 
 static bool walk(SevQuery *q, Error **errp)
 {
-    size_t behind = 0;          /* the last record */
+    uint64_t behind = 0;        /* the last record */
 
-    for (size_t at = 0; at < q->file.len && !q->has_end; ) {
-        size_t len = record_at(q, at);
+    for (uint64_t at = 0; at < q->file.len && !q->has_end; ) {
+        const uint8_t *bytes;
         SevRecord rec;
+        size_t len;
 
-        if (at - q->settled >= SETTLE_EACH) {
-            settle(q, at);
-            if (!q->has_manifest) {
-                break;          /* it has one near its start, or none */
-            }
-        }
-        if (!len) {
-            if (++at - behind > GAP_MAX) {
-                break;
-            }
-            continue;
-        }
-        if (!sev_record_decode(&rec, q->file.bytes + at, len, errp) ||
-            !sev_query_visit(q, &rec, errp)) {
+        if (at - q->settled >= STEP && !settle(q, at, errp)) {
             return false;
         }
-        if (!q->hashed) {
-            qcrypto_hash_update(q->hash, (const char *)q->file.bytes + at, len,
-                                NULL);
+        if ((at >= STEP && !q->has_manifest) || at - behind > GAP_MAX) {
+            break;              /* it has one near its start, or none */
+        }
+        bytes = record_at(q, at, &len);
+        if (!bytes) {
+            at = next_magic(q, at + 1);
+            continue;
+        }
+        if (!take_record(q, bytes, len, &rec, errp)) {
+            return false;
         }
         at += len;
         if (rec.type == SEV_RECORD_BREAK && !q->hashed) {
@@ -114,46 +159,50 @@ static bool walk(SevQuery *q, Error **errp)
     return q->has_manifest && q->has_end;
 }
 
-/* The digest in the last section; whatever looks like it before is not it. */
-static const uint8_t *find_end(SevQuery *q)
+/*
+ * The digest in the last section, with @unhashed bytes before it that belong to
+ * it; whatever looks like the section before is not it.
+ */
+static const uint8_t *find_end(SevQuery *q, size_t *unhashed, Error **errp)
 {
-    size_t tail = tail_at(q);
-    const uint8_t *from, *end, *at, *last = NULL;
+    uint64_t tail = tail_at(q);
+    const uint8_t *bytes, *from, *end, *at, *last = NULL;
 
-    if (tail - q->hashed > GAP_MAX) {
+    if (!q->hashed || tail - q->hashed > GAP_MAX || !settle(q, tail, errp)) {
         return NULL;
     }
-    for (size_t to = q->hashed; to < tail; to += SETTLE_EACH) {
-        if (!sev_template_file_need(&q->file, to,
-                                    MIN(SETTLE_EACH, tail - to))) {
-            return NULL;
-        }
-        settle(q, MIN(to + SETTLE_EACH, tail));
-    }
-    if (!sev_template_file_need(&q->file, tail, q->file.len - tail)) {
+    bytes = sev_template_file_at(&q->file, tail, q->file.len - tail);
+    if (!bytes) {
         return NULL;
     }
-    from = q->file.bytes + tail;
-    end = q->file.bytes + q->file.len;
+    from = bytes;
+    end = bytes + (q->file.len - tail);
     while ((at = memmem(from, end - from, end_section, END_LEN))) {
         from = last = at + END_LEN;
     }
-    return last && end - last >= SEV_TAP_DIGEST_LEN ? last : NULL;
+    if (!last || end - last < SEV_TAP_DIGEST_LEN) {
+        return NULL;
+    }
+    *unhashed = last - bytes;
+    return last;
 }
 
 static bool check_end(SevQuery *q, Error **errp)
 {
-    const uint8_t *at = find_end(q);
+    ERRP_GUARD();
+    size_t unhashed = 0;
+    const uint8_t *at = find_end(q, &unhashed, errp);
     g_autofree uint8_t *digest = NULL;
     size_t len = 0;
 
     if (!at) {
-        error_setg(errp, "it is cut short: no digest at its end");
+        if (!*errp) {
+            error_setg(errp, "it is cut short: no digest at its end");
+        }
         return false;
     }
-    qcrypto_hash_update(q->hash, (const char *)q->file.bytes + q->hashed,
-                        at - q->file.bytes - q->hashed, NULL);
-    if (qcrypto_hash_finalize_bytes(q->hash, &digest, &len, errp) < 0) {
+    if (!hash_bytes(q, at - unhashed, unhashed, errp) ||
+        qcrypto_hash_finalize_bytes(q->hash, &digest, &len, errp) < 0) {
         return false;
     }
     if (!sev_span_is_bytes((SevSpan) { at, SEV_TAP_DIGEST_LEN }, digest,
@@ -181,9 +230,8 @@ static void query_clear(SevQuery *q)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SevQuery, query_clear)
 
-SevTemplateInfo *qmp_query_sev_template(const char *path, const char *ram,
-                                        bool has_verify, bool verify,
-                                        Error **errp)
+SevTemplateInfo *sev_template_look(const char *path, const char *ram,
+                                   bool verify, Error **errp)
 {
     g_autoptr(SevTemplateInfo) info = g_new0(SevTemplateInfo, 1);
     g_auto(SevQuery) q = { .info = info, .file.fd = -1, .ram.fd = -1 };
@@ -200,7 +248,7 @@ SevTemplateInfo *qmp_query_sev_template(const char *path, const char *ram,
     q.blocks = g_array_new(false, false, sizeof(SevQueryBlock));
     g_array_set_clear_func(q.blocks, query_block_clear);
     info->bytes = q.file.len;
-    q.verify = info->has_verified = has_verify && verify;
+    q.verify = info->has_verified = verify;
     info->whole = walk(&q, &err) && check_end(&q, &err);
     if (!q.has_manifest) {
         error_setg(errp, "'%s': %s", path, error_get_pretty(err));

@@ -10,16 +10,6 @@
 #define PAGE_LEN SEV_RECORD_PACKET_DATA
 #define HDR_LEN SEV_RECORD_PACKET_HDR
 
-static SevQueryBlock *query_block(SevQuery *q, uint64_t number, Error **errp)
-{
-    if (number >= q->blocks->len) {
-        error_setg(errp, "RAM block number %" PRIu64 ", there are %u", number,
-                   q->blocks->len);
-        return NULL;
-    }
-    return &g_array_index(q->blocks, SevQueryBlock, number);
-}
-
 /* --- Packets ---------------------------------------------------------------- */
 
 static bool check_packet(SevQuery *q, SevQueryBlock *b, uint64_t offset,
@@ -35,11 +25,6 @@ static bool check_packet(SevQuery *q, SevQueryBlock *b, uint64_t offset,
     }
     q->info->verified++;
     return true;
-}
-
-static bool range_ok(uint64_t start, uint64_t len, uint64_t size)
-{
-    return start <= size && len <= size - start;
 }
 
 /* The same; its data lies at @at in @file. */
@@ -103,13 +88,13 @@ static bool check_gap(SevQuery *q, uint64_t number, const SevQueryBlock *b,
 
 static bool visit_state(SevQuery *q, const SevRecordState *r, Error **errp)
 {
-    SevQueryBlock *b = query_block(q, r->block, errp);
+    SevQueryBlock *b = sev_query_block(q, r->block, errp);
     uint64_t at = r->offset, offset, length;
 
     if (!b) {
         return false;
     }
-    if (at != b->described || !range_ok(at, r->length, b->length)) {
+    if (at != b->described || !sev_query_range_ok(at, r->length, b->length)) {
         error_setg(errp, "page state of block '%s' for 0x%" PRIx64 "+0x%"
                    PRIx64 ", expected from 0x%" PRIx64 " up to 0x%" PRIx64,
                    b->name, at, r->length, b->described, b->length);
@@ -120,7 +105,7 @@ static bool visit_state(SevQuery *q, const SevRecordState *r, Error **errp)
         sev_record_run(r, i, &offset, &length);
         /* Each behind the last: no page is looked at twice. */
         if (!QEMU_IS_ALIGNED(offset | length, PAGE_LEN) || offset < at ||
-            !range_ok(offset, length, b->described)) {
+            !sev_query_range_ok(offset, length, b->described)) {
             error_setg(errp, "run 0x%" PRIx64 "+0x%" PRIx64 " of block '%s' is "
                        "not in 0x%" PRIx64 " to 0x%" PRIx64, offset, length,
                        b->name, at, b->described);
@@ -151,7 +136,7 @@ static bool visit_shared(SevQuery *q, const SevRecordShared *r, Error **errp)
 
 static bool visit_pages(SevQuery *q, const SevRecordPages *r, Error **errp)
 {
-    SevQueryBlock *b = query_block(q, r->block, errp);
+    SevQueryBlock *b = sev_query_block(q, r->block, errp);
     uint64_t offset;
 
     for (size_t i = 0; b && i < r->count; i++) {
@@ -166,11 +151,11 @@ static bool visit_pages(SevQuery *q, const SevRecordPages *r, Error **errp)
 
 static bool visit_headers(SevQuery *q, const SevRecordHeaders *r, Error **errp)
 {
-    SevQueryBlock *b = query_block(q, r->block, errp);
+    SevQueryBlock *b = sev_query_block(q, r->block, errp);
     uint64_t offset = r->offset;
 
-    for (size_t i = 0; b && q->ram.bytes && i < r->count; i++) {
-        if (!range_ok(offset, PAGE_LEN, q->ram.len)) {
+    for (size_t i = 0; b && q->ram.fd >= 0 && i < r->count; i++) {
+        if (!sev_query_range_ok(offset, PAGE_LEN, q->ram.len)) {
             error_setg(errp, "page 0x%" PRIx64 " is not in the RAM file",
                        offset);
             return false;
@@ -259,29 +244,6 @@ static bool visit_session(SevQuery *q, const SevRecordSession *r, Error **errp)
     return q->info->sealed_by_proven;
 }
 
-static bool visit_image(SevQuery *q, const SevRecordImage *r, Error **errp)
-{
-    SevQueryBlock *b = query_block(q, r->block, errp);
-
-    if (!b) {
-        return false;
-    }
-    if (b->layout || b->described) {
-        error_setg(errp, "an image of block '%s' is out of place", b->name);
-        return false;
-    }
-    if (r->layout == SEV_LAYOUT_MAPPED &&
-        (!range_ok(r->pages, b->length, q->file.len) ||
-         !range_ok(r->headers, b->length / PAGE_LEN * HDR_LEN, q->file.len))) {
-        error_setg(errp, "the image of block '%s' is cut short", b->name);
-        return false;
-    }
-    b->layout = r->layout;
-    b->pages = r->pages;
-    b->headers = r->headers;
-    return true;
-}
-
 static bool visit_block(SevQuery *q, const SevRecordBlock *r, Error **errp)
 {
     SevQueryBlock block = { .length = r->length };
@@ -310,7 +272,7 @@ bool sev_query_visit(SevQuery *q, const SevRecord *rec, Error **errp)
     case SEV_RECORD_BLOCK:
         return visit_block(q, &rec->u.block, errp);
     case SEV_RECORD_IMAGE:
-        return visit_image(q, &rec->u.image, errp);
+        return sev_query_image(q, &rec->u.image, errp);
     case SEV_RECORD_PAGES:
         return visit_pages(q, &rec->u.pages, errp);
     case SEV_RECORD_HEADERS:

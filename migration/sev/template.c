@@ -56,6 +56,35 @@ uint64_t sev_template_layout(void)
     return SEV_LAYOUT_STREAM;
 }
 
+/* At the start of a file it is the file that is written over, as ever. */
+bool sev_template_may_cut(int fd, uint64_t offset, Error **errp)
+{
+    struct stat st;
+
+    if (!sev_template_wanted() || !offset || fstat(fd, &st) ||
+        !S_ISREG(st.st_mode) || st.st_size <= offset) {
+        return true;
+    }
+    error_setg(errp, "A template that begins at offset %" PRIu64 " would cut "
+               "off %" PRIu64 " bytes that lie behind that in the file: give "
+               "it a file of its own, or an offset at the end", offset,
+               (uint64_t)st.st_size - offset);
+    return false;
+}
+
+bool sev_template_may_begin(Error **errp)
+{
+    QIOChannel *ioc = qemu_file_get_ioc(migrate_get_current()->to_dst_file);
+    off_t here;
+
+    if (sev_template_layout() != SEV_LAYOUT_MAPPED) {
+        return true;
+    }
+    here = qio_channel_io_seek(ioc, 0, SEEK_CUR, errp);
+    return here >= 0 &&
+           sev_template_may_cut(QIO_CHANNEL_FILE(ioc)->fd, here, errp);
+}
+
 /*
  * What must agree before a page can be placed: names and lengths, in no
  * particular order.  Used lengths may grow at load.

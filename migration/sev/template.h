@@ -30,6 +30,12 @@ bool sev_template_making(void);
  */
 uint64_t sev_template_layout(void);
 
+/*
+ * Is there room for a template where the migration at hand writes?  Before it
+ * has written anything.  Migration thread.
+ */
+bool sev_template_may_begin(Error **errp);
+
 /* The record that describes this guest, appended to @out.  Migration thread. */
 bool sev_template_encode_manifest(GByteArray *out, Error **errp);
 

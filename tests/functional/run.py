@@ -19,6 +19,7 @@ import test_capability_table            # noqa: E402,F401
 import test_advice                      # noqa: E402,F401
 import test_blocks                      # noqa: E402,F401
 import test_boot                        # noqa: E402,F401
+import test_bounds                      # noqa: E402,F401
 import test_claims                      # noqa: E402,F401
 import test_clone                       # noqa: E402,F401
 import test_clone_ends                  # noqa: E402,F401

@@ -187,6 +187,47 @@ def reused(env):
         check(found['status'] == 'completed', f'{found}')
 
 
+@test('template: what follows its place in a file is not cut off')
+def follows(env):
+    made = env.lab.large('follows.image')
+    old = b'somebody else\'s' * 5000
+    said_so = r'begins at offset 4096 would cut off 70904 bytes that lie behind'
+    made.write_bytes(old)
+    with template(env) as path, Tiny(env.lab, 'follows', identity(
+            env.lab, NEWEST), True) as guest:
+        guest.load(path)
+        guest.cmd('migrate-set-capabilities', capabilities=[
+            {'capability': 'sev-template', 'state': True}])
+        try:
+            guest.cmd('migrate', uri=f'file:{made},offset=4096')
+        except Failed as error:
+            expect_error({'status': 'failed', 'error-desc': str(error)}, said_so)
+        else:
+            expect_error(guest.wait_migration(), said_so)
+        check(made.read_bytes() == old, 'file: cut it off')
+        with open(made, 'r+b', 0) as f:
+            f.seek(4096)
+            guest.vm.send_fd_scm(f.fileno())
+            guest.cmd('getfd', fdname='file')
+            guest.cmd('migrate', uri='fd:file')
+            expect_error(guest.wait_migration(), said_so)
+        check(made.read_bytes() == old, 'fd: cut it off')
+        guest.cmd('migrate', uri=f'file:{made},offset={len(old)}')
+        info = guest.wait_migration()
+        check(info['status'] == 'completed', f'{info}')
+        guest.cmd('cont')
+        guest.wait_sound()
+    check(made.read_bytes()[:len(old)] == old, 'it was written over')
+    with Tiny(env.lab, 'follows-clone', identity(env.lab, NEWEST),
+              True) as clone:
+        clone.cmd('migrate-incoming', exit_on_error=False,
+                  uri=f'file:{made},offset={len(old)}')
+        info = clone.wait_migration()
+        check(info['status'] == 'completed', f'{info}')
+        clone.cmd('cont')
+        clone.wait_sound()
+
+
 @test('template: sev-template-open from the monitor for people')
 def hmp(env):
     def monitor(guest, line):

@@ -4,11 +4,12 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "qemu/bswap.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "migration/sev/template-file.h"
 
-#define LEN (3 * MiB + 77)
+#define LEN (13 * MiB + 77)
 
 static char *folder;
 
@@ -36,6 +37,14 @@ static void same(const uint8_t *bytes, size_t at, size_t len)
     }
 }
 
+static void there(SevTemplateFile *f, uint64_t at, size_t len)
+{
+    const uint8_t *bytes = sev_template_file_at(f, at, len);
+
+    g_assert_nonnull(bytes);
+    same(bytes, at, len);
+}
+
 static void test_walk(void)
 {
     g_autofree char *path = make("walk", LEN);
@@ -45,19 +54,28 @@ static void test_walk(void)
     g_assert_true(sev_template_file_open(&f, path, &error_abort));
     g_assert_cmpint(f.len, ==, LEN);
     for (size_t at = 0; at < MiB; at += 999) {
-        g_assert_true(sev_template_file_need(&f, at, 1000));
-        same(f.bytes + at, at, 1000);
+        there(&f, at, 1000);
     }
-    /* Over a gap, to the end. */
-    g_assert_true(sev_template_file_need(&f, 2 * MiB + 5, LEN - 2 * MiB - 5));
-    same(f.bytes + 2 * MiB + 5, 2 * MiB + 5, LEN - 2 * MiB - 5);
-    g_assert_true(sev_template_file_need(&f, LEN, 0));
-    g_assert_false(sev_template_file_need(&f, LEN, 1));
-    g_assert_false(sev_template_file_need(&f, LEN + 1, 0));
+    there(&f, 5, SEV_TEMPLATE_FILE_MAX);        /* all that a window holds */
+    for (size_t at = MiB; at < 9 * MiB; at += 65521) {
+        there(&f, at, 70000);
+        there(&f, at - MiB, 300000);            /* a step behind */
+    }
+    there(&f, 10 * MiB + 5, LEN - 10 * MiB - 5);        /* over a gap */
+    there(&f, 3, 5);                            /* all the way back */
+    there(&f, LEN - 4 * MiB, 4 * MiB);
+    there(&f, LEN, 0);
+    g_assert_null(sev_template_file_at(&f, LEN, 1));
+    g_assert_null(sev_template_file_at(&f, LEN + 1, 0));
+    g_assert_null(sev_template_file_at(&f, LEN - 5, 6));
+    g_assert_null(sev_template_file_at(&f, UINT64_MAX - 1, 4));
+    g_assert_null(sev_template_file_at(&f, 0, SEV_TEMPLATE_FILE_MAX + 1));
+    g_assert_null(sev_template_file_at(&f, 0, SIZE_MAX));
     g_assert_true(sev_template_file_copy(&f, LEN - 100, copy, 100));
     same(copy, LEN - 100, 100);
     g_assert_false(sev_template_file_copy(&f, LEN - 99, copy, 100));
     g_assert_false(sev_template_file_copy(&f, UINT64_MAX, copy, 100));
+    g_assert_false(sev_template_file_copy(&f, INT64_MAX - 50, copy, 100));
     sev_template_file_close(&f);
     unlink(path);
 }
@@ -69,13 +87,37 @@ static void test_truncated_meanwhile(void)
     uint8_t copy;
 
     g_assert_true(sev_template_file_open(&f, path, &error_abort));
-    g_assert_true(sev_template_file_need(&f, 0, 16));
-    g_assert_cmpint(truncate(path, 2 * MiB + 9), ==, 0);
-    g_assert_false(sev_template_file_need(&f, 2 * MiB, 10));
-    g_assert_cmpint(f.len, ==, 2 * MiB + 9);
-    g_assert_true(sev_template_file_need(&f, 2 * MiB, 9));
-    same(f.bytes + 2 * MiB, 2 * MiB, 9);
-    g_assert_false(sev_template_file_copy(&f, 2 * MiB + 9, &copy, 1));
+    there(&f, 0, 16);
+    g_assert_cmpint(truncate(path, 7 * MiB + 9), ==, 0);
+    g_assert_null(sev_template_file_at(&f, 7 * MiB, 10));
+    g_assert_cmpint(f.len, ==, 7 * MiB + 9);
+    there(&f, 7 * MiB, 9);
+    g_assert_false(sev_template_file_copy(&f, 7 * MiB + 9, &copy, 1));
+    sev_template_file_close(&f);
+    unlink(path);
+}
+
+/* A terabyte that costs nothing has a window of memory, and holes. */
+static void test_sparse(void)
+{
+    g_autofree char *path = make("sparse", MiB);
+    SevTemplateFile f = { .fd = -1 };
+    uint64_t size = 1 * TiB;
+    const uint8_t *bytes;
+
+    g_assert_cmpint(truncate(path, size), ==, 0);
+    g_assert_true(sev_template_file_open(&f, path, &error_abort));
+    g_assert_cmpint(f.len, ==, size);
+    there(&f, MiB - 100, 100);
+    bytes = sev_template_file_at(&f, size - 9, 9);
+    g_assert_nonnull(bytes);
+    g_assert_cmphex(ldl_he_p(bytes), ==, 0);
+    if (sev_template_file_holes(&f, MiB, size)) {       /* as most can tell */
+        g_assert_cmpint(sev_template_file_holes(&f, MiB, size), ==, size - MiB);
+        g_assert_cmpint(sev_template_file_holes(&f, 0, MiB), ==, 0);
+        g_assert_cmpint(sev_template_file_holes(&f, 0, 3 * MiB), ==, 2 * MiB);
+        g_assert_cmpint(sev_template_file_holes(&f, 5, 5), ==, 0);
+    }
     sev_template_file_close(&f);
     unlink(path);
 }
@@ -114,6 +156,7 @@ int main(int argc, char **argv)
     g_test_add_func("/sev/template-file/walk", test_walk);
     g_test_add_func("/sev/template-file/truncated-meanwhile",
                     test_truncated_meanwhile);
+    g_test_add_func("/sev/template-file/sparse", test_sparse);
     g_test_add_func("/sev/template-file/refused", test_refused);
     ret = g_test_run();
     rmdir(folder);
