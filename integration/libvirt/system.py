@@ -19,6 +19,7 @@ from domain import Domain
 from hosts import Failed, SystemHost, run
 
 EMULATOR = '/usr/local/bin/qemu-system-x86_64'
+FIRMWARE = '/usr/share/OVMF/OVMF_CODE_4M.fd'
 IDENTITY = '/var/lib/sev-psp'
 
 
@@ -39,7 +40,7 @@ class Trial:
             emulator=EMULATOR, screen='/srv/screen'), 'utf-8')
         self.xml = shared / 'sev1.xml'
         self._install(folder / 'root')
-        self.platform = None
+        self.platform = self.cloned = None
 
     def _install(self, root):
         """As "make install" does."""
@@ -63,6 +64,13 @@ class Trial:
         yield 'migrate --p2p --tunnelled: refused in words, it runs on', \
             lambda: self.domain.is_not_tunnelled(self.a, self.b)
         yield 'save, both daemons restart, restore', self.save
+        yield 'sev-clone make, with the owner\'s session', self.template
+        yield 'a clone from its XML is there, paused', self.clone
+        yield 'virt-qemu-sev-validate accepts its measurement', self.attested
+        yield 'sev-clone resume: it re-seeds and counts on', self.resumed
+        yield 'migrate the clone there and back', self.clone_moves
+        yield 'managedsave and start, save and restore the clone', \
+            self.clone_saved
         yield 'nodesevinfo names the same platform', self.same_platform
 
     def nothing(self):
@@ -138,6 +146,66 @@ class Trial:
         self.restart(*self.hosts())
         self.a.virsh('restore', '/srv/saved')
         return self.domain.counts_on()
+
+    def sev_clone(self, *words):
+        """As libvirt-qemu, whose secure processor seals and opens."""
+        return self.a.inside(
+            'runuser', '-u', 'libvirt-qemu', '--', 'env',
+            'SEV_CLONE_HOME=/srv/templates', 'SEV_CLONE_RUN=/srv/run',
+            'sev-clone', *words)
+
+    def template(self):
+        self.a.inside('install', '-d', '-m', '700', '-o', 'libvirt-qemu',
+                      '/srv/templates', '/srv/run', '/srv/owner')
+        self.a.psp('session', '--policy', '0x1', '--out', '/srv/owner')
+        said = self.sev_clone('make', 'base', '--kernel', '/srv/vmlinuz',
+                              '--initrd', '/srv/initrd-clone.img', '--session',
+                              '/srv/owner', '--append', 'seal=1 seed=c10e '
+                              'mib=16 tick=200')
+        return said.strip().replace('  ', '')
+
+    def clone(self):
+        """Its screen goes to one file, wherever it runs."""
+        made = Domain('clone1', self.folder / 'shared/clone1.screen',
+                      self.hosts())
+        self.cloned = made
+        text = self.sev_clone('xml', 'base', '--name', made.name)
+        screen = ('<serial type="file"><source path="/srv/clone1.screen" '
+                  'append="on" />')
+        xml = self.folder / 'shared/clone1.xml'
+        xml.write_text(text.replace('<serial type="pty">', screen), 'utf-8')
+        self.a.virsh('define', '--validate', xml)
+        self.a.virsh('start', '--paused', made.name)
+        state = self.a.virsh('domstate', made.name).strip()
+        if state != 'paused' or made.ticks():
+            raise Failed(f'it is {state}, {made.ticks()}')
+        return made.measured(self.a)
+
+    def attested(self):
+        return self.a.inside(
+            'virt-qemu-sev-validate', '--insecure', '--ignore-config',
+            '--domain', self.cloned.name, '--firmware', FIRMWARE,
+            '--tik', '/srv/owner/tik', '--tek', '/srv/owner/tek').strip()
+
+    def resumed(self):
+        self.a.inside('sev-clone', 'resume', self.cloned.name)
+        return self.cloned.counts_on()
+
+    def clone_moves(self):
+        for host, other in (self.hosts(), self.hosts()[::-1]):
+            host.virsh('migrate', '--live', self.cloned.name, other.uri,
+                       '--migrateuri', f'tcp://{other.address}')
+            said = self.cloned.counts_on()
+            self.cloned.measured(other)
+        return said
+
+    def clone_saved(self):
+        self.a.virsh('managedsave', self.cloned.name)
+        self.a.virsh('start', self.cloned.name)
+        self.cloned.counts_on()
+        self.a.virsh('save', self.cloned.name, '/srv/saved')
+        self.a.virsh('restore', '/srv/saved')
+        return self.cloned.counts_on()
 
     def same_platform(self):
         if self.a.pdh() != self.platform:

@@ -16,7 +16,8 @@ run="seabios qemu-system-data ipxe-qemu ovmf"
 # shellcheck disable=SC2034
 test="iproute2 valgrind git shellcheck genisoimage python3-cryptography"
 # shellcheck disable=SC2034
-libvirt="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients libvirt-clients-qemu"
+libvirt="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients libvirt-clients-qemu
+         python3-libvirt python3-lxml"
 
 if ! command -v dpkg-query > /dev/null; then
     step deps "no dpkg here: install what QEMU and $ROOT/scripts/overlay/deps.sh name yourself"

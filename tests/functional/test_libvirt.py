@@ -78,7 +78,7 @@ def trial(env, script):
     SAID.extend(lines)
 
 
-@test('libvirt: two system daemons as installed: save, restart, move, restore')
+@test('libvirt: two system daemons as installed: save, restart, move, clone')
 def system_daemons(env):
     trial(env, 'system.py')
 
