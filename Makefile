@@ -83,6 +83,7 @@ install: build ## install QEMU, sev-psp, sev-clone below DESTDIR and PREFIX
 
 check: build ## all of the following; installs and builds what it needs
 	@$(OVERLAY)/deps.sh test
+	@$(OVERLAY)/deps.sh libvirt || echo "  deps       without libvirt its tests are skipped"
 	@tests/guest/build.sh
 	@tests/guest/build.sh trixie
 	@$(OVERLAY)/as-root.sh $(OVERLAY)/check.py lint lib unit qtest functional
@@ -99,6 +100,7 @@ check-qtest: build ## upstream's migration, boot and QMP tests, and ours
 
 check-functional: build ## real guests: boot, migrate, clone, tamper
 	@$(OVERLAY)/deps.sh test
+	@$(OVERLAY)/deps.sh libvirt || echo "  deps       without libvirt its tests are skipped"
 	@tests/guest/build.sh
 	@tests/guest/build.sh trixie
 	@$(OVERLAY)/as-root.sh $(OVERLAY)/check.py functional
@@ -132,9 +134,10 @@ check-faults: build ## every step of a migration fails in every way; a table
 	@$(OVERLAY)/as-root.sh $(PYTHON) tests/functional/faultmatrix.py --build "$(BUILD)" \
 	    $(if $(WRITE),--write docs/devel/sev-failures.md)
 
-check-libvirt: build ## an SEV guest under an unmodified libvirt: start, migrate, save (3 minutes)
-	@$(OVERLAY)/deps.sh test
+check-libvirt: build ## an SEV guest under an unmodified libvirt, the system's daemon and a user's
+	@$(OVERLAY)/deps.sh test libvirt
 	@tests/guest/build.sh
+	@$(OVERLAY)/as-root.sh $(PYTHON) integration/libvirt/system.py --build "$(BUILD)"
 	@$(OVERLAY)/as-root.sh $(PYTHON) integration/libvirt/try.py --build "$(BUILD)"
 
 check-kata: build ## the recorded command lines of the Kata runtime, replayed (3 minutes)

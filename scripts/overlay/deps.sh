@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Install the packages that are missing, or say in one sentence how to.
 #
-# usage: deps.sh build|run|test...      OVERLAY_NO_INSTALL=1 only says
+# usage: deps.sh build|run|test|libvirt...      OVERLAY_NO_INSTALL=1 only says
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # shellcheck disable=SC2034  # used by name below
@@ -15,6 +15,9 @@ run="seabios qemu-system-data ipxe-qemu ovmf"
 # The guests' kernel is fetched and unpacked by the demo, never installed.
 # shellcheck disable=SC2034
 test="iproute2 valgrind git shellcheck genisoimage python3-cryptography"
+# shellcheck disable=SC2034
+libvirt="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients libvirt-clients-qemu
+         python3-libvirt python3-lxml"
 
 if ! command -v dpkg-query > /dev/null; then
     step deps "no dpkg here: install what QEMU and $ROOT/scripts/overlay/deps.sh name yourself"

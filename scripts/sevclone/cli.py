@@ -18,6 +18,8 @@ EPILOG = """examples:
   sev-clone run base 10 --detach           ... that stay
   sev-clone list                           templates and clones
   sev-clone stop base                      end the clones of a template
+  sev-clone xml base --name web > web.xml  ... as a domain of libvirt
+  sev-clone resume web                     after "virsh create --paused"
   sev-clone pool base --size 4 &           four processes wait
   sev-clone run base --pool                a clone from the pool
   sev-clone inspect base                   what is it?
@@ -68,6 +70,16 @@ def policy(text):
     return value
 
 
+def session(text):
+    folder = Path(text).absolute()
+    for name in (machine.DH_CERT, machine.SESSION):
+        if not (folder / name).is_file():
+            raise argparse.ArgumentTypeError(f'there is no {folder / name}: '
+                                             '"sev-psp session --out DIR" '
+                                             'makes it')
+    return folder
+
+
 def make_options(sub):
     sub.add_argument('name', help='of the new template')
     sub.add_argument('--kernel', metavar='FILE',
@@ -89,6 +101,9 @@ def make_options(sub):
     sub.add_argument('--accel', default='tcg', help='default tcg')
     sub.add_argument('--policy', type=policy, default=0x1,
                      help='SEV policy, default 0x1; without NOSEND (bit 3)')
+    sub.add_argument('--session', type=session, metavar='DIR',
+                     help='what "sev-psp session --out DIR" made, so that the '
+                     'guest\'s owner can check the launch measurement')
     sub.add_argument('--no-sev', action='store_true',
                         help='an ordinary guest, to compare')
     sub.add_argument('--net', choices=('none', 'user'), default='none',
@@ -155,6 +170,13 @@ def parser():
                      help='return when the clones run; "stop" ends them')
     run.add_argument('--no-reseed', action='store_true',
                      help='say nothing to the guest\'s sev-reseed')
+    sub = add('xml', 'print a clone as a domain of libvirt')
+    sub.add_argument('template', help='its name')
+    sub.add_argument('--name', required=True, help='of the domain')
+    sub = add('resume', 'let a paused domain go on as the clone that it is')
+    sub.add_argument('name', help='of the domain')
+    sub.add_argument('--connect', metavar='URI', default='qemu:///system',
+                     help='of libvirt, default qemu:///system')
     sub = add('pool', 'keep empty QEMU processes waiting for a template')
     sub.add_argument('name', help='of the template')
     sub.add_argument('--size', type=number(1, 1000), default=4,

@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from sevclone import (Trouble, cloning, making, measuring, places, pool,
+from sevclone import (Trouble, cloning, domain, making, measuring, places, pool,
                       process, store, ui, verify)
 
 
@@ -38,6 +38,19 @@ def show_run(options, made):
     ui.put(options, [{**c.info, 'folder': str(c.folder), 'seconds': t}
                      for c, t in made], ui.table(rows))
     sys.stdout.flush()
+
+
+def do_xml(options, _progress):
+    template = store.open_template(options.template)
+    text = domain.xml(template, options.name)
+    ui.put(options, {'name': options.name, 'xml': text}, [text])
+
+
+def do_resume(options, progress):
+    took = domain.resume(options.connect, options.name)
+    progress.done(f'{options.name} runs, and has re-seeded after '
+                  f'{took:.2f} s')
+    ui.put(options, {'name': options.name, 'seconds': took}, [])
 
 
 def from_pool(template, count, reseed):

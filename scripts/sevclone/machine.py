@@ -9,6 +9,9 @@ from sevclone import Trouble
 
 PORT = 'org.qemu.sev.clone'
 
+# Of "sev-psp session --out"
+DH_CERT, SESSION = 'dh-cert.base64', 'session.base64'
+
 # What a guest that is cloned has no use for costs start-up time.
 MACHINE = 'q35,sata=off,smbus=off,hpet=off,vmport=off,graphics=off'
 
@@ -27,6 +30,9 @@ def defaults(options):
         'vsock': options.vsock,
         'extra': list(options.extra),
     }
+    if options.session and (options.bare or options.no_sev):
+        raise Trouble('--session launches an SEV guest whose machine is ours: '
+                      'not with --bare or --no-sev')
     if options.bare:
         spec['extra'], spec['boot'] = split_boot(spec['extra'])
     return spec
@@ -46,22 +52,32 @@ def split_boot(arguments):
     return kept, boot
 
 
-def common(spec):
-    """What the origin and every clone share, but for the flash's content."""
+def parts(spec):
+    """Processors, memory and its randomness."""
+    return ['-cpu', spec['cpu'],
+            '-object', 'memory-backend-ram,id=ram,'
+            f'size={spec["memory_mib"]}M',
+            '-object', 'rng-random,id=rng0,filename=/dev/urandom',
+            '-device', 'virtio-rng-pci,rng=rng0']
+
+
+def common(spec, owner=None):
+    """What the origin and every clone share, but for the flash's content.
+
+    @owner: a folder with the files of "sev-psp session", for a launch.
+    """
     args = ['-nodefaults', '-no-user-config', '-display', 'none']
     if not spec['bare']:
         machine = f'{spec["machine"]},memory-backend=ram'
         if spec['sev'] is not None:
             machine += ',confidential-guest-support=sev0'
-            args += ['-object', f'sev-guest,id=sev0,'
-                     f'policy={spec["sev"]["policy"]:#x}']
+            files = (f',dh-cert-file={owner / DH_CERT},session-file='
+                     f'{owner / SESSION}' if owner else '')
+            args += ['-object', 'sev-guest,id=sev0,'
+                     f'policy={spec["sev"]["policy"]:#x}{files}']
         args += ['-machine', machine, '-accel', spec['accel'],
-                 '-cpu', spec['cpu'], '-smp', str(spec['smp']),
-                 '-m', f'{spec["memory_mib"]}M', '-no-reboot',
-                 '-object', 'memory-backend-ram,id=ram,'
-                 f'size={spec["memory_mib"]}M',
-                 '-object', 'rng-random,id=rng0,filename=/dev/urandom',
-                 '-device', 'virtio-rng-pci,rng=rng0']
+                 '-smp', str(spec['smp']), '-m', f'{spec["memory_mib"]}M',
+                 '-no-reboot', *parts(spec)]
     args += ['-device', 'virtio-serial-pci,id=clone-bus,max_ports=2',
              '-device', f'virtserialport,bus=clone-bus.0,nr=1,name={PORT},'
              'chardev=clone']
@@ -81,9 +97,9 @@ def vsock(spec, cid):
     return ['-device', f'vhost-vsock-pci,guest-cid={cid}']
 
 
-def origin(spec, identity, boot, flash):
+def origin(spec, identity, boot, flash, owner=None):
     """@boot: kernel arguments; @flash: (code, variables), writable copies."""
-    args = common(spec) + network(spec, identity['mac'])
+    args = common(spec, owner) + network(spec, identity['mac'])
     args += vsock(spec, identity['cid']) + ['-uuid', identity['uuid']]
     if flash:
         code, variables = flash
@@ -93,17 +109,28 @@ def origin(spec, identity, boot, flash):
     return args + boot
 
 
-def clone(spec, identity):
-    """A QEMU that waits for migrate-incoming.
-
-    Its flash is filled by the template; what the guest writes there later
-    lives as long as the clone.
-    """
-    args = common(spec) + network(spec, identity['mac'])
-    args += vsock(spec, identity['cid']) + ['-uuid', identity['uuid']]
+def empty_flash(spec):
+    """It is filled by the template; what the guest writes there later lives
+    as long as the clone."""
+    args = []
     for unit, size in enumerate(spec.get('flash', ())):
         fixed = ',read-only=on' if unit == 0 else ''
         args += ['-blockdev', f'driver=null-co,node-name=flash{unit},'
                  f'size={size},read-zeroes=on{fixed}',
                  '-machine', f'pflash{unit}=flash{unit}']
-    return args + ['-S', '-incoming', 'defer']
+    return args
+
+
+def clone(spec, identity):
+    """A QEMU that waits for migrate-incoming."""
+    args = common(spec) + network(spec, identity['mac'])
+    args += vsock(spec, identity['cid']) + ['-uuid', identity['uuid']]
+    return args + empty_flash(spec) + ['-S', '-incoming', 'defer']
+
+
+def for_libvirt(spec, identity):
+    """What of a clone no element of libvirt's XML says the same way."""
+    options = spec['machine'].partition(',')[2]
+    return ['-machine', f'{options},memory-backend=ram'.lstrip(','),
+            *parts(spec), *spec['extra'], *network(spec, identity['mac']),
+            *empty_flash(spec)]

@@ -96,7 +96,8 @@ def booted(name, spec, options, folder):
             stack.callback(flash[1].unlink)
         who = process.identity()
         guest = process.spawn(places.qemu(options.qemu),
-                              machine.origin(spec, who, boot, flash), who, name,
+                              machine.origin(spec, who, boot, flash,
+                                             options.session), who, name,
                               process.MAKING)
         stack.callback(guest.stop)
         stack.enter_context(guest.sentence())

@@ -37,6 +37,15 @@ def qemu(given=None):
     return str(found)
 
 
+def emulator():
+    """What starts a clone for libvirt; beside the QEMU that was installed."""
+    found = ROOT.parent / 'libexec/sev-clone-qemu'
+    if not found.exists():
+        raise Trouble('libvirt needs what is installed: "make install", and '
+                      'the sev-clone from there')
+    return str(found)
+
+
 def kernel(given, initrd):
     """(kernel, initrd or None): those named, or the test guest's."""
     if given:

@@ -26,14 +26,19 @@ END_LIMIT = 2           # seconds from a closed monitor to the end of QEMU
 LOG_LINES = 5           # of a log, when QEMU ended
 
 
+def mac(text):
+    """The address that goes with a UUID."""
+    tail = uuid.UUID(text).bytes[-5:]
+    return ':'.join(f'{b:02x}' for b in b'\x02' + tail)
+
+
 def identity():
     """What must differ between clones, as far as a host can choose it."""
     own = uuid.uuid4()
-    tail = own.bytes[-5:]
     return {
         'id': own.hex[:12],
         'uuid': str(own),
-        'mac': ':'.join(f'{b:02x}' for b in b'\x02' + tail),
+        'mac': mac(str(own)),
         'cid': _draw.randrange(3, 0xffffffff),
     }
 

@@ -136,6 +136,7 @@ def options(env):
                 (('--limit', 'soon'), r'"soon" is not a number'),
                 (('--policy', 'zzz'), r'"zzz" is not a policy'),
                 (('--policy', '0x9'), r'"0x9" has NOSEND \(bit 3\)'),
+                (('--session', '/nowhere'), 'there is no /nowhere/dh-cert'),
                 (('--smp', '0'), r'"0" is not a number from 1 to 64')):
             code, _, last = tool.ask('make', 'bad', *words)
             check(code == 2 and re.search(said, last),

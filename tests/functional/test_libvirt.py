@@ -3,11 +3,13 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import guest
 from registry import SAID, test
-from verdict import Skip, check
+from sevlib import ROOT
+from verdict import Failed, Skip, check
 
 SYSTEM = Path('/var/lib/sev-psp')
 REMEDY = "as root with 'install -d -m 700 -o "
@@ -59,3 +61,28 @@ def no_home(env):
     no_system_identity()
     said = refused(env, Path('/nonexistent'), ['-u', 'HOME'])
     check('because HOME is not set' in said, said)
+
+
+def trial(env, script):
+    """Run a trial of integration/libvirt; its lines end up in SAID."""
+    done = subprocess.run(
+        [sys.executable, '-B', ROOT / 'integration/libvirt' / script,
+         '--build', env.args.build.resolve()], stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, check=False)
+    lines = done.stdout.strip().splitlines() or [done.stderr.strip()]
+    if done.returncode == 77:
+        raise Skip(lines[-1].removeprefix('skip: '))
+    if done.returncode:
+        raise Failed('; '.join(line for line in lines
+                               if not line.startswith('ok ')))
+    SAID.extend(lines)
+
+
+@test('libvirt: two system daemons as installed: save, restart, move, clone')
+def system_daemons(env):
+    trial(env, 'system.py')
+
+
+@test('libvirt: two session daemons: start, move, save, reset', slow=True)
+def session_daemons(env):
+    trial(env, 'try.py')
