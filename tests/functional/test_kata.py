@@ -154,6 +154,43 @@ def bounce_buffer(env):
         replay(kata, sev=True)
 
 
+# --- What cannot start ---------------------------------------------------------
+
+def ended(kata, role):
+    """What QEMU said; the runtime must have been told that it is gone."""
+    try:
+        kata.start(role)
+    except player.KataError as error:
+        seen = str(error)
+    else:
+        raise Failed(f'the {role} has started')
+    log, = kata.store.glob('*/log')
+    said = log.read_text('utf-8', 'replace').strip()
+    shutil.rmtree(kata.store)
+    SAID.append(said)
+    check(seen == player.ENDED, f'{seen}; QEMU had said "{said}"')
+    return said
+
+
+@test('kata: what ends QEMU before its monitor ends the runtime\'s wait')
+def no_start(env):
+    folder = env.lab.folder / 'psp-open'
+    folder.mkdir(mode=0o755)
+    folder.chmod(0o755)
+    cases = (({'SEV_PSP_DIR': str(folder)}, 'mode 0755'),
+             ({'SEV_PSP_DIR': '/proc/nobody'}, '/proc/nobody'),
+             ({'QEMU_KATA_CODE': '/no/code.fd'}, '/no/code.fd'))
+    for environ, word in cases:
+        with runtime(env, BY_MACHINE, environ) as kata:
+            kata.prepare()
+            for role in ('template', 'clone'):
+                said = ended(kata, role)
+                check(word in said, f'{environ}: QEMU said "{said}"')
+    with runtime(env, BY_MACHINE) as kata:      # no template was made
+        said = ended(kata, 'clone')
+        check('template/memory' in said, f'QEMU said "{said}"')
+
+
 # --- What does not fit ---------------------------------------------------------
 
 @test('kata: a clone that does not fit says so and ends')
