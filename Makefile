@@ -146,6 +146,15 @@ check-kata: build ## the recorded command lines of the Kata runtime, replayed (3
 	@$(OVERLAY)/as-root.sh $(PYTHON) tests/functional/run.py --build "$(BUILD)" \
 	    --filter '^kata'
 
+# Nothing is installed on a host that may be in use: it says what is missing.
+check-hardware: export OVERLAY_NO_INSTALL = 1
+check-hardware: build ## on an EPYC: does migration work on this host? a table, and JSON to send; CHAIN=FILE
+	@$(OVERLAY)/lib-build.sh
+	@ninja -C "$(BUILD)/lib" tools/sev-psp/sev-psp > /dev/null
+	@tests/guest/build.sh
+	@$(PYTHON) scripts/check-hardware --build "$(BUILD)" \
+	    $(if $(CHAIN),--chain "$(CHAIN)")
+
 MINUTES ?= 30
 soak: build ## a guest moves back and forth for MINUTES=30, with random faults
 	@$(OVERLAY)/deps.sh test
@@ -200,7 +209,7 @@ distclean: ## remove the build directory and the choices of ./configure
 	rm -rf "$(BUILD)" config.mk
 
 .DEFAULT_GOAL := help
-.PHONY: check-faults check-libvirt check-kata soak check-migration-full help demo bench bench-clone bench-migration bench-tcg guest-tools deps fetch patch build install check check-builds check-lib coverage fuzz \
+.PHONY: check-faults check-hardware check-libvirt check-kata soak check-migration-full help demo bench bench-clone bench-migration bench-tcg guest-tools deps fetch patch build install check check-builds check-lib coverage fuzz \
     check-unit check-qtest check-functional check-matrix check-boots \
     check-stress guest-kernels lint lint-hook refresh diff \
     export hooks-report clean distclean

@@ -73,7 +73,7 @@ class Guest:
         args, machine = self.shape.machine_args(mem, smp, self.ram)
         if self.sev:
             owner = ''.join(f',{k}={v}' for k, v in (session or {}).items())
-            args += ['-object', 'sev-guest,id=sev0,cbitpos=51,'
+            args += ['-object', f'sev-guest,id=sev0,cbitpos={self.shape.cbitpos},'
                      f'reduced-phys-bits=1,policy={policy:#x}{owner}'
                      + self.shape.sev]
             machine += ',confidential-guest-support=sev0'

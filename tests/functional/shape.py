@@ -28,6 +28,7 @@ class Shape:
     nodes: int = 1
     firmware: str = 'split'
     sev: str = ''               # more properties of sev-guest
+    cbitpos: int = 51           # under KVM the host's
 
     @property
     def rng(self):
