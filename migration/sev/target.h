@@ -51,7 +51,7 @@ typedef struct SevTarget {
     GArray *blocks;             /* of SevTargetBlock */
     Stat64 packets;             /* channel threads count here, too */
     uint64_t private_pages;
-    /* template-image.c: the file at hand, and where the stream goes on in it
+    /* template-load.c: the file at hand, and where the stream goes on in it
      * after the next BREAK, or 0 */
     QEMUFile *file;
     uint64_t resume_at;

@@ -14,6 +14,8 @@ import shutil
 import subprocess
 import sys
 
+import doors
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LISTS = os.path.join(ROOT, "scripts", "lint")
 RULES = []
@@ -290,6 +292,9 @@ def hooks(repo):
          "--quiet"], capture_output=True, text=True)
     yield from (line.removeprefix("error: ")
                 for line in done.stderr.splitlines())
+
+
+RULES += doors.RULES
 
 
 def main(arguments):

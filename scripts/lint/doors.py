@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Rules about finding one's way: names in documents, comments and lists are
+names of files that exist, and every file is named where people look for it.
+"""
+import fnmatch
+import re
+
+OURS = ("hw/psp/", "target/i386/sev/", "migration/sev/")
+NAME = re.compile(r"(?<![\w/.*<-])((?:[\w-]+/)*[\w-]+\.(?:c\.inc|[ch]))(?![\w.])")
+COMMENT = re.compile(r"/\*.*?\*/", re.S)
+
+
+def findable(repo):
+    """Every .c of the overlay is named in ARCHITECTURE.md or docs/devel."""
+    told = repo.text("ARCHITECTURE.md") + "".join(
+        repo.text(path) for path in repo.files
+        if path.startswith("docs/devel/"))
+    # `a.c`, `{a,b}.c` and `a-*.c` all name files.
+    for braces, suffix in re.findall(r"([\w/-]*\{[\w,-]+\}[\w-]*)(\.c)\b", told):
+        before, middle, after = re.match(r"(.*)\{(.*)\}(.*)", braces).groups()
+        told += "".join(f" {before}{one}{after}{suffix}"
+                        for one in middle.split(","))
+    patterns = re.findall(r"[\w/*-]+\.c(?:\.inc)?", told)
+    for path in repo.files:
+        if path.startswith(OURS) and path.endswith((".c", ".c.inc")):
+            name = path.rsplit("/", 1)[1]
+            if not any(fnmatch.fnmatch(name, pattern.rsplit("/", 1)[-1])
+                       for pattern in patterns):
+                yield f"{path}: no document says what it is for"
+
+
+def comments(repo):
+    """A file that a comment of the overlay names exists."""
+    ours = {path.rsplit("/", 1)[-1] for path in repo.files}
+    upstream = set(repo.text("scripts/lint/upstream-files.list").split())
+    for path, text in repo.sources(*OURS):
+        for comment in COMMENT.findall(text):
+            for name in NAME.findall(comment):
+                last = name.rsplit("/", 1)[-1]
+                if last not in ours and last not in upstream:
+                    yield f"{path}: its comments name {name}, which is not there"
+
+
+def sections(repo):
+    """The sections of trace-events name the files that fire their events."""
+    for path in repo.files:
+        if not path.startswith(OURS) or not path.endswith("/trace-events"):
+            continue
+        folder = path.rsplit("/", 1)[0] + "/"
+        files = []
+        for line in repo.text(path).split("\n"):
+            if line.startswith("# ") and re.search(r"\.c\b", line):
+                files = re.findall(r"[\w.-]+\.c(?:\.inc)?", line)
+                for name in files:
+                    if folder + name not in repo.files:
+                        yield f"{path}: section of {name}, which is not there"
+            event = re.match(r"(\w+)\(", line)
+            if event and not any(
+                    f"trace_{event[1]}(" in (repo.text(folder + name) or "")
+                    for name in files if folder + name in repo.files):
+                yield f"{path}: {event[1]} is not fired by {', '.join(files)}"
+
+
+def maintained(repo):
+    """Every file of the repository is somebody's: MAINTAINERS."""
+    patterns = re.findall(r"^F: (\S+)$", repo.text("MAINTAINERS"), re.M)
+    for path in repo.files:
+        if not any(path.startswith(pattern) if pattern.endswith("/") else
+                   fnmatch.fnmatch(path, pattern) for pattern in patterns):
+            yield f"{path}: no section of MAINTAINERS has it"
+
+
+RULES = [findable, comments, sections, maintained]
