@@ -23,8 +23,9 @@ bool sev_template_file_open(SevTemplateFile *f, const char *path, Error **errp)
                    S_ISREG(st.st_mode) ? "empty" : "no regular file");
         return false;
     }
-    f->window = g_malloc(SEV_TEMPLATE_FILE_MAX);
     f->len = st.st_size;
+    f->room = MIN(f->len, SEV_TEMPLATE_FILE_MAX);
+    f->window = g_malloc(f->room);
     f->begin = f->end = 0;
     return true;
 }
@@ -47,9 +48,8 @@ static void refill(SevTemplateFile *f, uint64_t at)
         f->end = at;
     }
     f->begin = at;
-    while (f->end < f->len && f->end - at < SEV_TEMPLATE_FILE_MAX) {
-        size_t want = MIN(f->len - f->end,
-                          SEV_TEMPLATE_FILE_MAX - (f->end - at));
+    while (f->end < f->len && f->end - at < f->room) {
+        size_t want = MIN(f->len - f->end, f->room - (f->end - at));
         ssize_t got = RETRY_ON_EINTR(pread(f->fd, f->window + (f->end - at),
                                            want, f->end));
 

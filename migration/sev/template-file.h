@@ -17,6 +17,7 @@ typedef struct SevTemplateFile {
     int fd;                     /* -1: not open */
     uint64_t len;               /* less than at first when it was truncated */
     uint8_t *window;
+    size_t room;                /* of the window */
     uint64_t begin, end;        /* of the file, in the window */
 } SevTemplateFile;
 
