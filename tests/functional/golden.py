@@ -36,7 +36,7 @@ class Tiny:
     def __init__(self, lab, name, host, incoming=False, machine=MACHINE,
                  cpu='EPYC-v4', mem=16, policy=0x1, extra=(), environment=(),
                  firmware=GOLDEN / 'firmware.bin', sev=True):
-        self.lab, self.name = lab, name
+        self.lab, self.name, self.mem = lab, name, mem
         self.screen = lab.folder / f'{name}.serial'
         self.screen.write_bytes(b'')
         self.vm = guest.machine(lab, name, host, environment)

@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import re
 import resource
 import struct
 import subprocess
@@ -16,11 +17,12 @@ from image import ANALYZE, Image
 from registry import test
 from test_golden import NEWEST
 from test_template_query import query
-from verdict import check
+from verdict import Failed, Skip, check, wait_until
 
 MIB = 1 << 20
 HEADER = 16
 GAP = 255 * MIB             # query-sev-template looks 256 MiB ahead
+STOPS = 100
 QUICK = 10                  # seconds; it was 45 and more
 
 
@@ -199,3 +201,46 @@ def huge(env):
     said = query(env, path=str(path), verify=True)
     check(said['bytes'] > size and not said['whole'], f'{said}')
     path.unlink()
+
+
+# --- The guest ---
+
+
+VMMCALL = bytes.fromhex('0f01d9')
+
+
+def stopped_within(made, vmmcall):
+    """Stop the guest; whether that was in the middle of its hypercall.
+
+    In front of it all pages are private, for it is the one that shares them.
+    """
+    made.cmd('stop')
+    said = made.cmd('human-monitor-command', command_line='info registers')
+    pages = made.cmd('x-query-sev-page-map')
+    made.cmd('cont')
+    at = re.search(r'^EIP=([0-9a-f]{8}) ', said, re.M)
+    return int(at.group(1), 16) == vmmcall and \
+        pages['seen-private'] < (made.mem - 2) * MIB // 4096
+
+
+@test('bounds: a hypercall over all memory does not delay a stop')
+def hypercall(env):
+    firmware = env.lab.build / 'guest/bookworm/declare.fd'
+    if not firmware.exists():
+        raise Skip('no declare.fd; make it with "tests/guest/build.sh"')
+    with Tiny(env.lab, env.name('declares'), env.host('a'), mem=96,
+              firmware=firmware) as made:
+        vmmcall = 0xfffff000 + firmware.read_bytes().index(VMMCALL)
+        wait_until('two declarations', 60,
+                   lambda: len(made.screen.read_bytes()) >= 2)
+        for turn in range(STOPS):
+            time.sleep(0.01 * (turn % 11))
+            if stopped_within(made, vmmcall):
+                break
+        else:
+            raise Failed(f'none of {STOPS} stops came before its end')
+        aim = len(made.screen.read_bytes()) + 4
+        wait_until('four more', 60,
+                   lambda: len(made.screen.read_bytes()) >= aim)
+        said = made.screen.read_bytes()
+        check(said.startswith(b'spsp') and b'!' not in said, f'it said {said}')

@@ -92,6 +92,7 @@ small_programs() {
     firmware sev-efi tiny-sev.S 0 -DGUEST_EFI
     firmware sev-silent tiny-sev.S 0 -DGUEST_SILENT
     firmware sev-once tiny-sev.S 0 -DGUEST_ONCE
+    firmware declare declare.S 0xf000
     firmware writer writer.S 0xf000
 }
 

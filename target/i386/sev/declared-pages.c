@@ -18,10 +18,13 @@
 #include "system/runstate.h"
 #include "trace.h"
 
+/* Pages that changed sides until somebody else is asked: 5 ms at most. */
+#define WORK_PAGES 1024
+
 bool sev_declared_rules;
 
 static SevDeclaredMap *declared;
-static SevDeclaredPageFn on_page;
+static SevDeclaredPagesFn on_pages;
 static bool ran;            /* since the last reset; BQL */
 
 /* --- Queries --------------------------------------------------------------- */
@@ -82,24 +85,50 @@ void sev_declared_launch(uint64_t uaddr, uint64_t length)
     }
 }
 
-/* One piece of RAM of a declared range. */
-static void declare_section(const MemoryRegionSection *s, bool is_private)
+/* A range that is being declared, and when to leave it for a while. */
+typedef struct Declaring {
+    bool is_private;
+    size_t changed;             /* since somebody was asked last */
+    bool (*enough)(void *opaque);
+    void *opaque;
+} Declaring;
+
+/* One piece of RAM of a declared range; false: enough. */
+static bool declare_section(const MemoryRegionSection *s, Declaring *d)
 {
     RAMBlock *rb = s->mr->ram_block;
     uint64_t size = int128_get64(s->size);
-    SevPageMap *map = on_page ? sev_page_map(rb) : NULL;
+    SevPageMap *map = on_pages ? sev_page_map(rb) : NULL;
+    size_t page = s->offset_within_region >> TARGET_PAGE_BITS;
+    size_t end = page + (size >> TARGET_PAGE_BITS);
 
-    sev_declared_set(rb->offset + s->offset_within_region, size, is_private);
-    for (uint64_t off = 0; map && off < size; off += TARGET_PAGE_SIZE) {
-        on_page(map, (s->offset_within_region + off) >> TARGET_PAGE_BITS,
-                is_private);
+    sev_declared_set(rb->offset + s->offset_within_region, size,
+                     d->is_private);
+    while (map && page < end) {
+        size_t n = MIN(end - page, SEV_DECLARED_PAGES_MAX);
+
+        d->changed += on_pages(map, page, n, d->is_private);
+        page += n;
+        if (d->changed >= WORK_PAGES && d->enough) {
+            d->changed = 0;
+            if (d->enough(d->opaque)) {
+                return false;
+            }
+        }
     }
+    return true;
 }
 
-int64_t sev_declare_gpa_range(uint64_t gpa, uint64_t npages, uint64_t attrs)
+int64_t sev_declare_gpa_range_until(uint64_t gpa, uint64_t npages,
+                                    uint64_t attrs,
+                                    bool (*enough)(void *opaque), void *opaque)
 {
     const uint64_t page_size_mask = KVM_MAP_GPA_RANGE_ENCRYPTED - 1;
-    bool is_private = attrs & KVM_MAP_GPA_RANGE_ENCRYPTED;
+    Declaring d = {
+        .is_private = attrs & KVM_MAP_GPA_RANGE_ENCRYPTED,
+        .enough = enough, .opaque = opaque,
+    };
+    bool goes_on = true;
     uint64_t end;
 
     if (!npages || gpa & ~TARGET_PAGE_MASK ||
@@ -108,10 +137,10 @@ int64_t sev_declare_gpa_range(uint64_t gpa, uint64_t npages, uint64_t attrs)
         uadd64_overflow(gpa, npages << TARGET_PAGE_BITS, &end)) {
         return -KVM_EINVAL;
     }
-    trace_sev_map_gpa_range(gpa, npages, is_private);
+    trace_sev_map_gpa_range(gpa, npages, d.is_private);
 
     /* From one piece of RAM to the next, however far: holes cost nothing. */
-    while (gpa < end) {
+    while (goes_on && gpa < end) {
         MemoryRegionSection s = memory_region_find(get_system_memory(), gpa,
                                                    end - gpa);
 
@@ -119,12 +148,17 @@ int64_t sev_declare_gpa_range(uint64_t gpa, uint64_t npages, uint64_t attrs)
             break;
         }
         if (memory_region_is_ram(s.mr) && s.mr->ram_block) {
-            declare_section(&s, is_private);
+            goes_on = declare_section(&s, &d);
         }
         gpa = s.offset_within_address_space + int128_get64(s.size);
         memory_region_unref(s.mr);
     }
-    return 0;
+    return !goes_on;
+}
+
+int64_t sev_declare_gpa_range(uint64_t gpa, uint64_t npages, uint64_t attrs)
+{
+    return sev_declare_gpa_range_until(gpa, npages, attrs, NULL, NULL);
 }
 
 /* --- RAM blocks, reboot ---------------------------------------------------- */
@@ -170,11 +204,11 @@ static void declared_vm_state(void *opaque, bool running, RunState state)
     ran |= running;
 }
 
-void sev_declared_init(bool rules, SevDeclaredPageFn fn)
+void sev_declared_init(bool rules, SevDeclaredPagesFn fn)
 {
     declared = sev_declared_map_new();
     sev_declared_rules = rules;
-    on_page = fn;
+    on_pages = fn;
     ram_block_notifier_add(&declared_notifier);
     qemu_register_reset(declared_reset, NULL);
     qemu_add_vm_change_state_handler(declared_vm_state, NULL);

@@ -21,22 +21,32 @@
 /* Does the map answer sev_page_is_private()?  Constant once vCPUs exist. */
 extern bool sev_declared_rules;
 
-/* @page of @map was declared. */
-typedef void (*SevDeclaredPageFn)(SevPageMap *map, size_t page,
-                                  bool is_private);
+/* @n pages of @map from @page on were declared; returns how many changed. */
+typedef size_t (*SevDeclaredPagesFn)(SevPageMap *map, size_t page, size_t n,
+                                     bool is_private);
+#define SEV_DECLARED_PAGES_MAX 256      /* in one call */
 
 /*
  * Keep the map, for RAM blocks present and future.  @rules: as above, and
  * pages that change sides are marked dirty for migration.  @declared (may be
- * NULL) is called for every page of every declaration.  BQL held, once.
+ * NULL) is called for all pages of every declaration.  BQL held, once.
  */
-void sev_declared_init(bool rules, SevDeclaredPageFn declared);
+void sev_declared_init(bool rules, SevDeclaredPagesFn declared);
 
 /*
  * The hypercall, with KVM's arguments and answer (0 or -KVM_EINVAL): see
  * Linux' Documentation/virt/kvm/x86/hypercalls.rst.  Any vCPU thread.
  */
 int64_t sev_declare_gpa_range(uint64_t gpa, uint64_t npages, uint64_t attrs);
+
+/*
+ * The same for who cannot wait until the end of a long range: 1 when @enough
+ * said that it was.  Call it again with the same arguments then; each call gets
+ * some pages further, because those that are done cost next to nothing.
+ */
+int64_t sev_declare_gpa_range_until(uint64_t gpa, uint64_t npages,
+                                    uint64_t attrs,
+                                    bool (*enough)(void *opaque), void *opaque);
 
 /* Without the guest's word: a launch command, a received page state. */
 void sev_declared_set(ram_addr_t paddr, ram_addr_t length, bool is_private);

@@ -59,14 +59,14 @@ static void evict_locked(SevCacheBlock *b, size_t page)
 }
 
 /*
- * A page that left the cache has no translated code.  Without the lock: a vCPU
+ * Pages that left the cache have no translated code.  Without the lock: a vCPU
  * that is translating holds a page's TB lock while it fills the next page.
  */
-static void forget_code(SevCacheBlock *b, size_t page)
+static void forget_code(SevCacheBlock *b, size_t page, size_t n)
 {
     ram_addr_t addr = b->shadow_addr + sev_cache_offset(page);
 
-    tb_invalidate_phys_range(addr, addr + TARGET_PAGE_SIZE - 1);
+    tb_invalidate_phys_range(addr, addr + sev_cache_offset(n) - 1);
 }
 
 bool sev_cache_fill(SevPageMap *map, size_t page)
@@ -132,32 +132,93 @@ bool sev_cache_share(SevPageMap *map, size_t page)
         }
     }
     if (cached) {
-        forget_code(map->cache, page);
+        forget_code(map->cache, page, 1);
     }
     return settled;
 }
 
-void sev_cache_declare(SevPageMap *map, size_t page, bool is_private)
+/* What has to be done for a page that is declared shared? */
+static bool is_shared_already(const SevPageMap *map, size_t page)
 {
-    bool cached = false;
+    return !(map->state[page] & (SEV_PAGE_PRIVATE | SEV_PAGE_CACHED |
+                                 SEV_PAGE_SEALED));
+}
 
-    WITH_QEMU_LOCK_GUARD(&sev_cache_lock) {
+/*
+ * As share_locked() for each page, but with one pass over the TLBs.  What does
+ * not open stays as it is.  Returns how many pages changed.
+ */
+static size_t share_run_locked(SevPageMap *map, size_t first, size_t n,
+                               bool *evicted)
+{
+    SevCacheBlock *b = map->cache;
+    uint8_t old[SEV_CACHE_DECLARE_MAX];
+    size_t changed = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        old[i] = 0;
+        if (is_shared_already(map, first + i) ||
+            !sev_sealed_settle(map, first + i)) {
+            continue;
+        }
+        changed++;
+        old[i] = map->state[first + i];
+        if (old[i] & SEV_PAGE_CACHED) {
+            sev_cache_set_bits(map, first + i, SEV_PAGE_CACHED |
+                               SEV_PAGE_UNSETTLED | SEV_PAGE_SYNCING, 0);
+            *evicted = true;
+        }
+    }
+    if (*evicted) {
+        tlb_invalidate_host_range_all((uintptr_t)b->plain +
+                                      sev_cache_offset(first),
+                                      sev_cache_offset(n));
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (old[i] & SEV_PAGE_CACHED) {
+            sev_cache_flush_evicted(b, first + i, old[i] & SEV_PAGE_SYNCING);
+        }
+        if (old[i]) {
+            sev_page_state_set(map, first + i, old[i] & SEV_PAGE_MAPPED);
+        }
+    }
+    return changed;
+}
+
+/* Their content counts as ciphertext now; untouched pages have none. */
+static size_t privatize_run_locked(SevPageMap *map, size_t first, size_t n)
+{
+    size_t changed = 0;
+
+    for (size_t page = first; page < first + n; page++) {
         uint8_t state = map->state[page];
 
-        if (!map->rb) {
-            return;
-        }
-        if (!is_private) {
-            cached = sev_sealed_settle(map, page) &&
-                     share_locked(map, page, state & SEV_PAGE_MAPPED);
-        } else if (state & SEV_PAGE_MAPPED) {
-            /* Its content counts as ciphertext now; if untouched, as none. */
+        if (state & SEV_PAGE_MAPPED && !(state & SEV_PAGE_PRIVATE)) {
             sev_page_state_set(map, page, state | SEV_PAGE_PRIVATE);
+            changed++;
         }
     }
-    if (cached) {
-        forget_code(map->cache, page);
+    return changed;
+}
+
+size_t sev_cache_declare(SevPageMap *map, size_t page, size_t n,
+                         bool is_private)
+{
+    bool evicted = false;
+    size_t changed;
+
+    assert(n <= SEV_CACHE_DECLARE_MAX);
+    WITH_QEMU_LOCK_GUARD(&sev_cache_lock) {
+        if (!map->rb) {
+            return 0;
+        }
+        changed = is_private ? privatize_run_locked(map, page, n)
+                             : share_run_locked(map, page, n, &evicted);
     }
+    if (evicted) {
+        forget_code(map->cache, page, n);
+    }
+    return changed;
 }
 
 void sev_cache_release(SevCacheBlock *b, size_t page, size_t n)

@@ -67,9 +67,12 @@ void sev_cache_writeback(SevPageMap *map, size_t page);
 void sev_cache_writeback_all(void);
 
 /*
- * The guest declared a page shared or private (KVM_HC_MAP_GPA_RANGE).
- * Shared: written back and dropped, so that state and declaration agree.
+ * The guest declared pages shared or private (KVM_HC_MAP_GPA_RANGE), so many
+ * at most.  Shared: written back and dropped, so that state and declaration
+ * agree.  Returns how many were something else before: those cost time.
  */
-void sev_cache_declare(SevPageMap *map, size_t page, bool is_private);
+#define SEV_CACHE_DECLARE_MAX 256
+size_t sev_cache_declare(SevPageMap *map, size_t page, size_t n,
+                         bool is_private);
 
 #endif /* TARGET_I386_SEV_TCG_CACHE_H */

@@ -51,8 +51,11 @@ void sev_tcg_cpuid(uint32_t index, uint32_t *eax, uint32_t *ebx,
 bool sev_tcg_rdmsr(CPUX86State *env, uint64_t *val);
 bool sev_tcg_wrmsr(CPUX86State *env, uint64_t val);
 
-/* VMMCALL by an SEV guest: a hypercall, RAX has the answer. */
-void sev_tcg_vmmcall(CPUX86State *env);
+/*
+ * VMMCALL by an SEV guest: a hypercall, RAX has the answer.  May leave the
+ * instruction, to begin it again; @retaddr is the helper's GETPC().
+ */
+void sev_tcg_vmmcall(CPUX86State *env, uintptr_t retaddr);
 
 /*
  * A vCPU enters SMM: before and after it writes its state to the save area.
@@ -95,7 +98,7 @@ static inline bool sev_tcg_wrmsr(CPUX86State *env, uint64_t val)
     return false;
 }
 
-static inline void sev_tcg_vmmcall(CPUX86State *env)
+static inline void sev_tcg_vmmcall(CPUX86State *env, uintptr_t retaddr)
 {
 }
 

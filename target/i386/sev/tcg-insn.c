@@ -51,15 +51,29 @@ void helper_sev_wbinvd(CPUX86State *env)
     sev_cache_writeback_all();
 }
 
-void sev_tcg_vmmcall(CPUX86State *env)
+/* Does anybody wait for this vCPU: a stop, queued work, an interrupt? */
+static bool vcpu_is_wanted(void *opaque)
 {
+    return cpu_loop_exit_requested(opaque);
+}
+
+/*
+ * Linux' hypercall has no bound, and KVM takes it to user space, where it can
+ * be stopped.  Here the instruction begins again when the vCPU comes back.
+ */
+void sev_tcg_vmmcall(CPUX86State *env, uintptr_t retaddr)
+{
+    CPUState *cs = env_cpu(env);
     int64_t ret;
 
     if (env->hflags & HF_CPL_MASK) {
         ret = -KVM_EPERM;
     } else if (env->regs[R_EAX] == KVM_HC_MAP_GPA_RANGE) {
-        ret = sev_declare_gpa_range(env->regs[R_EBX], env->regs[R_ECX],
-                                    env->regs[R_EDX]);
+        ret = sev_declare_gpa_range_until(env->regs[R_EBX], env->regs[R_ECX],
+                                          env->regs[R_EDX], vcpu_is_wanted, cs);
+        if (ret > 0) {
+            cpu_loop_exit_restore(cs, retaddr);
+        }
     } else {
         ret = -KVM_ENOSYS;
     }
