@@ -111,7 +111,19 @@ def handed_over(env):
 
 @test('gate: the key and the plaintext of a sent guest are gone')
 def forgotten(env):
+    key_is_gone(env, '')
+
+
+@test('gate: the key is gone even if the firmware refuses SEND_FINISH')
+def refused(env):
+    key_is_gone(env, 'send-finish')
+
+
+def key_is_gone(env, fault):
     with pair(env) as (source, target):
+        if fault:
+            source.cmd('qom-set', path='/objects/sev0', property='x-fault',
+                       value=fault)
         pid = source.vm.get_pid()
         before = keyscan.keys(pid)
         check(len(before) > 1, f'a running guest shows {len(before)} keys')
@@ -133,3 +145,4 @@ def forgotten(env):
                    lambda: not keyscan.hits(pid, before))
         check(not keyscan.keys(pid), 'other keys are there now')
         check(not keyscan.hits(pid, [PLAIN]), 'its plaintext is there')
+        check(('SEND_FINISH' in source.log()) == bool(fault), source.log())
