@@ -70,7 +70,7 @@ def sparse(env):
 @test('bounds: a guest runs on while a template is read')
 def beside(env):
     with golden(env) as (path, image):
-        stretched(path, image, 3, fill=os.urandom(MIB))
+        stretched(path, image, 1, fill=os.urandom(MIB))
         with Tiny(env.lab, env.name('reads'), env.host('a')) as made:
             made.wait_sound()
             counts(made, path)
@@ -95,12 +95,11 @@ def counts(made, path):
     finally:
         done.set()
         watcher.join()
-    # 765 MiB more, and then it does not have the digest at its end.
+    # 255 MiB more, and then it does not have the digest at its end.
     check(not said['whole'] and 'it was changed' in said['wrong'], f'{said}')
-    times = [began] + [at for at, _ in marks if began < at < ended] + [ended]
-    longest = max(b - a for a, b in zip(times, times[1:]))
-    check(longest < max(0.3, (ended - began) / 3), 'the guest stood still for '
-          f'{longest:.2f} of {ended - began:.2f} s')
+    seen = sum(began < at < ended for at, _ in marks)
+    check(seen > 2, f'the guest was seen to print {seen} times within '
+          f'{ended - began:.2f} s')
 
 
 @test('bounds: images that overlap are refused')
