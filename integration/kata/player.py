@@ -3,11 +3,14 @@
 
 The command lines are those that the runtime was recorded with
 (tests/data/kata); the monitor's connections, the commands and the limits are
-those that it was seen to use.  Left out: the agent, and with it vhost-vsock.
+those that it was seen to use.  The recordings were made without an agent; the
+device of its channel is what the runtime's source adds for one.
 """
 
+import fcntl
 import json
 import os
+import random
 import select
 import socket
 import time
@@ -23,6 +26,7 @@ WRAPPER = HERE / 'qemu-kata'
 LIMIT = 5               # seconds for a save or a restore
 POLL = 0.1
 START_LIMIT = 60        # ours; the runtime has none for the first greeting
+SET_GUEST_CID = 0x4008af60          # VHOST_VSOCK_SET_GUEST_CID
 ENDED = 'exiting QMP loop, command cancelled'
 HANGS = 'QEMU ended before it took the monitor: the runtime waits for ever'
 
@@ -37,8 +41,24 @@ def recorded(case, role):
     return words[words.index('-name'):]
 
 
+class Channel:
+    """The agent's: the runtime finds a free address, and hands the file on."""
+
+    def __init__(self):
+        self.file = os.open('/dev/vhost-vsock', os.O_RDWR | os.O_CLOEXEC)
+        self.cid = random.randrange(3, 1 << 31)
+        fcntl.ioctl(self.file, SET_GUEST_CID,
+                    self.cid.to_bytes(8, 'little'))
+
+    def device(self, number):
+        return ['-device', 'vhost-vsock-pci,disable-modern=false,'
+                f'vhostfd={number},id=vsock-{self.cid},guest-cid={self.cid}']
+
+
 class Vm:
     """One QEMU as the runtime starts it; the monitor's listener is ours."""
+
+    channel = None
 
     def __init__(self, path, store, environ):
         self.path, self.environ = path, environ
@@ -57,10 +77,13 @@ class Vm:
             server.bind(str(self.monitor_path))
             server.listen(1)
             first = Monitor(self.monitor_path)      # before QEMU runs
+            files = {process.EXTRA: server.fileno()}
+            if self.channel:
+                files[process.EXTRA + 1] = self.channel.file
             self.spawned = time.time()
             self.process = process.Process(
-                [self.path, *arguments], self.environ,
-                {process.EXTRA: server.fileno()}, self.store / 'log')
+                [self.path, *arguments], self.environ, files,
+                self.store / 'log')
             process.record(self.store / 'console.sock', self.screen,
                            self.process)
             with first:
@@ -78,6 +101,9 @@ class Vm:
     def kill(self):
         if self.process:
             self.process.kill()
+        if self.channel:
+            os.close(self.channel.file)
+            self.channel = None
 
 
 class Monitor:
@@ -168,14 +194,14 @@ class Kata:
 
     @path: what its configuration calls "path".  @memory (MiB) and @append (in
     the place of the recordings' "tick=50") are what default_memory and
-    kernel_params say instead.
+    kernel_params say instead.  @vsock: with the agent's channel.
     """
 
     def __init__(self, path, case, folder, store, guest, memory=256,
-                 append='tick=50', environ=None, limit=LIMIT):
+                 append='tick=50', environ=None, limit=LIMIT, vsock=False):
         self.path, self.case = str(path), case
         self.folder, self.store, self.guest = Path(folder), Path(store), guest
-        self.memory, self.append = memory, append
+        self.memory, self.append, self.vsock = memory, append, vsock
         self.environ, self.limit = {**os.environ, **(environ or {})}, limit
 
     def arguments(self, vm, role):
@@ -189,7 +215,11 @@ class Kata:
             for mark, value in said.items():
                 word = word.replace(mark, str(value))
             return word
-        return [filled(word) for word in recorded(self.case, role)]
+        words = [filled(word) for word in recorded(self.case, role)]
+        if vm.channel:
+            at = words.index('-rtc')            # behind the other devices
+            words[at:at] = vm.channel.device(process.EXTRA + 1)
+        return words
 
     def prepare(self):
         """factory init: an empty 'memory', of the exact size since 3.32."""
@@ -199,6 +229,7 @@ class Kata:
 
     def start(self, role):
         vm = Vm(self.path, self.store, self.environ)
+        vm.channel = Channel() if self.vsock else None
         try:
             vm.start(self.arguments(vm, role))
         except BaseException:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A process as Go's os/exec starts it, and what its console says."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -17,14 +18,21 @@ class Process:
 
     def __init__(self, arguments, environ, files, log):
         self.status, self.lock = None, threading.Lock()
-        self.pid = os.posix_spawn(
-            arguments[0], arguments, environ, setsid=True, file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, '/dev/null', os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, str(log),
-                 os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
-                (os.POSIX_SPAWN_DUP2, 1, 2),
-                *((os.POSIX_SPAWN_DUP2, here, there)
-                  for there, here in files.items())])
+        # Ours may have the very numbers that the child shall see.
+        away = {there: fcntl.fcntl(here, fcntl.F_DUPFD_CLOEXEC, 100)
+                for there, here in files.items()}
+        try:
+            self.pid = os.posix_spawn(
+                arguments[0], arguments, environ, setsid=True, file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, '/dev/null', os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_OPEN, 1, str(log),
+                     os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+                    (os.POSIX_SPAWN_DUP2, 1, 2),
+                    *((os.POSIX_SPAWN_DUP2, here, there)
+                      for there, here in away.items())])
+        finally:
+            for here in away.values():
+                os.close(here)
 
     def poll(self, flags=os.WNOHANG):
         """None while it runs; any thread may ask."""

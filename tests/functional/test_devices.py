@@ -262,10 +262,3 @@ def virtiofs(env):
                       shape=Shape(backend='memfd'),
                       extra=virtiofs_device(path))
         path.unlink()
-
-
-@test('device: vhost-vsock', sev=False)
-def vsock(_env):
-    if not Path('/dev/vhost-vsock').exists():
-        raise Skip('this host has no /dev/vhost-vsock')
-    raise Skip('not tried: no test for hosts that have it yet')

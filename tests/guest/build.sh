@@ -118,6 +118,7 @@ compile tools tools.c pages.c stress.c
 pack initrd.img agent -- "${drivers[@]}"
 pack tools.img agent tools -- "${drivers[@]}" "${more[@]}"
 compile pulse pulse.c
+compile vsock-echo vsock-echo.c
 # Templates are made of one kernel.
 if [ "$suite/$flavour" = bookworm/cloud ]; then
     "$here/clone.sh" "$out" "$modules" "$busybox" "${drivers[@]}"

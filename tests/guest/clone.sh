@@ -14,15 +14,25 @@ shift 3
 logged guest-tools "$tools/build.sh" "$out" ||
     die "the guest's tools do not compile; see $LOGS/guest-tools.log."
 "$tools/sev-trim/build.sh" "$(basename "$out")" "$(basename "$modules")" "$out"
-for input in "$out/sev-reseed" "$out/pulse" "$out/sev_trim.ko" "$here"/*clone* "$tools"/hooks/* \
-             "$here/initramfs.py" "$here/build.sh"; do
-    if [ "$input" -nt "$out/initrd-clone.img" ]; then
-        "$PYTHON" "$here/initramfs.py" "$out/initrd-clone.img" "$modules" \
-            "$here/init-clone" "$busybox" "$out/pulse" "$out/sev_trim.ko" \
-            "bin/sev-reseed=$out/sev-reseed" \
-            "etc/sev-clone.d/05-trim=$tools/hooks/05-trim" \
-            "etc/sev-clone.d/10-machine-id=$tools/hooks/10-machine-id" \
-            -- "$@" virtio_console
-        break
-    fi
-done
+# image NAME PROGRAM... -- MODULE...: if anything is newer than it
+image() {
+    local image=$out/$1 input
+    shift
+    for input in "$out/sev-reseed" "$out/pulse" "$out/vsock-echo" \
+                 "$out/sev_trim.ko" "$here"/*clone* "$tools"/hooks/* \
+                 "$here/initramfs.py" "$here/build.sh"; do
+        if [ "$input" -nt "$image" ]; then
+            "$PYTHON" "$here/initramfs.py" "$image" "$modules" \
+                "$here/init-clone" "$busybox" "$out/pulse" "$out/sev_trim.ko" \
+                "bin/sev-reseed=$out/sev-reseed" \
+                "etc/sev-clone.d/05-trim=$tools/hooks/05-trim" \
+                "etc/sev-clone.d/10-machine-id=$tools/hooks/10-machine-id" "$@"
+            return
+        fi
+    done
+}
+
+drivers=("$@" virtio_console)
+image initrd-clone.img -- "${drivers[@]}"
+image initrd-vsock.img "bin/vsock-echo=$out/vsock-echo" -- "${drivers[@]}" \
+    vmw_vsock_virtio_transport
