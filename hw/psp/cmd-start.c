@@ -75,6 +75,18 @@ static PspStatus psp_start_unwrap(PspPlatform *psp, const PspLaunchStart *cmd,
     return ok ? PSP_SUCCESS : PSP_BAD_MEASUREMENT;
 }
 
+/* The firmware has one status for both; a person wants to know what to do. */
+static PspStatus psp_start_foreign(uint32_t policy)
+{
+    psp_set_last_error(g_error_new(
+        PSP_ERROR, PSP_ERROR_CERT, "the session was made for another"
+        " platform's PDH, or for another policy than 0x%x: the guest's owner"
+        " makes one for this platform and policy (its PDH: sev-psp export;"
+        " then sev-psp session --pdh pdh.cert --policy 0x%x)", policy,
+        policy));
+    return PSP_BAD_MEASUREMENT;
+}
+
 PspStatus psp_start_guest(PspCall *call, bool session_required)
 {
     PspPlatform *psp = call->psp;
@@ -96,6 +108,9 @@ PspStatus psp_start_guest(PspCall *call, bool session_required)
     }
     if (cmd->dh_cert_paddr || session_required) {
         status = psp_start_unwrap(psp, cmd, &keys);
+        if (status == PSP_BAD_MEASUREMENT && !session_required) {
+            status = psp_start_foreign(policy);
+        }
     } else {
         psp_random(&psp->rng, &keys, sizeof(keys));
     }

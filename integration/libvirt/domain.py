@@ -76,9 +76,9 @@ class Domain:
             return self.counts_on()
         raise Failed('it was accepted')
 
-    def measured(self, host):
+    def measured(self, host, name=None):
         """The launch measurement, the same wherever it is asked for."""
-        said = host.virsh('domlaunchsecinfo', self.name)
+        said = host.virsh('domlaunchsecinfo', name or self.name)
         found = re.search(r'^sev-measurement\s*:\s*(\S{40,})', said, re.M)
         if not found:
             raise Failed(said)

@@ -11,12 +11,13 @@ ok, 77 if it cannot be tried here.
 """
 
 import os
+import re
 import shutil
 import sys
 
 import steps
 from domain import Domain
-from hosts import Failed, SystemHost, run
+from hosts import HERE, Failed, SystemHost, run
 
 EMULATOR = '/usr/local/bin/qemu-system-x86_64'
 FIRMWARE = '/usr/share/OVMF/OVMF_CODE_4M.fd'
@@ -57,6 +58,9 @@ class Trial:
             self.nothing
         yield 'make install makes it for libvirt-qemu', self.identity
         yield 'each host trusts the other', self.trust
+        yield 'policy 0x07 (SEV-ES) is refused in words', self.es
+        if shutil.which('virt-install'):
+            yield 'the line for virt-install works as pasted', self.installed
         yield 'start: the guest counts', self.boot
         yield 'managedsave, the daemon restarts, start', self.managed_save
         yield 'migrate --live, to the other host', self.there
@@ -112,6 +116,33 @@ class Trial:
             other.inside('install', '-m', '644', f'{IDENTITY}/roots/self.cert',
                          f'/srv/{name}.cert')
             host.psp('root', 'trust', name, f'/srv/{name}.cert')
+
+    def es(self):
+        """What virt-install asks for by default."""
+        xml = self.folder / 'shared/es.xml'
+        xml.write_text(self.xml.read_text('utf-8').replace(
+            '<policy>0x0001', '<policy>0x0007'), 'utf-8')
+        try:
+            self.a.virsh('create', xml)
+        except Failed as error:
+            if 'SEV-ES (policy bit 2) is not emulated' not in str(error):
+                raise
+            return
+        raise Failed('it started')
+
+    def installed(self):
+        """README.md's command; its screen is a PNG."""
+        text = (HERE / 'README.md').read_text('utf-8')
+        line = re.search(r'^    virt-install (?:.*\\\n)+.*$', text, re.M)
+        self.a.inside('sh', '-c', line.group(0))
+        self.domain.measured(self.a, 'try1')
+        self.domain.measurement = None
+        self.a.virsh('screenshot', 'try1', '/srv/try1.png')
+        self.a.virsh('destroy', 'try1')
+        self.a.virsh('undefine', '--nvram', 'try1')
+        screen = (self.folder / 'shared/try1.png').read_bytes()
+        if not screen.startswith(b'\x89PNG'):
+            raise Failed(f'a screenshot begins with {screen[:8]}')
 
     def boot(self):
         self.a.virsh('define', '--validate', self.xml)

@@ -34,7 +34,7 @@ flags() {
         --disable-download --disable-install-blobs \
         --enable-system --enable-tcg --enable-kvm --enable-tools \
         --enable-slirp --enable-gnutls --enable-nettle --enable-zstd \
-        --enable-pixman --enable-vnc --enable-fdt=system \
+        --enable-pixman --enable-vnc --enable-png --enable-fdt=system \
         --enable-vhost-user --enable-vhost-kernel --enable-vhost-net \
         --enable-seccomp --enable-cap-ng --enable-linux-aio \
         --enable-linux-io-uring --enable-virtfs --enable-attr \

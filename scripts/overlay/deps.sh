@@ -8,7 +8,7 @@
 # shellcheck disable=SC2034  # used by name below
 build="build-essential ninja-build flex bison pkg-config python3-venv dpkg-dev
        libglib2.0-dev libpixman-1-dev libslirp-dev zlib1g-dev libgnutls28-dev
-       nettle-dev libgcrypt20-dev libzstd-dev libcap-ng-dev libseccomp-dev
+       nettle-dev libgcrypt20-dev libpng-dev libzstd-dev libcap-ng-dev libseccomp-dev
        libfdt-dev libattr1-dev libaio-dev liburing-dev libipsec-mb-dev ccache patch xz-utils"
 # shellcheck disable=SC2034
 run="seabios qemu-system-data ipxe-qemu ovmf"

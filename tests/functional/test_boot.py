@@ -50,7 +50,8 @@ def foreign_session(env):
     try:
         guest.start()
     except Failed:
-        check('LAUNCH_START' in guest.log(), f'refused with "{guest.log()}"')
+        check("LAUNCH_START: the session was made for another platform's PDH"
+              in guest.log(), f'refused with "{guest.log()}"')
     else:
         check(False, 'the guest was launched')
     finally:

@@ -63,6 +63,20 @@ def no_home(env):
     check('because HOME is not set' in said, said)
 
 
+@test('screendump: a PNG, which is what libvirt asks for', sev=False)
+def png(env):
+    vm = guest.machine(env.lab, env.name('screen'), None)
+    vm.add_args('-machine', 'q35', '-accel', 'tcg', '-S', '-device', 'VGA')
+    path = env.folder / 'screen.png'
+    guest.launch(vm)
+    try:
+        said = vm.qmp('screendump', filename=str(path), format='png')
+    finally:
+        vm.shutdown(hard=True)
+    check('return' in said, f'screendump: {said}')
+    check(path.read_bytes().startswith(b'\x89PNG'), 'it is not a PNG')
+
+
 def trial(env, script):
     """Run a trial of integration/libvirt; its lines end up in SAID."""
     done = subprocess.run(

@@ -48,6 +48,12 @@ bool sev_guest_unlaunched(void);
 /* LAUNCH_FINISH has succeeded: this guest can be migrated, or says why not */
 void sev_guest_launched(Error **blocker, Error **errp);
 
+/*
+ * Has the area of @size bytes that the firmware names for a launch secret room
+ * for @secret (base64)?
+ */
+bool sev_secret_area_fits(uint32_t size, const char *secret, Error **errp);
+
 /* query-sev-capabilities without SEV hardware; NULL: ask the hardware. */
 bool sev_capabilities_software(void);
 SevCapability *sev_software_capabilities(Error **errp);
