@@ -28,6 +28,7 @@ import test_gates                       # noqa: E402,F401
 import test_golden                      # noqa: E402,F401
 import test_hops                        # noqa: E402,F401
 import test_hotplug                     # noqa: E402,F401
+import test_install                     # noqa: E402,F401
 import test_kata                        # noqa: E402,F401
 import test_libvirt                     # noqa: E402,F401
 import test_kata_config                 # noqa: E402,F401
