@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Run the tests and count them.
 
-usage: check.py SUITE...       lint lib unit qtest functional
+usage: check.py SUITE[:NAME]...       lint lib unit qtest functional
+
+With NAME, of lib, unit or qtest only the program of that name.
 
 One line per test program with what its own tests said; the reasons of skips;
 last, alone on its line: 'N passed, N failed' and ', N skipped' when there are.
@@ -11,6 +13,7 @@ Needs what 'make build' built. Logs are in $BUILD/logs/check.
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -20,14 +23,20 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.environ.get("BUILD", os.path.join(ROOT, "build"))
 OBJ = os.path.join(BUILD, "obj")
 LOGS = os.path.join(BUILD, "logs", "check")
+HOME = os.path.join(LOGS, f"home-{os.getpid()}")
 SHARES = 3              # of migration-test, at a time
+SLOWER = 3              # than the machine upstream's time limits are for
 OVERLAY = os.path.join(ROOT, "scripts", "overlay")
 
+sys.path.insert(1, os.path.join(ROOT, "tests", "functional"))
+import ownhome                          # noqa: E402
+
 # Upstream's tests that our hooks could break, beside all of our own: the
-# migration of ordinary guests above all, then boot, CPU models, QMP. (Not
-# bios-tables-test: its golden tables go with one version of SeaBIOS.)
+# migration of ordinary guests above all (migration-test: see below), then
+# boot, CPU models, QMP. (Not bios-tables-test: its golden tables go with one
+# version of SeaBIOS.)
 UPSTREAM_QTESTS = """
-    migration-test boot-order-test cdrom-test pxe-test
+    boot-order-test cdrom-test pxe-test
     cpu-plug-test test-x86-cpuid-compat device-introspect-test q35-test
     machine-none-test qmp-test qmp-cmd-test readconfig-test numa-test
     vmgenid-test fw_cfg-test
@@ -89,6 +98,26 @@ def report(suite, name, counted, seconds, log=None):
     sys.stdout.flush()
 
 
+def compiler_cache():
+    """Where ccache works, and not in the home that a suite has."""
+    if not shutil.which("ccache"):
+        return {}
+    said = subprocess.run(["ccache", "-k", "cache_dir"], capture_output=True,
+                          text=True, check=False).stdout.strip()
+    try:
+        os.makedirs(said, exist_ok=True)
+        usable = os.access(said, os.W_OK)
+    except OSError:
+        usable = False
+    return {"CCACHE_DIR": said if usable else os.path.join(BUILD, "ccache")}
+
+
+def environment(**more):
+    """What a suite runs with: a home of its own, no identity of the caller's."""
+    return {**os.environ, **compiler_cache(), **ownhome.environment(HOME),
+            **more}
+
+
 def run_program(count, suite, name, command, shown=r"not ok|    ", **how):
     """A program of ours that prints 'ok', 'not ok' and 'skip' lines."""
     began, lines = time.monotonic(), []
@@ -121,7 +150,12 @@ def without_kvm():
     return []
 
 
-def run_meson(count, suite, meson, build, names, slower=3, prefix=()):
+def slowness():
+    """How much longer than upstream thinks a program may take."""
+    return SLOWER * max(1, round(os.getloadavg()[0] / os.cpu_count()))
+
+
+def run_meson(count, suite, meson, build, names, prefix=()):
     """Test programs of a meson build, each counted from its own output."""
     if not names:
         count.skip(f"{suite}: there are no such tests yet")
@@ -134,8 +168,8 @@ def run_meson(count, suite, meson, build, names, slower=3, prefix=()):
     with open(log, "w", encoding="utf-8") as out:
         done = subprocess.run(
             [*prefix, meson, "test", "-C", build, "--logbase", "check-" + suite,
-             "--num-processes", jobs, "-t", str(slower), "-q", *names],
-            stdout=out, stderr=subprocess.STDOUT, check=False,
+             "--num-processes", jobs, "-t", str(slowness()), "-q", *names],
+            env=environment(), stdout=out, stderr=subprocess.STDOUT, check=False,
             stdin=subprocess.DEVNULL)
     seen = []
     if os.path.exists(results):
@@ -164,12 +198,12 @@ def introspect(meson, build):
     return json.loads(done.stdout)
 
 
-def suite_lint(count):
+def suite_lint(count, _only):
     run_program(count, "lint", "rules",
                 [os.path.join(ROOT, "scripts/lint/lint.py")])
 
 
-def suite_lib(count):
+def suite_lib(count, only):
     if not os.path.exists(os.path.join(ROOT, "meson.build")):
         count.skip("lib: there is no meson.build yet")
         return
@@ -180,15 +214,17 @@ def suite_lib(count):
     build = os.path.join(BUILD, "lib")
     meson = os.path.join(build, "meson")
     run_meson(count, "lib", meson, build,
-              [test["name"] for test in introspect(meson, build)])
+              [test["name"] for test in introspect(meson, build)
+               if only in ("", test["name"])])
 
 
-def suite_unit(count):
+def suite_unit(count, only):
     meson = os.path.join(OBJ, "pyvenv/bin/meson")
     run_meson(count, "unit", meson, OBJ,
               [test["name"] for test in introspect(meson, OBJ)
-               if test["name"].startswith(("sev-", "psp-"))
-               or test["name"] in UPSTREAM_UNIT])
+               if only in ("", test["name"]) and
+               (test["name"].startswith(("sev-", "psp-"))
+                or test["name"] in UPSTREAM_UNIT)])
 
 
 def shares_of(command, env):
@@ -200,7 +236,7 @@ def shares_of(command, env):
             for n in range(SHARES)] if len(tests) >= SHARES else [[]]
 
 
-def suite_qtest(count):
+def suite_qtest(count, only):
     meson = os.path.join(OBJ, "pyvenv/bin/meson")
     names, prefix = [], without_kvm()
     for test in introspect(meson, OBJ):
@@ -210,13 +246,17 @@ def suite_qtest(count):
         elif base != test["name"] and (base in UPSTREAM_QTESTS
                                        or base.startswith(("sev-", "psp-"))):
             names.append(test["name"])
+    if only:
+        run_meson(count, "qtest", meson, OBJ, [f"qtest-x86_64/{only}"],
+                  prefix=prefix)
+        return
     # The long one beside the others. Its smoke set, as upstream's CI runs it
     # where there is no KVM; FULL=1 runs all of it (40 minutes under TCG).
     subprocess.run(["ninja", "-C", OBJ, "tests/qtest/migration-test"],
-                   stdout=subprocess.DEVNULL, check=False)
+                   stdout=subprocess.DEVNULL, check=False, env=environment())
     command = [*prefix, *(word for word in migration["cmd"]
                           if word != "--full" or os.environ.get("FULL") == "1")]
-    env = dict(os.environ, **migration["env"])
+    env = environment(**migration["env"])
     shares = shares_of(command, env)
     later = [Count() for _ in shares]
     with ThreadPoolExecutor(len(shares)) as pool:
@@ -230,7 +270,7 @@ def suite_qtest(count):
         count.add(own)
 
 
-def suite_functional(count):
+def suite_functional(count, _only):
     run_program(count, "functional", "guests",
                 [sys.executable, os.path.join(ROOT, "tests/functional/run.py"),
                  "--build", BUILD], shown="")
@@ -243,8 +283,12 @@ SUITES = {"lint": suite_lint, "lib": suite_lib, "unit": suite_unit,
 def main(arguments):
     os.makedirs(LOGS, exist_ok=True)
     count, began = Count(), time.monotonic()
-    for name in arguments:
-        SUITES[name](count)
+    try:
+        for argument in arguments:
+            name, _, only = argument.partition(":")
+            SUITES[name](count, only)
+    finally:
+        shutil.rmtree(HOME, ignore_errors=True)
     for reason, times in sorted(count.reasons.items()):
         print(f"skipped {times}: {reason}")
     print(f"took {time.monotonic() - began:.0f} s, logs in {LOGS}")
@@ -254,6 +298,7 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    if not sys.argv[1:] or set(sys.argv[1:]) - set(SUITES):
+    if not sys.argv[1:] or {word.partition(":")[0]
+                            for word in sys.argv[1:]} - set(SUITES):
         sys.exit(__doc__)
     sys.exit(main(sys.argv[1:]))

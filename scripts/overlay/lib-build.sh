@@ -8,6 +8,7 @@
 . "$ROOT/scripts/overlay/meson-lib.sh"
 take_lock
 find_meson
+find_cache
 
 if [ ! -e "$BUILD/lib/build.ninja" ] || [ "$(readlink "$BUILD/lib/meson" || true)" != "$MESON" ]; then
     rm -rf "${BUILD:?}/lib"

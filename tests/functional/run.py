@@ -26,6 +26,7 @@ import test_clone_ends                  # noqa: E402,F401
 import test_firmware                    # noqa: E402,F401
 import test_gates                       # noqa: E402,F401
 import test_golden                      # noqa: E402,F401
+import test_hermetic                    # noqa: E402,F401
 import test_hops                        # noqa: E402,F401
 import test_hotplug                     # noqa: E402,F401
 import test_install                     # noqa: E402,F401
