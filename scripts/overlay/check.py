@@ -10,6 +10,7 @@ One line per test program with what its own tests said; the reasons of skips;
 last, alone on its line: 'N passed, N failed' and ', N skipped' when there are.
 Needs what 'make build' built. Logs are in $BUILD/logs/check.
 """
+import glob
 import json
 import os
 import re
@@ -32,15 +33,16 @@ sys.path.insert(1, os.path.join(ROOT, "tests", "functional"))
 import ownhome                          # noqa: E402
 
 # Upstream's tests that our hooks could break, beside all of our own: the
-# migration of ordinary guests above all (migration-test: see below), then
-# boot, CPU models, QMP. (Not bios-tables-test: its golden tables go with one
-# version of SeaBIOS.)
+# migration of ordinary guests above all (migration-test and cdrom-test: see
+# below), then boot, CPU models, QMP. (Not bios-tables-test: its golden tables
+# go with one version of SeaBIOS.)
 UPSTREAM_QTESTS = """
-    boot-order-test cdrom-test pxe-test
+    boot-order-test pxe-test
     cpu-plug-test test-x86-cpuid-compat device-introspect-test q35-test
     machine-none-test qmp-test qmp-cmd-test readconfig-test numa-test
     vmgenid-test fw_cfg-test
 """.split()
+ESP = ("/am53c974", "/dc390")     # cdrom-test's controllers with that chip
 UPSTREAM_UNIT = ["test-vmstate", "test-interval-tree", "test-crypto-xts",
                  "test-crypto-cipher", "check-qom-proplist"]
 
@@ -56,10 +58,11 @@ class Count:
         """Count the TAP lines of one program; its exit code when it has none."""
         before = (self.passed, self.failed, self.skipped)
         for line in lines:
-            skip = re.match(r"(?:ok|1\.\.0).*# *SKIP\S* *(.*)", line, re.I)
+            skip = re.match(r"(?:ok|1\.\.0).*# *SKIP\S* *(.*)", line, re.I) or \
+                re.match(r"1\.\.0()$", line)
             functional = re.match(r"skip \((.*)\) \S", line)
             if skip or functional:
-                self.skip((skip or functional).group(1))
+                self.skip((skip or functional).group(1) or "had nothing to do")
             elif re.match(r"ok\b", line):
                 self.passed += 1
             elif re.match(r"not ok\b", line):
@@ -227,13 +230,47 @@ def suite_unit(count, only):
                 or test["name"] in UPSTREAM_UNIT)])
 
 
-def shares_of(command, env):
-    """Arguments that divide migration-test: a test waits more than it works."""
+def tests_of(command, env):
+    """The paths of a GLib test program's tests."""
     done = subprocess.run([*command, "-l"], cwd=OBJ, env=env, check=False,
                           capture_output=True, text=True)
-    tests = [line for line in done.stdout.splitlines() if line.startswith("/")]
+    return [line for line in done.stdout.splitlines() if line.startswith("/")]
+
+
+def shares_of(command, env):
+    """Arguments that divide migration-test: a test waits more than it works."""
+    tests = tests_of(command, env)
     return [[word for test in tests[n::SHARES] for word in ("-p", test)]
             for n in range(SHARES)] if len(tests) >= SHARES else [[]]
+
+
+def esp_boots():
+    """Whether this SeaBIOS finds a disk at an ESP controller of QEMU 10.0.
+
+    1.16.2, which Debian 12 has, waits for ever; cdrom-test gives it 600 s.
+    """
+    for path in glob.glob(os.path.join(OBJ, "qemu-bundle", "**/bios-256k.bin"),
+                          recursive=True):
+        with open(path, "rb") as file:
+            found = re.search(rb"(\d+)\.(\d+)\.(\d+)-debian", file.read())
+        return not found or tuple(map(int, found.groups())) > (1, 16, 2)
+    return True
+
+
+def run_cdrom(count, test, prefix):
+    """cdrom-test, without the controllers that this firmware hangs at."""
+    command, env = [*prefix, *test["cmd"]], environment(**test["env"])
+    subprocess.run(["ninja", "-C", OBJ, "tests/qtest/cdrom-test"],
+                   stdout=subprocess.DEVNULL, check=False, env=environment())
+    tests, words = tests_of(command, env), []
+    if tests and not esp_boots():
+        left = [test for test in tests if test.endswith(ESP)]
+        words = [word for test in tests if test not in left
+                 for word in ("-p", test)]
+        for name in left:
+            count.skip(f"{name}: this SeaBIOS is older than 1.16.3 and hangs")
+    run_program(count, "qtest", "cdrom-test", command + words, shown="not ok",
+                env=env, cwd=OBJ)
 
 
 def suite_qtest(count, only):
@@ -243,6 +280,8 @@ def suite_qtest(count, only):
         base = test["name"].removeprefix("qtest-x86_64/")
         if base == "migration-test":
             migration = test
+        elif base == "cdrom-test":
+            cdrom = test
         elif base != test["name"] and (base in UPSTREAM_QTESTS
                                        or base.startswith(("sev-", "psp-"))):
             names.append(test["name"])
@@ -264,6 +303,7 @@ def suite_qtest(count, only):
                               command + share, shown="not ok", env=env, cwd=OBJ)
                   for n, (own, share) in enumerate(zip(later, shares), 1)]
         run_meson(count, "qtest", meson, OBJ, names, prefix=prefix)
+        run_cdrom(count, cdrom, prefix)
         for share in beside:
             share.result()
     for own in later:
