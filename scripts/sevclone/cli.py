@@ -246,15 +246,12 @@ def main(words=None):
         return options.act(options, progress) or 0
     except qmp.Refused as error:
         progress.clear()
-        print(f'error: QEMU: {error}', file=sys.stderr)
-    except Trouble as error:
+        ui.complain(f'QEMU: {error}')
+    except (Trouble, OSError) as error:
         progress.clear()
-        print(f'error: {error}', file=sys.stderr)
+        ui.complain(error)
     except KeyboardInterrupt:
         progress.clear()
         print('interrupted', file=sys.stderr)
         return 130
-    except OSError as error:
-        progress.clear()
-        print(f'error: {error}', file=sys.stderr)
     return 1
