@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from sevclone import Trouble, commands, machine, qmp, ui
+from sevclone import Trouble, commands, machine, process, qmp, ui
 
 EPILOG = """examples:
   sev-clone make base                      boot the small test guest, seal it
@@ -27,8 +27,8 @@ EPILOG = """examples:
   sev-clone bench base                     how long, how much memory
 
 Templates are in SEV_CLONE_HOME, or $XDG_DATA_HOME/sev-clone; running clones
-in SEV_CLONE_RUN, $XDG_RUNTIME_DIR/sev-clone, /run/sev-clone for root or
-/tmp/sev-clone-UID.  The platform that can open a template is SEV_PSP_DIR's.
+in SEV_CLONE_RUN, or $XDG_RUNTIME_DIR/sev-clone.  Both folders must belong to the
+user and have mode 0700.  The platform that can open a template is SEV_PSP_DIR's.
 See docs/templates.md."""
 
 
@@ -238,11 +238,13 @@ def end_like_interrupted():
 
 
 def main(words=None):
+    # For what we make; QEMU keeps the user's own.
+    process.umask = os.umask(0o077)
     options = parse(sys.argv[1:] if words is None else words)
     end_like_interrupted()
     progress = ui.Progress(options.quiet or options.json)
     try:
-        options.swept = commands.sweep(progress)
+        options.swept = commands.sweep(options, progress)
         return options.act(options, progress) or 0
     except qmp.Refused as error:
         progress.clear()

@@ -54,8 +54,8 @@ def fill(waiting, template, reseed):
             said, _ = channel.wait((word, 'failed'), RESEED_LIMIT,
                                    waiting.alive)
             if said == 'failed':
-                raise Trouble(f'clone {waiting.info["id"]} could not re-seed; '
-                              f'see {waiting.path("screen")}')
+                raise Trouble(f'clone {waiting.id} could not re-seed; the last '
+                              f'line on its screen: "{waiting.last_line()}"')
             took[key] = time.time() - asked
     waiting.release()
     waiting.let_go()

@@ -9,8 +9,15 @@ from sevclone import (Trouble, cloning, domain, making, measuring, places, pool,
                       process, store, ui, verify)
 
 
-def sweep(progress):
+def is_file(name):
+    """Whether "inspect" and "verify" are asked about a file."""
+    return isinstance(name, str) and '/' in name
+
+
+def sweep(options, progress):
     """Tidy up behind commands that were killed; of which templates it was."""
+    if is_file(getattr(options, 'name', None)):
+        return set()                    # neither home nor clones matter
     ended, left = process.sweep(), store.sweep()
     if ended:
         progress.done(f'{len(ended)} QEMU ended that a killed sev-clone left')
@@ -25,7 +32,7 @@ def do_make(options, progress):
     size = ui.mib(spec['image']['bytes'])
     ui.put(options, {'name': options.name, **spec},
            [f'template   {options.name}, {size} in '
-            f'{store.places.home() / options.name}'])
+            f'{places.home_path() / options.name}'])
 
 
 def show_run(options, made):
@@ -140,13 +147,13 @@ def do_list(options, _progress):
                      'waiting': [{**p.info, 'folder': str(p.folder)}
                                  for p in waiting]})
     lines = ui.table(rows) if data else ['no templates in '
-                                         f'{places.home()}; "sev-clone make '
+                                         f'{places.home_path()}; "sev-clone make '
                                          'NAME" makes one']
     ui.put(options, data, lines)
 
 
 def do_inspect(options, _progress):
-    if '/' in options.name:
+    if is_file(options.name):
         path = Path(options.name)
     else:
         template = store.open_template(options.name)
@@ -159,7 +166,7 @@ def do_inspect(options, _progress):
 
 def do_verify(options, progress):
     binary = places.qemu(options.qemu)
-    if '/' in options.name:
+    if is_file(options.name):
         said = verify.verify_file(binary, Path(options.name), options.ram,
                                   progress)
     else:

@@ -4,6 +4,7 @@
 The pool is one process with a unix socket in places.run().  A taker connects
 and sends {"take": 1}; the answer names the folder of a process that is ready
 for migrate-incoming.  It is then the taker's, and the pool starts another.
+We believe no more of an answer than an id, and look for that ourselves.
 """
 
 import collections
@@ -11,9 +12,9 @@ import contextlib
 import json
 import os
 import socket
+import struct
 import threading
 import time
-from pathlib import Path
 
 from sevclone import Trouble, cloning, places, process, store
 
@@ -22,10 +23,11 @@ CLOSE_LIMIT = 60
 GONE_LIMIT = 2          # without a template, before a pool gives up
 TEND_EVERY = 1
 REQUEST_MAX = 4096
+REPLY_MAX = 65536
 
 
-def socket_path(name):
-    return places.run() / f'{name}.pool'
+def socket_name(name):
+    return f'{name}.pool'
 
 
 class Pool:
@@ -189,13 +191,13 @@ def serve_one(pool, connection):
 
 def serve(pool, announce):
     """Answer takers until closed or ended by a signal."""
-    path = socket_path(pool.template.name)
-    places.private_folder(places.run())
+    name = socket_name(pool.template.name)
+    run = places.run(make=True)
     with contextlib.suppress(Trouble):
         ask(pool.template.name, {})
         raise RuntimeError
-    path.unlink(missing_ok=True)
-    with process.listener(path) as server:
+    run.remove(name)
+    with process.listener(run / name) as server:
         server.settimeout(0.2)
         try:
             pool.begin()
@@ -212,7 +214,7 @@ def serve(pool, announce):
         except KeyboardInterrupt:
             pass
         finally:
-            path.unlink(missing_ok=True)
+            run.remove(name)
             process.uninterrupted(pool.close)
     if pool.abandoned():
         raise Trouble(f'the pool is closed: {pool.gone[0]}')
@@ -226,25 +228,41 @@ def run(binary, template, size, jobs, announce):
                       f'pool {template.name} --close" ends it') from None
 
 
+def peer(client):
+    """The user at the other end of a unix socket."""
+    said = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return struct.unpack('=3i', said)[1]
+
+
 def ask(name, request):
+    run = places.run()
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(TAKE_LIMIT + 5)
         try:
-            client.connect(str(socket_path(name)))
+            client.connect(run.at(socket_name(name)) if run else '')
+            if peer(client) != os.geteuid():
+                raise Trouble(f'{run / socket_name(name)} is not answered by '
+                              'a pool of ours')
             client.sendall(json.dumps(request).encode())
-            reply = json.loads(client.makefile().readline())
+            reply = json.loads(client.makefile().readline(REPLY_MAX))
+            if not isinstance(reply, dict):
+                raise ValueError
         except (OSError, ValueError):
             raise Trouble(f'there is no pool of {name}; "sev-clone pool '
                           f'{name}" starts one') from None
     if 'error' in reply:
-        raise Trouble(reply['error'])
+        raise Trouble(str(reply['error']))
     return reply
 
 
 def take(name):
     """A waiting process from the pool of @name, now ours."""
-    reply = ask(name, {'take': 1})
-    return process.Process(Path(reply['folder']), reply['info'])
+    run, reply = places.run(), ask(name, {'take': 1})
+    given = isinstance(reply.get('info'), dict) and reply['info'].get('id')
+    found = isinstance(given, str) and process.find(run, given)
+    if not found or found.info['template'] != name:
+        raise Trouble(f'the pool of {name} named no process of its own')
+    return found
 
 
 def close(name):

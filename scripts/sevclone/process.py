@@ -5,25 +5,30 @@ import contextlib
 import json
 import os
 import random
-import shutil
+import re
 import signal
 import socket
 import subprocess
 import threading
 import time
 import uuid
-from pathlib import Path
 
-from sevclone import Trouble, places, qmp
+from sevclone import Trouble, places, proof, qmp, store, ui
 
 _draw = random.SystemRandom()
 FILE = 'clone.json'
+FILE_MAX = 65536
+ID = re.compile('[0-9a-f]{12}')
 
 # What a process is, as its file says.  All but a clone have an 'owner', the
 # command that makes something of it: without that it is nobody's.
 MAKING, STARTING, WAITING, CLONE = 'making', 'starting', 'waiting', 'running'
 END_LIMIT = 2           # seconds from a closed monitor to the end of QEMU
+KILL_LIMIT = 10
 LOG_LINES = 5           # of a log, when QEMU ended
+LOG_TAIL = 16384        # bytes of it to look at
+
+umask = -1              # of QEMU, when it is not to be ours
 
 
 def mac(text):
@@ -43,16 +48,6 @@ def identity():
     }
 
 
-def started_at(pid):
-    """The kernel's start time of a process; None when it is no more."""
-    try:
-        stat = Path(f'/proc/{pid}/stat').read_bytes()
-    except OSError:
-        return None
-    fields = stat.rpartition(b')')[2].split()
-    return None if fields[0] == b'Z' else int(fields[19])
-
-
 def end_of(code):
     """An exit code of subprocess, in words."""
     if code >= 0:
@@ -61,21 +56,12 @@ def end_of(code):
     return f'QEMU was killed by {names.get(-code, f"signal {-code}")}'
 
 
-def identify(pid):
-    """A process id alone may be another's tomorrow."""
-    return {'pid': pid, 'started': started_at(pid)}
-
-
-def is_there(who):
-    """Whether the process of a {pid, started} is the one that it was."""
-    return started_at(who['pid']) == who['started']
-
-
 class Process:
     """A QEMU that we started, or found again by its folder."""
 
-    def __init__(self, folder, info):
-        self.folder, self.info = Path(folder), info
+    def __init__(self, run, info):
+        self.run, self.info, self.id = run, info, info['id']
+        self.folder = run / self.id
         self.child = None
         self.spawned = None             # wall clock, just before exec
         self.monitor = None
@@ -87,20 +73,26 @@ class Process:
     def path(self, name):
         return self.folder / name
 
+    def words(self):
+        """What its command line has, and no other's."""
+        return ['-name', f'{self.info["template"]}-{self.id}']
+
     def alive(self):
-        if self.child and self.child.poll() is not None:
-            return False
-        return is_there(self.info)
+        if self.child:
+            return self.child.poll() is None
+        proven = proof.prove(self.info, self.words())
+        with proven or contextlib.nullcontext():
+            return proven is not None
 
     def is_clone(self):
         """One that somebody has, or is about to have."""
         return self.info.get('state') not in (MAKING, WAITING)
 
     def owned(self):
-        return 'owner' in self.info and is_there(self.info['owner'])
+        return 'owner' in self.info and proof.is_there(self.info['owner'])
 
     def forsaken(self):
-        return 'owner' in self.info and not is_there(self.info['owner'])
+        return 'owner' in self.info and not proof.is_there(self.info['owner'])
 
     def let_go(self):
         """It is a clone now, whatever becomes of us."""
@@ -114,8 +106,10 @@ class Process:
         if self.child:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 how = end_of(self.child.wait(END_LIMIT))
-        with contextlib.suppress(OSError):
-            text = self.path('qemu.log').read_text('utf-8', 'replace')
+        with contextlib.suppress(OSError, Trouble), \
+                self.run.below(self.id).open('qemu.log') as log:
+            log.seek(max(os.fstat(log.fileno()).st_size - LOG_TAIL, 0))
+            text = ui.plain(log.read())
             lines = [line for line in text.splitlines() if line.strip()]
         if len(lines) < 2:
             return f'{how}: {lines[0] if lines else "no message"}'
@@ -133,7 +127,7 @@ class Process:
     def qmp(self, limit=qmp.REPLY_LIMIT):
         """The monitor, negotiated; one client at a time."""
         if not self.monitor:
-            self.monitor = qmp.Qmp(self.path('qmp'))
+            self.monitor = qmp.Qmp(self.run.at(f'{self.id}/qmp'))
         with self.sentence():
             return self.monitor.hello(limit)
 
@@ -143,25 +137,34 @@ class Process:
             self.monitor.close()
             self.monitor = None
 
+    def screen(self):
+        """All that the guest printed."""
+        with self.run.below(self.id).open('screen') as file:
+            return file.read().decode('utf-8', 'replace')
+
+    def last_line(self):
+        """Of the screen, for a sentence; what QEMU cannot say is nothing."""
+        with contextlib.suppress(Trouble, OSError):
+            return (self.screen().strip().splitlines() or [''])[-1]
+        return ''
+
     def stop(self):
         """End it at once and remove its folder."""
         self.release()
         if self.child:
             self.child.kill()
             self.child.wait()
-        elif 'pid' in self.info and self.alive():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
-            end = time.monotonic() + 10
-            while started_at(self.pid) and time.monotonic() < end:
-                time.sleep(0.01)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        elif 'pid' in self.info:
+            proven = proof.prove(self.info, self.words())
+            with proven or contextlib.nullcontext():
+                if proven:
+                    proven.kill(KILL_LIMIT)
+        with contextlib.suppress(OSError, Trouble):
+            self.run.remove(self.id)
 
     def save(self):
-        path = self.path(FILE)
-        path.with_suffix('.new').write_text(json.dumps(self.info, indent=1),
-                                            'utf-8')
-        os.replace(path.with_suffix('.new'), path)
+        self.run.below(self.id).write(FILE, json.dumps(self.info,
+                                                       indent=1).encode())
 
 
 def uninterrupted(work, *args):
@@ -179,6 +182,7 @@ def stop_all(processes):
 
 
 def listener(path):
+    """Others are told the path, so it is bound by its path."""
     server = socket.socket(socket.AF_UNIX)
     try:
         server.bind(str(path))
@@ -192,12 +196,12 @@ def listener(path):
 
 def spawn(binary, arguments, who, template, state):
     """Start QEMU, ours until it is let_go(); when that fails nothing of it is left."""
-    folder = places.private_folder(places.run()) / who['id']
-    folder.mkdir(mode=0o700)
-    process = Process(folder, {'template': template, 'state': state,
-                               'owner': identify(os.getpid()), **who})
+    run = places.run(make=True)
+    process = Process(run, {'template': template, 'state': state,
+                            'owner': proof.identify(os.getpid()), **who})
     try:
         with contextlib.ExitStack() as servers:
+            run.make(process.id)
             _execute(process, binary, arguments, servers)
         process.save()
     except OSError as error:
@@ -211,12 +215,12 @@ def spawn(binary, arguments, who, template, state):
 
 def _execute(process, binary, arguments, servers):
     """We listen, so nobody waits for QEMU to be ready to."""
-    folder, info = process.folder, process.info
+    folder, info = process.run.below(process.id), process.info
     monitor, console, clone = (
         servers.enter_context(listener(folder / name)).fileno()
         for name in ('qmp', 'console', 'clone'))
     command = [
-        binary, '-name', f'{info["template"]}-{info["id"]}',
+        binary, *process.words(),
         '-chardev', f'socket,id=qmp,fd={monitor},server=on,wait=off',
         '-mon', 'chardev=qmp,mode=control',
         '-chardev', f'socket,id=console,fd={console},server=on,wait=off,'
@@ -224,13 +228,35 @@ def _execute(process, binary, arguments, servers):
         '-serial', 'chardev:console',
         '-chardev', f'socket,id=clone,fd={clone},server=on,wait=off',
         *arguments]
-    (folder / 'screen').touch(mode=0o600)
-    with (folder / 'qemu.log').open('wb') as log:
+    folder.create('screen').close()
+    with folder.create('qemu.log') as log:
         process.spawned = time.time()
         process.child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            pass_fds=[monitor, console, clone], start_new_session=True)
-    info.update(identify(process.child.pid), spawned=process.spawned)
+            pass_fds=[monitor, console, clone], start_new_session=True,
+            umask=umask)
+    info.update(proof.identify(process.child.pid), spawned=process.spawned)
+
+
+def believable(info, name):
+    """Whether a clone.json says what one says."""
+    return (isinstance(info, dict) and info.get('id') == name and
+            isinstance(info.get('template'), str) and
+            store.NAME.fullmatch(info['template']) is not None and
+            info.get('state') in (MAKING, STARTING, WAITING, CLONE) and
+            proof.plausible(info) and
+            ('owner' not in info or proof.plausible(info['owner'])))
+
+
+def find(run, name):
+    """The process of a folder in @run, dead or alive; None: it says nothing."""
+    if not ID.fullmatch(name):
+        return None
+    try:
+        info = json.loads(run.below(name).read(FILE, FILE_MAX))
+    except (OSError, ValueError, Trouble):
+        return None
+    return Process(run, info) if believable(info, name) else None
 
 
 def running(template=None):
@@ -238,24 +264,23 @@ def running(template=None):
 
     What dead ones left goes, unless somebody is about to read its log.
     """
-    for path in sorted(places.run().glob('*/' + FILE)):
-        try:
-            info = json.loads(path.read_text('utf-8'))
-            process = Process(path.parent, info)
-            alive = process.alive()
-        except (OSError, ValueError, KeyError):
+    run = places.run()
+    for name in run.names() if run else ():
+        process = find(run, name)
+        if process is None:
             continue
+        alive = process.alive()
         if not alive and process.owned():
             continue
         if not alive:
-            shutil.rmtree(path.parent, ignore_errors=True)
-        elif template in (None, info['template']):
+            with contextlib.suppress(OSError):
+                run.remove(name)
+        elif template in (None, process.info['template']):
             yield process
 
 
 def sweep():
     """End what commands that are no more had begun; returns these."""
     left = [process for process in running() if process.forsaken()]
-    for process in left:
-        process.stop()
+    stop_all(left)
     return left

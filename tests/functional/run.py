@@ -24,6 +24,7 @@ import test_claims                      # noqa: E402,F401
 import test_clone                       # noqa: E402,F401
 import test_clone_ends                  # noqa: E402,F401
 import test_clone_screen                # noqa: E402,F401
+import test_clone_users                 # noqa: E402,F401
 import test_firmware                    # noqa: E402,F401
 import test_gates                       # noqa: E402,F401
 import test_golden                      # noqa: E402,F401
