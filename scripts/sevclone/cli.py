@@ -5,11 +5,10 @@ import argparse
 import contextlib
 import os
 import re
-import signal
 import sys
 from pathlib import Path
 
-from sevclone import Trouble, commands, machine, process, qmp, ui
+from sevclone import Trouble, begun, commands, machine, process, qmp, ui
 
 EPILOG = """examples:
   sev-clone make base                      boot the small test guest, seal it
@@ -222,27 +221,7 @@ def parse(words):
     return options
 
 
-def interrupted(_number, _frame):
-    """Once: what was begun is ended now, and no second signal stops that."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
-
-
-def end_like_interrupted():
-    """By SIGTERM and a closed terminal too; not under nohup."""
-    signal.signal(signal.SIGTERM, interrupted)
-    for number in (signal.SIGINT, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, interrupted)
-
-
-def main(words=None):
-    # For what we make; QEMU keeps the user's own.
-    process.umask = os.umask(0o077)
-    options = parse(sys.argv[1:] if words is None else words)
-    end_like_interrupted()
-    progress = ui.Progress(options.quiet or options.json)
+def attempt(options, progress):
     try:
         options.swept = commands.sweep(options, progress)
         return options.act(options, progress) or 0
@@ -252,8 +231,21 @@ def main(words=None):
     except (Trouble, OSError) as error:
         progress.clear()
         ui.complain(error)
-    except KeyboardInterrupt:
+    return 1
+
+
+def main(words=None):
+    # For what we make; QEMU keeps the user's own.
+    process.umask = os.umask(0o077)
+    options = parse(sys.argv[1:] if words is None else words)
+    progress = ui.Progress(options.quiet or options.json)
+    try:
+        begun.end_like_interrupted()
+        code = attempt(options, progress)
+        begun.end_all()
+    except KeyboardInterrupt:           # once, so the rest is not interrupted
         progress.clear()
         print('interrupted', file=sys.stderr)
-        return 130
-    return 1
+        begun.end_all()
+        code = 130
+    return code

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The subcommands of sev-clone: what each does, and what it prints."""
 
+import contextlib
 import sys
 import time
 from pathlib import Path
 
-from sevclone import (Trouble, cloning, domain, making, measuring, places, pool,
-                      process, store, ui, verify)
+from sevclone import (Trouble, begun, cloning, domain, making, measuring, places,
+                      pool, process, store, ui, verify)
 
 
 def is_file(name):
@@ -61,18 +62,15 @@ def do_resume(options, progress):
 
 
 def from_pool(template, count, reseed):
-    clones, took = [], []
-    try:
-        for _ in range(count):
-            clones.append(pool.take(template.name))
-            took.append(cloning.fill(clones[-1], template, reseed))
-    except BaseException:
-        process.stop_all(clones)
-        raise
-    return list(zip(clones, took))
+    made = []
+    for _ in range(count):
+        clone = pool.take(template.name)
+        made.append((clone, cloning.fill(clone, template, reseed)))
+    return made
 
 
 def do_run(options, progress):
+    """What is not let go at the end is ended by whoever called us."""
     template = store.open_template(options.name)
     reseed = None if options.no_reseed else cloning.has_helper(template)
     began = time.monotonic()
@@ -81,20 +79,16 @@ def do_run(options, progress):
     else:
         made = cloning.many(places.qemu(options.qemu), template, options.count,
                             options.jobs, reseed, progress)
-    try:
-        progress.done(f'{len(made)} clones of {template.name} in '
-                      f'{time.monotonic() - began:.2f} s')
-        show_run(options, made)
-        if options.detach:
-            return
-        progress.done('Ctrl-C ends them')
+    progress.done(f'{len(made)} clones of {template.name} in '
+                  f'{time.monotonic() - began:.2f} s')
+    show_run(options, made)
+    if options.detach:
+        begun.let_go_all(clone for clone, _ in made)
+        return
+    progress.done('Ctrl-C ends them')
+    with contextlib.suppress(KeyboardInterrupt):
         while any(clone.alive() for clone, _ in made):
             time.sleep(0.2)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        if not options.detach:
-            process.stop_all(clone for clone, _ in made)
 
 
 def do_pool(options, progress):

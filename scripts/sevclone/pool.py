@@ -11,12 +11,13 @@ import collections
 import contextlib
 import json
 import os
+import select
 import socket
 import struct
 import threading
 import time
 
-from sevclone import Trouble, cloning, places, process, store
+from sevclone import Trouble, begun, cloning, places, process, store
 
 TAKE_LIMIT = 60         # seconds, all of them
 CLOSE_LIMIT = 60
@@ -164,6 +165,7 @@ def hand_out(pool, connection):
     made = pool.take()
     try:
         say(connection, {'folder': str(made.folder), 'info': made.info})
+        begun.let_go(made)
     except OSError:
         made.stop()
 
@@ -215,7 +217,7 @@ def serve(pool, announce):
             pass
         finally:
             run.remove(name)
-            process.uninterrupted(pool.close)
+            pool.close()
     if pool.abandoned():
         raise Trouble(f'the pool is closed: {pool.gone[0]}')
 
@@ -234,7 +236,12 @@ def peer(client):
     return struct.unpack('=3i', said)[1]
 
 
-def ask(name, request):
+def ask(name, request, accept=lambda reply: reply):
+    """Put @request to the pool of @name; @accept takes the reply over.
+
+    Nothing comes between the reply and that: a process that was given to us
+    is ours at once.
+    """
     run = places.run()
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(TAKE_LIMIT + 5)
@@ -244,25 +251,31 @@ def ask(name, request):
                 raise Trouble(f'{run / socket_name(name)} is not answered by '
                               'a pool of ours')
             client.sendall(json.dumps(request).encode())
-            reply = json.loads(client.makefile().readline(REPLY_MAX))
-            if not isinstance(reply, dict):
-                raise ValueError
+            select.select([client], [], [], TAKE_LIMIT + 5)
+            with begun.whole():
+                reply = json.loads(client.makefile().readline(REPLY_MAX))
+                if not isinstance(reply, dict):
+                    raise ValueError
+                if 'error' in reply:
+                    raise Trouble(str(reply['error']))
+                return accept(reply)
         except (OSError, ValueError):
             raise Trouble(f'there is no pool of {name}; "sev-clone pool '
                           f'{name}" starts one') from None
-    if 'error' in reply:
-        raise Trouble(str(reply['error']))
-    return reply
 
 
 def take(name):
     """A waiting process from the pool of @name, now ours."""
-    run, reply = places.run(), ask(name, {'take': 1})
-    given = isinstance(reply.get('info'), dict) and reply['info'].get('id')
-    found = isinstance(given, str) and process.find(run, given)
-    if not found or found.info['template'] != name:
-        raise Trouble(f'the pool of {name} named no process of its own')
-    return found
+    run = places.run()
+
+    def accept(reply):
+        given = isinstance(reply.get('info'), dict) and reply['info'].get('id')
+        found = isinstance(given, str) and process.find(run, given)
+        if not found or found.info['template'] != name:
+            raise Trouble(f'the pool of {name} named no process of its own')
+        begun.found(found)
+        return found
+    return ask(name, {'take': 1}, accept)
 
 
 def close(name):

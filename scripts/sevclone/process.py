@@ -9,11 +9,10 @@ import re
 import signal
 import socket
 import subprocess
-import threading
 import time
 import uuid
 
-from sevclone import Trouble, places, proof, qmp, store, ui
+from sevclone import Trouble, begun, places, proof, qmp, store, ui
 
 _draw = random.SystemRandom()
 FILE = 'clone.json'
@@ -161,24 +160,16 @@ class Process:
                     proven.kill(KILL_LIMIT)
         with contextlib.suppress(OSError, Trouble):
             self.run.remove(self.id)
+        begun.let_go(self)
 
     def save(self):
         self.run.below(self.id).write(FILE, json.dumps(self.info,
                                                        indent=1).encode())
 
 
-def uninterrupted(work, *args):
-    """Do it in a thread of its own: Ctrl-C ends our waiting, not the work."""
-    worker = threading.Thread(target=work, args=args)
-    worker.start()
-    worker.join()
-
-
 def stop_all(processes):
-    def stop():
-        for process in processes:
-            process.stop()
-    uninterrupted(stop)
+    for process in processes:
+        process.stop()
 
 
 def listener(path):
@@ -199,17 +190,18 @@ def spawn(binary, arguments, who, template, state):
     run = places.run(make=True)
     process = Process(run, {'template': template, 'state': state,
                             'owner': proof.identify(os.getpid()), **who})
-    try:
-        with contextlib.ExitStack() as servers:
-            run.make(process.id)
-            _execute(process, binary, arguments, servers)
-        process.save()
-    except OSError as error:
-        process.stop()
-        raise Trouble(f'cannot start {binary}: {error}') from error
-    except BaseException:
-        process.stop()
-        raise
+    with begun.starting(process):
+        try:
+            with contextlib.ExitStack() as servers:
+                run.make(process.id)
+                _execute(process, binary, arguments, servers)
+            process.save()
+        except OSError as error:
+            process.stop()
+            raise Trouble(f'cannot start {binary}: {error}') from error
+        except BaseException:
+            process.stop()
+            raise
     return process
 
 

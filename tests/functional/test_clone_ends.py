@@ -7,9 +7,10 @@ import os
 import re
 import shlex
 import signal
+import sys
 
 from registry import test
-from test_clone import LIMIT, Tool, status
+from test_clone import LIMIT, TOOL, Tool, status
 from verdict import check, wait_until
 
 from sevclone import proof, qmp
@@ -123,6 +124,51 @@ def signals(env):
                 run.kill()
                 run.communicate()
             tool.check_ended(len(tool.started()))
+
+
+# sev-clone that stops for good where a signal may come at the worst moment: a
+# QEMU was started, and the line that remembers it was not reached.
+STALLED = """
+import concurrent.futures, sys, time
+sys.path.insert(0, {scripts!r})
+from sevclone import cli, pool
+{where} = lambda *args, real={where}: (real(*args), time.sleep(600))[0]
+sys.exit(cli.main())
+"""
+
+
+@test('sev-clone: a signal between the start of a QEMU and its bookkeeping',
+      sev=False)
+def worst_moment(env):
+    with Counted(env) as tool:
+        tool.have('base')
+        for where, words in (
+                ('concurrent.futures.ThreadPoolExecutor.submit', ()),
+                ('pool.take', ('--pool',))):
+            tool.allow(1)
+            server = tool.begin('pool', 'base', '--size', 1) if words else None
+            if words:
+                wait_until('a full pool', LIMIT, lambda: status(tool, 'base')
+                           .get('waiting') == 1)
+            real, tool.command = tool.command, (sys.executable, '-c', STALLED
+                .format(scripts=str(TOOL.parent), where=where))
+            with heard(signal.SIGTERM):
+                run = tool.begin('run', 'base', *words)
+            tool.command = real
+            try:
+                # The clone is complete; only its command knows nothing of it.
+                wait_until('a clone', LIMIT, lambda: any(
+                    json.loads(p.read_text())['state'] == 'running'
+                    for p in tool.run_folder.glob('*/clone.json')))
+                run.terminate()
+                run.communicate(timeout=LIMIT)
+            finally:
+                run.kill()
+                run.communicate()
+                if server:
+                    server.kill()
+                    server.communicate()
+            tool.check_ended(1)
 
 
 @test('sev-clone: options that cannot be are refused before a guest starts',
