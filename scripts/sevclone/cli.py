@@ -16,6 +16,7 @@ EPILOG = """examples:
   sev-clone run base 10                    ten clones, until you press Ctrl-C
   sev-clone run base 10 --detach           ... that stay
   sev-clone list                           templates and clones
+  sev-clone screen ID                      what a clone printed last
   sev-clone stop base                      end the clones of a template
   sev-clone xml base --name web > web.xml  ... as a domain of libvirt
   sev-clone resume web                     after "virsh create --paused"
@@ -194,6 +195,9 @@ def parser():
                          help='of a template; with a "/" in it, a file')
         sub.add_argument('--ram', metavar='FILE', type=Path,
                          help='the memory file of a template sealed in place')
+    sub = add('screen', 'show what a clone printed last, as plain text')
+    sub.add_argument('name', metavar='ID', help='of a clone, or the name of a '
+                     'template that has one clone')
     sub = add('stop', 'end clones; what waits in a pool stays')
     sub.add_argument('name', help='of a template, or the id of a clone')
     sub = add('rm', 'remove templates, and close their pools')

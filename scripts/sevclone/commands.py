@@ -7,7 +7,9 @@ import time
 from pathlib import Path
 
 from sevclone import (Trouble, begun, cloning, domain, making, measuring, places,
-                      pool, process, store, ui, verify)
+                      pool, process, qmp, store, ui, verify)
+
+SCREEN_LIMIT = 5        # seconds that a monitor may take to answer
 
 
 def is_file(name):
@@ -186,6 +188,21 @@ def why_not(found):
         said.append(f'; {len(waiting)} wait in the pool, which "sev-clone '
                     f'pool {waiting[0].info["template"]} --close" ends')
     return ''.join(said)
+
+
+def do_screen(options, _progress):
+    found = [p for p in process.running() if p.is_clone() and
+             options.name in (p.info['template'], p.id)]
+    if len(found) != 1:
+        raise Trouble(f'{len(found) or "no"} clones of "{options.name}" are '
+                      'running, and none has that id; "sev-clone list --json" '
+                      'shows ids')
+    try:
+        text = found[0].screen(SCREEN_LIMIT)
+    except qmp.Silent:
+        raise Trouble(f'the monitor of {found[0].id} does not answer; another '
+                      'program uses it') from None
+    ui.put(options, {'id': found[0].id, 'screen': text}, text.splitlines())
 
 
 def do_stop(options, _progress):

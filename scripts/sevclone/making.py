@@ -51,8 +51,6 @@ def wait_time(guest, seconds):
 def wait_text(guest, pattern, limit):
     end = time.monotonic() + limit
     while not re.search(pattern, guest.screen(), re.M):
-        if not guest.alive():
-            raise Trouble(guest.ended())
         if time.monotonic() > end:
             raise Trouble(f'"{pattern}" did not appear within {limit} seconds; '
                           + HINT.format(guest.last_line()))

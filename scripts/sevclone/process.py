@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """One QEMU process with its folder: sockets, screen, log, who it is."""
 
+import base64
 import contextlib
 import json
 import os
@@ -24,8 +25,10 @@ ID = re.compile('[0-9a-f]{12}')
 MAKING, STARTING, WAITING, CLONE = 'making', 'starting', 'waiting', 'running'
 END_LIMIT = 2           # seconds from a closed monitor to the end of QEMU
 KILL_LIMIT = 10
+ANSWER_LIMIT = qmp.REPLY_LIMIT
 LOG_LINES = 5           # of a log, when QEMU ended
 LOG_TAIL = 16384        # bytes of it to look at
+SCREEN_MAX = 1 << 18    # bytes kept of what a guest printed
 
 umask = -1              # of QEMU, when it is not to be ours
 
@@ -64,6 +67,7 @@ class Process:
         self.child = None
         self.spawned = None             # wall clock, just before exec
         self.monitor = None
+        self._plain = ui.Plain()
 
     @property
     def pid(self):
@@ -123,7 +127,7 @@ class Process:
         except (qmp.Gone, ConnectionError):
             raise Trouble(self.ended()) from None
 
-    def qmp(self, limit=qmp.REPLY_LIMIT):
+    def qmp(self, limit=ANSWER_LIMIT):
         """The monitor, negotiated; one client at a time."""
         if not self.monitor:
             self.monitor = qmp.Qmp(self.run.at(f'{self.id}/qmp'))
@@ -136,10 +140,21 @@ class Process:
             self.monitor.close()
             self.monitor = None
 
-    def screen(self):
-        """All that the guest printed."""
-        with self.run.below(self.id).open('screen') as file:
-            return file.read().decode('utf-8', 'replace')
+    def screen(self, limit=ANSWER_LIMIT):
+        """What the guest printed last: text without control characters.
+
+        QEMU keeps as much as fits into its ring, and gives it away once.  So
+        what was read lies in a file, which is no longer than SCREEN_MAX.
+        """
+        said = self.qmp(limit).cmd('ringbuf-read', {
+            'device': 'screen', 'size': SCREEN_MAX, 'format': 'base64'}, limit)
+        folder = self.run.below(self.id)
+        text = folder.read('screen', SCREEN_MAX)
+        if said:
+            text += self._plain.feed(base64.b64decode(said)).encode()
+            text = text[-SCREEN_MAX:]
+            folder.write('screen', text)
+        return text.decode('utf-8', 'replace')
 
     def last_line(self):
         """Of the screen, for a sentence; what QEMU cannot say is nothing."""
@@ -215,9 +230,10 @@ def _execute(process, binary, arguments, servers):
         binary, *process.words(),
         '-chardev', f'socket,id=qmp,fd={monitor},server=on,wait=off',
         '-mon', 'chardev=qmp,mode=control',
-        '-chardev', f'socket,id=console,fd={console},server=on,wait=off,'
-        f'logfile={folder / "screen"}',
-        '-serial', 'chardev:console',
+        '-chardev', f'socket,id=console,fd={console},server=on,wait=off',
+        '-chardev', f'ringbuf,id=screen,size={SCREEN_MAX}',
+        '-chardev', 'hub,id=serial,chardevs.0=console,chardevs.1=screen',
+        '-serial', 'chardev:serial',
         '-chardev', f'socket,id=clone,fd={clone},server=on,wait=off',
         *arguments]
     folder.create('screen').close()

@@ -21,11 +21,12 @@ from sevlib import ROOT
 from verdict import Failed, Skip, check, wait_until
 
 sys.path.insert(1, str(ROOT / 'scripts'))
-from sevclone import qmp                # noqa: E402
+from sevclone import process, qmp       # noqa: E402
+from sevclone.folder import Place       # noqa: E402
 
 TOOL = ROOT / 'scripts/sev-clone'
 LIMIT = 400             # seconds, for one command
-RANDOM = re.compile(rb'^RANDOM (\w{32})\r?$', re.M)
+RANDOM = re.compile(rb'^RANDOM (\w{32})$', re.M)
 
 PONG = re.compile(rb'PONG (\w+) clock=([\d.]+) id=(\w+) '
                   rb'page=(\w+) writes=(\d+)\r?\n')
@@ -110,8 +111,13 @@ class Tool:
 
 
 def screen(clone):
-    with open(f'{clone["folder"]}/screen', 'rb') as f:
-        return f.read()
+    """What it printed last, as "sev-clone screen" shows it."""
+    run = Place(Path(clone['folder']).parent, 'SEV_CLONE_RUN').open()
+    found = process.Process(run, clone)
+    try:
+        return found.screen().encode()
+    finally:
+        found.release()
 
 
 def draws(clone, count):
