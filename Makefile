@@ -14,6 +14,7 @@ export BUILD CONFIGURED_PREFIX PREFIX DESTDIR QEMU_SOURCE EXTRA_CONFIGURE
 export PYTHON JOBS F DROP V FULL KVM
 
 OVERLAY := scripts/overlay
+SEV_PSP := tools/sev-psp/sev-psp
 
 help:
 	@awk -f $(OVERLAY)/help.awk $(firstword $(MAKEFILE_LIST))
@@ -30,8 +31,7 @@ demo: build ## boot, measure, migrate and clone an encrypted guest
 
 bench: ## how fast packets are, beside OpenSSL and the bare primitives
 	@$(OVERLAY)/deps.sh build test
-	@$(OVERLAY)/lib-build.sh
-	@ninja -C "$(BUILD)/lib" scripts/bench/psp/bench-psp > /dev/null
+	@$(OVERLAY)/lib-build.sh scripts/bench/psp/bench-psp
 	@"$(BUILD)/lib/scripts/bench/psp/bench-psp"
 
 bench-clone: build ## clones against cold boots and stock templating (10 minutes)
@@ -67,16 +67,18 @@ patch: ## unpack the base, link the overlay in, apply patches/series
 	@$(OVERLAY)/link.py
 	@$(OVERLAY)/series.py apply
 
-build: patch ## everything up to a working qemu-system-x86_64
+build: patch ## everything up to a working qemu-system-x86_64 and sev-psp
 	@$(OVERLAY)/deps.sh run
 	@$(OVERLAY)/build.sh
+	@$(OVERLAY)/lib-build.sh $(SEV_PSP)
 	@echo "  ready      $(BUILD)/obj/qemu-system-x86_64"
+	@echo "             $(BUILD)/lib/$(SEV_PSP)"
 
 guest-tools: ## the programs that go into a guest: BUILD/guest-tools
 	@tools/guest/build.sh "$(BUILD)/guest-tools"
 
 install: build ## install QEMU, sev-psp, sev-clone below DESTDIR and PREFIX
-	@$(OVERLAY)/lib-build.sh
+	@$(OVERLAY)/lib-build.sh $(SEV_PSP)
 	@$(OVERLAY)/install.sh
 
 ## Test

@@ -87,6 +87,7 @@ link_firmware() {
 # --- build -------------------------------------------------------------------
 
 find_meson
+find_cache
 configure
 link_firmware
 

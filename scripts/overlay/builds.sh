@@ -87,6 +87,7 @@ build_one() {
 
 find_meson
 cc=
+find_cache
 if command -v ccache > /dev/null; then
     cc='ccache cc'
 fi

@@ -4,6 +4,7 @@
 # a prefix other than the configured one is a move, not a rebuild.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 take_lock
+umask 022                   # what is installed is for all users
 
 configured=$(sed -n 's/^--prefix=//p' "$OBJ/.overlay-configured")
 stage=$BUILD/stage
@@ -11,8 +12,7 @@ target=${DESTDIR:-}$PREFIX
 rm -rf "$stage"
 logged install env DESTDIR="$stage" "$OBJ/pyvenv/bin/meson" install -C "$OBJ" --no-rebuild ||
     die "the install step failed ($(tail -1 "$LOGS/install.log" | cut -c1-160)); see $LOGS/install.log."
-logged install-lib ninja -C "$BUILD/lib" tools/sev-psp/sev-psp &&
-    logged install-lib env DESTDIR="$stage/lib" "$BUILD/lib/meson" install -C "$BUILD/lib" --no-rebuild ||
+logged install-lib env DESTDIR="$stage/lib" "$BUILD/lib/meson" install -C "$BUILD/lib" --no-rebuild ||
     die "sev-psp cannot be installed ($(tail -1 "$LOGS/install-lib.log" | cut -c1-160)); see $LOGS/install-lib.log."
 mkdir -p "$target" 2>/dev/null && [ -w "$target" ] ||
     die "cannot write to $target; run 'make install' as root or choose DESTDIR= or PREFIX=."

@@ -51,6 +51,13 @@ logged() {
     return 1
 }
 
+# ccache fails where its folder cannot be made, as in a home nobody may write to.
+find_cache() {
+    local dir
+    dir=$(ccache -k cache_dir 2>/dev/null) || return 0
+    mkdir -p "$dir" 2>/dev/null && [ -w "$dir" ] || export CCACHE_DIR=$BUILD/ccache
+}
+
 lock_field() { awk -v k="$1" '$1 == k { print $2; exit }' "$ROOT/upstream.lock"; }
 
 # One overlay command at a time per build directory.

@@ -5,11 +5,10 @@ import argparse
 import contextlib
 import os
 import re
-import signal
 import sys
 from pathlib import Path
 
-from sevclone import Trouble, commands, machine, qmp, ui
+from sevclone import Trouble, begun, commands, machine, process, qmp, ui
 
 EPILOG = """examples:
   sev-clone make base                      boot the small test guest, seal it
@@ -17,6 +16,7 @@ EPILOG = """examples:
   sev-clone run base 10                    ten clones, until you press Ctrl-C
   sev-clone run base 10 --detach           ... that stay
   sev-clone list                           templates and clones
+  sev-clone screen ID                      what a clone printed last
   sev-clone stop base                      end the clones of a template
   sev-clone xml base --name web > web.xml  ... as a domain of libvirt
   sev-clone resume web                     after "virsh create --paused"
@@ -27,8 +27,8 @@ EPILOG = """examples:
   sev-clone bench base                     how long, how much memory
 
 Templates are in SEV_CLONE_HOME, or $XDG_DATA_HOME/sev-clone; running clones
-in SEV_CLONE_RUN, $XDG_RUNTIME_DIR/sev-clone, /run/sev-clone for root or
-/tmp/sev-clone-UID.  The platform that can open a template is SEV_PSP_DIR's.
+in SEV_CLONE_RUN, or $XDG_RUNTIME_DIR/sev-clone.  Both folders must belong to the
+user and have mode 0700.  The platform that can open a template is SEV_PSP_DIR's.
 See docs/templates.md."""
 
 
@@ -195,6 +195,9 @@ def parser():
                          help='of a template; with a "/" in it, a file')
         sub.add_argument('--ram', metavar='FILE', type=Path,
                          help='the memory file of a template sealed in place')
+    sub = add('screen', 'show what a clone printed last, as plain text')
+    sub.add_argument('name', metavar='ID', help='of a clone, or the name of a '
+                     'template that has one clone')
     sub = add('stop', 'end clones; what waits in a pool stays')
     sub.add_argument('name', help='of a template, or the id of a clone')
     sub = add('rm', 'remove templates, and close their pools')
@@ -222,39 +225,31 @@ def parse(words):
     return options
 
 
-def interrupted(_number, _frame):
-    """Once: what was begun is ended now, and no second signal stops that."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
-
-
-def end_like_interrupted():
-    """By SIGTERM and a closed terminal too; not under nohup."""
-    signal.signal(signal.SIGTERM, interrupted)
-    for number in (signal.SIGINT, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, interrupted)
-
-
-def main(words=None):
-    options = parse(sys.argv[1:] if words is None else words)
-    end_like_interrupted()
-    progress = ui.Progress(options.quiet or options.json)
+def attempt(options, progress):
     try:
-        options.swept = commands.sweep(progress)
+        options.swept = commands.sweep(options, progress)
         return options.act(options, progress) or 0
     except qmp.Refused as error:
         progress.clear()
-        print(f'error: QEMU: {error}', file=sys.stderr)
-    except Trouble as error:
+        ui.complain(f'QEMU: {error}')
+    except (Trouble, OSError) as error:
         progress.clear()
-        print(f'error: {error}', file=sys.stderr)
-    except KeyboardInterrupt:
+        ui.complain(error)
+    return 1
+
+
+def main(words=None):
+    # For what we make; QEMU keeps the user's own.
+    process.umask = os.umask(0o077)
+    options = parse(sys.argv[1:] if words is None else words)
+    progress = ui.Progress(options.quiet or options.json)
+    try:
+        begun.end_like_interrupted()
+        code = attempt(options, progress)
+        begun.end_all()
+    except KeyboardInterrupt:           # once, so the rest is not interrupted
         progress.clear()
         print('interrupted', file=sys.stderr)
-        return 130
-    except OSError as error:
-        progress.clear()
-        print(f'error: {error}', file=sys.stderr)
-    return 1
+        begun.end_all()
+        code = 130
+    return code

@@ -54,8 +54,8 @@ def fill(waiting, template, reseed):
             said, _ = channel.wait((word, 'failed'), RESEED_LIMIT,
                                    waiting.alive)
             if said == 'failed':
-                raise Trouble(f'clone {waiting.info["id"]} could not re-seed; '
-                              f'see {waiting.path("screen")}')
+                raise Trouble(f'clone {waiting.id} could not re-seed; the last '
+                              f'line on its screen: "{waiting.last_line()}"')
             took[key] = time.time() - asked
     waiting.release()
     waiting.let_go()
@@ -85,7 +85,8 @@ def has_helper(template):
 def many(binary, template, count, jobs, reseed, progress):
     """@count clones, @jobs at a time: [(process, times)].
 
-    When one fails, or we are interrupted, the others are ended.
+    When one fails, or we are interrupted, no other is begun; those that were
+    stand in "begun".
     """
     done, futures = [], []
     with concurrent.futures.ThreadPoolExecutor(jobs) as workers:
@@ -97,13 +98,5 @@ def many(binary, template, count, jobs, reseed, progress):
                 progress.bar('clones', len(done), count)
         except BaseException:
             workers.shutdown(wait=False, cancel_futures=True)
-            process.uninterrupted(abandon, futures)
             raise
     return done
-
-
-def abandon(futures):
-    """End what was made, and what is being made."""
-    for future in futures:
-        with contextlib.suppress(BaseException):    # cancelled, or it failed
-            future.result()[0].stop()

@@ -1,16 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The subcommands of sev-clone: what each does, and what it prints."""
 
+import contextlib
 import sys
 import time
 from pathlib import Path
 
-from sevclone import (Trouble, cloning, domain, making, measuring, places, pool,
-                      process, store, ui, verify)
+from sevclone import (Trouble, begun, cloning, domain, making, measuring, places,
+                      pool, process, qmp, store, ui, verify)
+
+SCREEN_LIMIT = 5        # seconds that a monitor may take to answer
 
 
-def sweep(progress):
+def is_file(name):
+    """Whether "inspect" and "verify" are asked about a file."""
+    return isinstance(name, str) and '/' in name
+
+
+def sweep(options, progress):
     """Tidy up behind commands that were killed; of which templates it was."""
+    if is_file(getattr(options, 'name', None)):
+        return set()                    # neither home nor clones matter
     ended, left = process.sweep(), store.sweep()
     if ended:
         progress.done(f'{len(ended)} QEMU ended that a killed sev-clone left')
@@ -25,7 +35,7 @@ def do_make(options, progress):
     size = ui.mib(spec['image']['bytes'])
     ui.put(options, {'name': options.name, **spec},
            [f'template   {options.name}, {size} in '
-            f'{store.places.home() / options.name}'])
+            f'{places.home_path() / options.name}'])
 
 
 def show_run(options, made):
@@ -54,18 +64,15 @@ def do_resume(options, progress):
 
 
 def from_pool(template, count, reseed):
-    clones, took = [], []
-    try:
-        for _ in range(count):
-            clones.append(pool.take(template.name))
-            took.append(cloning.fill(clones[-1], template, reseed))
-    except BaseException:
-        process.stop_all(clones)
-        raise
-    return list(zip(clones, took))
+    made = []
+    for _ in range(count):
+        clone = pool.take(template.name)
+        made.append((clone, cloning.fill(clone, template, reseed)))
+    return made
 
 
 def do_run(options, progress):
+    """What is not let go at the end is ended by whoever called us."""
     template = store.open_template(options.name)
     reseed = None if options.no_reseed else cloning.has_helper(template)
     began = time.monotonic()
@@ -74,20 +81,16 @@ def do_run(options, progress):
     else:
         made = cloning.many(places.qemu(options.qemu), template, options.count,
                             options.jobs, reseed, progress)
-    try:
-        progress.done(f'{len(made)} clones of {template.name} in '
-                      f'{time.monotonic() - began:.2f} s')
-        show_run(options, made)
-        if options.detach:
-            return
-        progress.done('Ctrl-C ends them')
+    progress.done(f'{len(made)} clones of {template.name} in '
+                  f'{time.monotonic() - began:.2f} s')
+    show_run(options, made)
+    if options.detach:
+        begun.let_go_all(clone for clone, _ in made)
+        return
+    progress.done('Ctrl-C ends them')
+    with contextlib.suppress(KeyboardInterrupt):
         while any(clone.alive() for clone, _ in made):
             time.sleep(0.2)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        if not options.detach:
-            process.stop_all(clone for clone, _ in made)
 
 
 def do_pool(options, progress):
@@ -140,13 +143,13 @@ def do_list(options, _progress):
                      'waiting': [{**p.info, 'folder': str(p.folder)}
                                  for p in waiting]})
     lines = ui.table(rows) if data else ['no templates in '
-                                         f'{places.home()}; "sev-clone make '
+                                         f'{places.home_path()}; "sev-clone make '
                                          'NAME" makes one']
     ui.put(options, data, lines)
 
 
 def do_inspect(options, _progress):
-    if '/' in options.name:
+    if is_file(options.name):
         path = Path(options.name)
     else:
         template = store.open_template(options.name)
@@ -159,7 +162,7 @@ def do_inspect(options, _progress):
 
 def do_verify(options, progress):
     binary = places.qemu(options.qemu)
-    if '/' in options.name:
+    if is_file(options.name):
         said = verify.verify_file(binary, Path(options.name), options.ram,
                                   progress)
     else:
@@ -185,6 +188,21 @@ def why_not(found):
         said.append(f'; {len(waiting)} wait in the pool, which "sev-clone '
                     f'pool {waiting[0].info["template"]} --close" ends')
     return ''.join(said)
+
+
+def do_screen(options, _progress):
+    found = [p for p in process.running() if p.is_clone() and
+             options.name in (p.info['template'], p.id)]
+    if len(found) != 1:
+        raise Trouble(f'{len(found) or "no"} clones of "{options.name}" are '
+                      'running, and none has that id; "sev-clone list --json" '
+                      'shows ids')
+    try:
+        text = found[0].screen(SCREEN_LIMIT)
+    except qmp.Silent:
+        raise Trouble(f'the monitor of {found[0].id} does not answer; another '
+                      'program uses it') from None
+    ui.put(options, {'id': found[0].id, 'screen': text}, text.splitlines())
 
 
 def do_stop(options, _progress):

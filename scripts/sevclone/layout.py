@@ -36,16 +36,16 @@ def _finish(monitor, what):
 
 def seal(monitor, spec, folder):
     """Seal a stopped guest into @folder; returns the spec's 'image'."""
-    path = folder / IMAGE
     _capabilities(monitor, _capability_names(spec))
     # The file is made by us, so that nobody else may read it.
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    monitor.cmd('migrate', {'uri': f'file:{path}'})
+    folder.create(IMAGE).close()
+    monitor.cmd('migrate', {'uri': f'file:{folder / IMAGE}'})
     _finish(monitor, 'the guest cannot be sealed')
-    with path.open('rb') as f:
-        os.fsync(f.fileno())
+    with folder.open(IMAGE) as image:
+        os.fsync(image.fileno())
+        size = os.fstat(image.fileno()).st_size
     info = monitor.cmd('query-migrate')
-    said = {'file': IMAGE, 'bytes': path.stat().st_size,
+    said = {'file': IMAGE, 'bytes': size,
             'milliseconds': info.get('total-time'), 'sev': info.get('sev')}
     if spec['sev'] is not None:
         said['platform'] = monitor.cmd('query-sev-platform-certs')['fingerprint']

@@ -39,10 +39,6 @@ def flash_copy(firmware, folder):
     return (code, copy), [code.stat().st_size, variables.stat().st_size]
 
 
-def screen(guest):
-    return guest.path('screen').read_bytes().decode('utf-8', 'replace')
-
-
 def wait_time(guest, seconds):
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
@@ -54,13 +50,10 @@ def wait_time(guest, seconds):
 
 def wait_text(guest, pattern, limit):
     end = time.monotonic() + limit
-    while not re.search(pattern, screen(guest), re.M):
-        if not guest.alive():
-            raise Trouble(guest.ended())
+    while not re.search(pattern, guest.screen(), re.M):
         if time.monotonic() > end:
-            lines = screen(guest).strip().splitlines() or ['']
             raise Trouble(f'"{pattern}" did not appear within {limit} seconds; '
-                          + HINT.format(lines[-1]))
+                          + HINT.format(guest.last_line()))
         time.sleep(0.02)
     return f'text {pattern}'
 
@@ -76,8 +69,7 @@ def wait_point(guest, channel, options):
     except Trouble as error:
         if not guest.alive():
             raise Trouble(guest.ended()) from error
-        lines = screen(guest).strip().splitlines() or ['']
-        raise Trouble(f'{error}; ' + HINT.format(lines[-1])) from error
+        raise Trouble(f'{error}; ' + HINT.format(guest.last_line())) from error
     return 'ready'
 
 
@@ -93,7 +85,7 @@ def booted(name, spec, options, folder):
         flash = None
         if firmware:
             flash, spec['flash'] = flash_copy(firmware, folder)
-            stack.callback(flash[1].unlink)
+            stack.callback(flash[1].unlink, missing_ok=True)
         who = process.identity()
         guest = process.spawn(places.qemu(options.qemu),
                               machine.origin(spec, who, boot, flash,
@@ -130,7 +122,7 @@ def make(name, options, progress):
             progress.step('sealing')
             spec['image'] = layout.seal(monitor, spec, folder)
             spec['qemu'] = monitor.cmd('query-version')['package'] or 'unknown'
-        spec['image']['sha256'] = store.digest(
-            folder / spec['image']['file'],
-            lambda done, size: progress.bar('digest', done, size))
+        with folder.open(spec['image']['file']) as image:
+            spec['image']['sha256'] = store.digest(
+                image, lambda done, size: progress.bar('digest', done, size))
         return store.write_spec(folder, spec)

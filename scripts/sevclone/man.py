@@ -23,8 +23,9 @@ templates, one folder each; else $XDG_DATA_HOME/sev\-clone, else
 .TP
 .I SEV_CLONE_RUN
 sockets, screens and logs of running clones; else
-$XDG_RUNTIME_DIR/sev\-clone, else /run/sev\-clone for root and
-/tmp/sev\-clone\-UID for others
+$XDG_RUNTIME_DIR/sev\-clone if that folder is the user's, else
+/run/sev\-clone for root and /run/user/UID/sev\-clone for others, else a folder
+beside the templates
 .TP
 .I SEV_CLONE_QEMU
 the QEMU to use, unless \-\-qemu names one
@@ -32,6 +33,10 @@ the QEMU to use, unless \-\-qemu names one
 .I SEV_PSP_DIR
 identity of the platform that seals and opens templates; see
 .BR sev\-psp (1)
+.PP
+The folders of templates and of running clones must belong to the user, have mode
+0700 and be no links, and no other user may be able to exchange a folder that
+leads to them; otherwise every command refuses.
 .SH EXIT STATUS
 0 done; 1 it failed, or
 .B verify

@@ -3,9 +3,11 @@
 
 import os
 import shutil
+import stat
 from pathlib import Path
 
 from sevclone import Trouble
+from sevclone.folder import Place
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRMWARE = ('/usr/share/OVMF/OVMF_CODE_4M.fd', '/usr/share/OVMF/OVMF_CODE.fd',
@@ -75,30 +77,67 @@ def firmware(given):
     return str(code), str(variables)
 
 
-def home():
-    """Where templates live."""
-    if 'SEV_CLONE_HOME' in os.environ:
-        return Path(os.environ['SEV_CLONE_HOME'])
-    data = os.environ.get('XDG_DATA_HOME') or Path.home() / '.local/share'
-    return Path(data) / 'sev-clone'
+def _mine(path):
+    """Whether there is such a folder, and it is ours."""
+    try:
+        about = os.stat(path)
+    except OSError:
+        return False
+    return stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid()
 
 
-def run():
-    """Where running clones have their sockets and logs; short, for sockets."""
-    if 'SEV_CLONE_RUN' in os.environ:
-        return Path(os.environ['SEV_CLONE_RUN'])
-    if os.environ.get('XDG_RUNTIME_DIR'):
-        return Path(os.environ['XDG_RUNTIME_DIR']) / 'sev-clone'
-    if os.getuid() == 0:
+def _base(variable, default):
+    """A base folder of the XDG specification; a relative one does not count."""
+    named = os.environ.get(variable, '')
+    if os.path.isabs(named):
+        return Path(named)
+    found = os.environ.get('HOME', os.path.expanduser('~'))
+    if not os.path.isabs(found):
+        raise Trouble(f'we have no home: set HOME, or {variable}')
+    return Path(found) / default
+
+
+def home(make=False):
+    """Where templates live: a Folder, or None when there is none yet."""
+    return _home().open(make)
+
+
+def home_path():
+    """Its name, for people."""
+    return _home().path
+
+
+def _home():
+    named = os.environ.get('SEV_CLONE_HOME')
+    return Place(named or _base('XDG_DATA_HOME', '.local/share') / 'sev-clone',
+                 'SEV_CLONE_HOME')
+
+
+def run(make=False):
+    """Where running clones have their sockets and logs; a Folder, or None."""
+    named = os.environ.get('SEV_CLONE_RUN')
+    return Place(named or _run_path(), 'SEV_CLONE_RUN').open(make)
+
+
+def _run_path():
+    """Never below /tmp: whoever is first there would have our name.
+
+    XDG_RUNTIME_DIR may be another user's, after su or with sudo -E.
+    """
+    named = os.environ.get('XDG_RUNTIME_DIR', '')
+    if os.path.isabs(named) and _mine(named):
+        return Path(named) / 'sev-clone'
+    if os.geteuid() == 0:
         return Path('/run/sev-clone')
-    return Path(f'/tmp/sev-clone-{os.getuid()}')
+    if _mine(f'/run/user/{os.geteuid()}'):
+        return Path(f'/run/user/{os.geteuid()}/sev-clone')
+    return home_path() / f'.run-{_here()}'
 
 
-def private_folder(path):
-    """Make a folder that only we can enter; refuse somebody else's."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = path.stat()
-    if found.st_uid != os.getuid() or found.st_mode & 0o022:
-        raise Trouble(f'{path} belongs to somebody else, or others may write '
-                      'there')
-    return path
+def _here():
+    """Where a process id means a process: this boot, this PID namespace.
+
+    A home may be that of several machines, and outlives a boot.
+    """
+    boot = Path('/proc/sys/kernel/random/boot_id').read_text('ascii')
+    return f'{boot[:8]}-{os.stat("/proc/self/ns/pid").st_ino:x}'

@@ -4,28 +4,31 @@
 The pool is one process with a unix socket in places.run().  A taker connects
 and sends {"take": 1}; the answer names the folder of a process that is ready
 for migrate-incoming.  It is then the taker's, and the pool starts another.
+We believe no more of an answer than an id, and look for that ourselves.
 """
 
 import collections
 import contextlib
 import json
 import os
+import select
 import socket
+import struct
 import threading
 import time
-from pathlib import Path
 
-from sevclone import Trouble, cloning, places, process, store
+from sevclone import Trouble, begun, cloning, places, process, store
 
 TAKE_LIMIT = 60         # seconds, all of them
 CLOSE_LIMIT = 60
 GONE_LIMIT = 2          # without a template, before a pool gives up
 TEND_EVERY = 1
 REQUEST_MAX = 4096
+REPLY_MAX = 65536
 
 
-def socket_path(name):
-    return places.run() / f'{name}.pool'
+def socket_name(name):
+    return f'{name}.pool'
 
 
 class Pool:
@@ -162,6 +165,7 @@ def hand_out(pool, connection):
     made = pool.take()
     try:
         say(connection, {'folder': str(made.folder), 'info': made.info})
+        begun.let_go(made)
     except OSError:
         made.stop()
 
@@ -189,13 +193,13 @@ def serve_one(pool, connection):
 
 def serve(pool, announce):
     """Answer takers until closed or ended by a signal."""
-    path = socket_path(pool.template.name)
-    places.private_folder(places.run())
+    name = socket_name(pool.template.name)
+    run = places.run(make=True)
     with contextlib.suppress(Trouble):
         ask(pool.template.name, {})
         raise RuntimeError
-    path.unlink(missing_ok=True)
-    with process.listener(path) as server:
+    run.remove(name)
+    with process.listener(run / name) as server:
         server.settimeout(0.2)
         try:
             pool.begin()
@@ -212,8 +216,8 @@ def serve(pool, announce):
         except KeyboardInterrupt:
             pass
         finally:
-            path.unlink(missing_ok=True)
-            process.uninterrupted(pool.close)
+            run.remove(name)
+            pool.close()
     if pool.abandoned():
         raise Trouble(f'the pool is closed: {pool.gone[0]}')
 
@@ -226,25 +230,52 @@ def run(binary, template, size, jobs, announce):
                       f'pool {template.name} --close" ends it') from None
 
 
-def ask(name, request):
+def peer(client):
+    """The user at the other end of a unix socket."""
+    said = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return struct.unpack('=3i', said)[1]
+
+
+def ask(name, request, accept=lambda reply: reply):
+    """Put @request to the pool of @name; @accept takes the reply over.
+
+    Nothing comes between the reply and that: a process that was given to us
+    is ours at once.
+    """
+    run = places.run()
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(TAKE_LIMIT + 5)
         try:
-            client.connect(str(socket_path(name)))
+            client.connect(run.at(socket_name(name)) if run else '')
+            if peer(client) != os.geteuid():
+                raise Trouble(f'{run / socket_name(name)} is not answered by '
+                              'a pool of ours')
             client.sendall(json.dumps(request).encode())
-            reply = json.loads(client.makefile().readline())
+            select.select([client], [], [], TAKE_LIMIT + 5)
+            with begun.whole():
+                reply = json.loads(client.makefile().readline(REPLY_MAX))
+                if not isinstance(reply, dict):
+                    raise ValueError
+                if 'error' in reply:
+                    raise Trouble(str(reply['error']))
+                return accept(reply)
         except (OSError, ValueError):
             raise Trouble(f'there is no pool of {name}; "sev-clone pool '
                           f'{name}" starts one') from None
-    if 'error' in reply:
-        raise Trouble(reply['error'])
-    return reply
 
 
 def take(name):
     """A waiting process from the pool of @name, now ours."""
-    reply = ask(name, {'take': 1})
-    return process.Process(Path(reply['folder']), reply['info'])
+    run = places.run()
+
+    def accept(reply):
+        given = isinstance(reply.get('info'), dict) and reply['info'].get('id')
+        found = isinstance(given, str) and process.find(run, given)
+        if not found or found.info['template'] != name:
+            raise Trouble(f'the pool of {name} named no process of its own')
+        begun.found(found)
+        return found
+    return ask(name, {'take': 1}, accept)
 
 
 def close(name):

@@ -1,29 +1,36 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """One QEMU process with its folder: sockets, screen, log, who it is."""
 
+import base64
 import contextlib
 import json
 import os
 import random
-import shutil
+import re
 import signal
 import socket
 import subprocess
-import threading
 import time
 import uuid
-from pathlib import Path
 
-from sevclone import Trouble, places, qmp
+from sevclone import Trouble, begun, places, proof, qmp, store, ui
 
 _draw = random.SystemRandom()
 FILE = 'clone.json'
+FILE_MAX = 65536
+ID = re.compile('[0-9a-f]{12}')
 
 # What a process is, as its file says.  All but a clone have an 'owner', the
 # command that makes something of it: without that it is nobody's.
 MAKING, STARTING, WAITING, CLONE = 'making', 'starting', 'waiting', 'running'
 END_LIMIT = 2           # seconds from a closed monitor to the end of QEMU
+KILL_LIMIT = 10
+ANSWER_LIMIT = qmp.REPLY_LIMIT
 LOG_LINES = 5           # of a log, when QEMU ended
+LOG_TAIL = 16384        # bytes of it to look at
+SCREEN_MAX = 1 << 18    # bytes kept of what a guest printed
+
+umask = -1              # of QEMU, when it is not to be ours
 
 
 def mac(text):
@@ -43,16 +50,6 @@ def identity():
     }
 
 
-def started_at(pid):
-    """The kernel's start time of a process; None when it is no more."""
-    try:
-        stat = Path(f'/proc/{pid}/stat').read_bytes()
-    except OSError:
-        return None
-    fields = stat.rpartition(b')')[2].split()
-    return None if fields[0] == b'Z' else int(fields[19])
-
-
 def end_of(code):
     """An exit code of subprocess, in words."""
     if code >= 0:
@@ -61,24 +58,16 @@ def end_of(code):
     return f'QEMU was killed by {names.get(-code, f"signal {-code}")}'
 
 
-def identify(pid):
-    """A process id alone may be another's tomorrow."""
-    return {'pid': pid, 'started': started_at(pid)}
-
-
-def is_there(who):
-    """Whether the process of a {pid, started} is the one that it was."""
-    return started_at(who['pid']) == who['started']
-
-
 class Process:
     """A QEMU that we started, or found again by its folder."""
 
-    def __init__(self, folder, info):
-        self.folder, self.info = Path(folder), info
+    def __init__(self, run, info):
+        self.run, self.info, self.id = run, info, info['id']
+        self.folder = run / self.id
         self.child = None
         self.spawned = None             # wall clock, just before exec
         self.monitor = None
+        self._plain = ui.Plain()
 
     @property
     def pid(self):
@@ -87,20 +76,26 @@ class Process:
     def path(self, name):
         return self.folder / name
 
+    def words(self):
+        """What its command line has, and no other's."""
+        return ['-name', f'{self.info["template"]}-{self.id}']
+
     def alive(self):
-        if self.child and self.child.poll() is not None:
-            return False
-        return is_there(self.info)
+        if self.child:
+            return self.child.poll() is None
+        proven = proof.prove(self.info, self.words())
+        with proven or contextlib.nullcontext():
+            return proven is not None
 
     def is_clone(self):
         """One that somebody has, or is about to have."""
         return self.info.get('state') not in (MAKING, WAITING)
 
     def owned(self):
-        return 'owner' in self.info and is_there(self.info['owner'])
+        return 'owner' in self.info and proof.is_there(self.info['owner'])
 
     def forsaken(self):
-        return 'owner' in self.info and not is_there(self.info['owner'])
+        return 'owner' in self.info and not proof.is_there(self.info['owner'])
 
     def let_go(self):
         """It is a clone now, whatever becomes of us."""
@@ -114,8 +109,10 @@ class Process:
         if self.child:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 how = end_of(self.child.wait(END_LIMIT))
-        with contextlib.suppress(OSError):
-            text = self.path('qemu.log').read_text('utf-8', 'replace')
+        with contextlib.suppress(OSError, Trouble), \
+                self.run.below(self.id).open('qemu.log') as log:
+            log.seek(max(os.fstat(log.fileno()).st_size - LOG_TAIL, 0))
+            text = ui.plain(log.read())
             lines = [line for line in text.splitlines() if line.strip()]
         if len(lines) < 2:
             return f'{how}: {lines[0] if lines else "no message"}'
@@ -130,10 +127,10 @@ class Process:
         except (qmp.Gone, ConnectionError):
             raise Trouble(self.ended()) from None
 
-    def qmp(self, limit=qmp.REPLY_LIMIT):
+    def qmp(self, limit=ANSWER_LIMIT):
         """The monitor, negotiated; one client at a time."""
         if not self.monitor:
-            self.monitor = qmp.Qmp(self.path('qmp'))
+            self.monitor = qmp.Qmp(self.run.at(f'{self.id}/qmp'))
         with self.sentence():
             return self.monitor.hello(limit)
 
@@ -143,42 +140,55 @@ class Process:
             self.monitor.close()
             self.monitor = None
 
+    def screen(self, limit=ANSWER_LIMIT):
+        """What the guest printed last: text without control characters.
+
+        QEMU keeps as much as fits into its ring, and gives it away once.  So
+        what was read lies in a file, which is no longer than SCREEN_MAX.
+        """
+        said = self.qmp(limit).cmd('ringbuf-read', {
+            'device': 'screen', 'size': SCREEN_MAX, 'format': 'base64'}, limit)
+        folder = self.run.below(self.id)
+        text = folder.read('screen', SCREEN_MAX)
+        if said:
+            text += self._plain.feed(base64.b64decode(said)).encode()
+            text = text[-SCREEN_MAX:]
+            folder.write('screen', text)
+        return text.decode('utf-8', 'replace')
+
+    def last_line(self):
+        """Of the screen, for a sentence; what QEMU cannot say is nothing."""
+        with contextlib.suppress(Trouble, OSError):
+            return (self.screen().strip().splitlines() or [''])[-1]
+        return ''
+
     def stop(self):
         """End it at once and remove its folder."""
         self.release()
         if self.child:
             self.child.kill()
             self.child.wait()
-        elif 'pid' in self.info and self.alive():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
-            end = time.monotonic() + 10
-            while started_at(self.pid) and time.monotonic() < end:
-                time.sleep(0.01)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        elif 'pid' in self.info:
+            proven = proof.prove(self.info, self.words())
+            with proven or contextlib.nullcontext():
+                if proven:
+                    proven.kill(KILL_LIMIT)
+        with contextlib.suppress(OSError, Trouble):
+            self.run.remove(self.id)
+        begun.let_go(self)
 
     def save(self):
-        path = self.path(FILE)
-        path.with_suffix('.new').write_text(json.dumps(self.info, indent=1),
-                                            'utf-8')
-        os.replace(path.with_suffix('.new'), path)
-
-
-def uninterrupted(work, *args):
-    """Do it in a thread of its own: Ctrl-C ends our waiting, not the work."""
-    worker = threading.Thread(target=work, args=args)
-    worker.start()
-    worker.join()
+        self.run.below(self.id).write(FILE, json.dumps(self.info,
+                                                       indent=1).encode())
 
 
 def stop_all(processes):
-    def stop():
-        for process in processes:
-            process.stop()
-    uninterrupted(stop)
+    for process in processes:
+        process.stop()
 
 
 def listener(path):
+    """Others are told the path, so it is bound by its path."""
     server = socket.socket(socket.AF_UNIX)
     try:
         server.bind(str(path))
@@ -192,45 +202,69 @@ def listener(path):
 
 def spawn(binary, arguments, who, template, state):
     """Start QEMU, ours until it is let_go(); when that fails nothing of it is left."""
-    folder = places.private_folder(places.run()) / who['id']
-    folder.mkdir(mode=0o700)
-    process = Process(folder, {'template': template, 'state': state,
-                               'owner': identify(os.getpid()), **who})
-    try:
-        with contextlib.ExitStack() as servers:
-            _execute(process, binary, arguments, servers)
-        process.save()
-    except OSError as error:
-        process.stop()
-        raise Trouble(f'cannot start {binary}: {error}') from error
-    except BaseException:
-        process.stop()
-        raise
+    run = places.run(make=True)
+    process = Process(run, {'template': template, 'state': state,
+                            'owner': proof.identify(os.getpid()), **who})
+    with begun.starting(process):
+        try:
+            with contextlib.ExitStack() as servers:
+                run.make(process.id)
+                _execute(process, binary, arguments, servers)
+            process.save()
+        except OSError as error:
+            process.stop()
+            raise Trouble(f'cannot start {binary}: {error}') from error
+        except BaseException:
+            process.stop()
+            raise
     return process
 
 
 def _execute(process, binary, arguments, servers):
     """We listen, so nobody waits for QEMU to be ready to."""
-    folder, info = process.folder, process.info
+    folder, info = process.run.below(process.id), process.info
     monitor, console, clone = (
         servers.enter_context(listener(folder / name)).fileno()
         for name in ('qmp', 'console', 'clone'))
     command = [
-        binary, '-name', f'{info["template"]}-{info["id"]}',
+        binary, *process.words(),
         '-chardev', f'socket,id=qmp,fd={monitor},server=on,wait=off',
         '-mon', 'chardev=qmp,mode=control',
-        '-chardev', f'socket,id=console,fd={console},server=on,wait=off,'
-        f'logfile={folder / "screen"}',
-        '-serial', 'chardev:console',
+        '-chardev', f'socket,id=console,fd={console},server=on,wait=off',
+        '-chardev', f'ringbuf,id=screen,size={SCREEN_MAX}',
+        '-chardev', 'hub,id=serial,chardevs.0=console,chardevs.1=screen',
+        '-serial', 'chardev:serial',
         '-chardev', f'socket,id=clone,fd={clone},server=on,wait=off',
         *arguments]
-    (folder / 'screen').touch(mode=0o600)
-    with (folder / 'qemu.log').open('wb') as log:
+    folder.create('screen').close()
+    with folder.create('qemu.log') as log:
         process.spawned = time.time()
         process.child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            pass_fds=[monitor, console, clone], start_new_session=True)
-    info.update(identify(process.child.pid), spawned=process.spawned)
+            pass_fds=[monitor, console, clone], start_new_session=True,
+            umask=umask)
+    info.update(proof.identify(process.child.pid), spawned=process.spawned)
+
+
+def believable(info, name):
+    """Whether a clone.json says what one says."""
+    return (isinstance(info, dict) and info.get('id') == name and
+            isinstance(info.get('template'), str) and
+            store.NAME.fullmatch(info['template']) is not None and
+            info.get('state') in (MAKING, STARTING, WAITING, CLONE) and
+            proof.plausible(info) and
+            ('owner' not in info or proof.plausible(info['owner'])))
+
+
+def find(run, name):
+    """The process of a folder in @run, dead or alive; None: it says nothing."""
+    if not ID.fullmatch(name):
+        return None
+    try:
+        info = json.loads(run.below(name).read(FILE, FILE_MAX))
+    except (OSError, ValueError, Trouble):
+        return None
+    return Process(run, info) if believable(info, name) else None
 
 
 def running(template=None):
@@ -238,24 +272,23 @@ def running(template=None):
 
     What dead ones left goes, unless somebody is about to read its log.
     """
-    for path in sorted(places.run().glob('*/' + FILE)):
-        try:
-            info = json.loads(path.read_text('utf-8'))
-            process = Process(path.parent, info)
-            alive = process.alive()
-        except (OSError, ValueError, KeyError):
+    run = places.run()
+    for name in run.names() if run else ():
+        process = find(run, name)
+        if process is None:
             continue
+        alive = process.alive()
         if not alive and process.owned():
             continue
         if not alive:
-            shutil.rmtree(path.parent, ignore_errors=True)
-        elif template in (None, info['template']):
+            with contextlib.suppress(OSError):
+                run.remove(name)
+        elif template in (None, process.info['template']):
             yield process
 
 
 def sweep():
     """End what commands that are no more had begun; returns these."""
     left = [process for process in running() if process.forsaken()]
-    for process in left:
-        process.stop()
+    stop_all(left)
     return left

@@ -19,6 +19,10 @@ class Gone(Trouble):
     """The other end of the socket is not there any more."""
 
 
+class Silent(Trouble):
+    """The other end is there, and says nothing."""
+
+
 class Qmp:
     """One client of one monitor.  Not for two threads at once."""
 
@@ -53,7 +57,7 @@ class Qmp:
             left = end - time.monotonic()
             ready, _, _ = select.select([self.socket], [], [], max(left, 0))
             if not ready:
-                raise Trouble('QEMU does not answer on its monitor')
+                raise Silent('QEMU does not answer on its monitor')
             try:
                 data = self.socket.recv(65536)
             except ConnectionError:

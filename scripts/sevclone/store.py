@@ -6,17 +6,55 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import time
-from pathlib import Path
 
-from sevclone import Trouble, places, process
+from sevclone import Trouble, places, proof
 
 SPEC = 'template.json'
+SPEC_MAX = 1 << 20
 VERSION = 1
-FIELDS = ('image', 'sev', 'bare', 'memory_mib', 'created')
 WORK = re.compile(r'\.(?P<name>.+)\.(?P<pid>\d+)(-(?P<started>\d+))?')
 NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,40}')
+
+
+def is_text(value):
+    return isinstance(value, str) and '\0' not in value
+
+
+def is_count(value):
+    return type(value) is int and value >= 0
+
+
+def is_list(check):
+    return lambda value: isinstance(value, list) and all(map(check, value))
+
+
+# What "make" writes that a clone's command line, or we, take over.  None of it
+# names a program: the QEMU is the one that "run" is told or finds.
+FIELDS = {
+    'created': is_count, 'memory_mib': is_count, 'smp': is_count,
+    'bare': lambda value: isinstance(value, bool),
+    'vsock': lambda value: isinstance(value, bool),
+    'net': lambda value: value in ('none', 'user'),
+    'accel': is_text, 'machine': is_text, 'cpu': is_text,
+    'extra': is_list(is_text),
+    'sev': lambda value: value is None or isinstance(value, dict) and
+    is_count(value.get('policy')),
+    'image': lambda value: isinstance(value, dict) and
+    is_count(value.get('bytes')) and is_text(value.get('sha256')) and
+    is_text(value.get('file')) and NAME.fullmatch(value['file']) and
+    is_text(value.get('platform', '')),
+}
+OPTIONAL = {'flash': is_list(is_count), 'point': is_text,
+            'boot_seconds': lambda value: isinstance(value, (int, float))}
+
+
+def spec_wrong(spec):
+    """The fields of a template's spec that are not what they should be."""
+    return [key for key, check in FIELDS.items()
+            if key not in spec or not check(spec[key])] + \
+           [key for key, check in OPTIONAL.items()
+            if key in spec and not check(spec[key])]
 
 
 def check_name(name):
@@ -30,61 +68,76 @@ class Template:
     """A sealed guest: its image, and all that a clone's command line needs."""
 
     def __init__(self, folder, spec, stamp):
-        self.folder, self.spec = Path(folder), spec
+        self.folder, self.spec = folder, spec
         self.stamp = stamp              # another one when it was replaced
-        self.name = self.folder.name
+        self.name = folder.path.name
 
     @property
     def image(self):
+        """Its path, for QEMU."""
         return self.folder / self.spec['image']['file']
+
+    def image_size(self):
+        with self.folder.open(self.spec['image']['file']) as file:
+            return os.fstat(file.fileno()).st_size
 
     def digest(self, progress=None):
         """SHA-256 of the image as it is now."""
-        return digest(self.image, progress)
+        with self.folder.open(self.spec['image']['file']) as file:
+            return digest(file, progress)
 
 
-def digest(path, progress=None):
-    size, done, total = path.stat().st_size, 0, hashlib.sha256()
-    with path.open('rb') as f:
-        while data := f.read(1 << 20):
-            total.update(data)
-            done += len(data)
-            if progress:
-                progress(done, size)
+def digest(file, progress=None):
+    size, done, total = os.fstat(file.fileno()).st_size, 0, hashlib.sha256()
+    while data := file.read(1 << 20):
+        total.update(data)
+        done += len(data)
+        if progress:
+            progress(done, size)
     return total.hexdigest()
 
 
+def no_such(name):
+    there = ', '.join(t.name for t in templates()) or 'none'
+    return Trouble(f'there is no template "{name}" in {places.home_path()} '
+                   f'(there: {there})')
+
+
 def open_template(name):
-    folder = places.home() / check_name(name)
+    home = places.home()
+    path = places.home_path() / check_name(name) / SPEC
     try:
-        with (folder / SPEC).open(encoding='utf-8') as f:
-            about = os.fstat(f.fileno())
-            spec = json.load(f)
+        folder = home.below(name) if home else None
+        if not folder or not folder.has(SPEC):
+            raise no_such(name)
+        with folder.open(SPEC) as file:
+            about = os.fstat(file.fileno())
+            spec = json.loads(file.read(SPEC_MAX))      # less of it is no JSON
     except FileNotFoundError:
-        there = ', '.join(t.name for t in templates()) or 'none'
-        raise Trouble(f'there is no template "{name}" in {places.home()} '
-                      f'(there: {there})') from None
-    except (OSError, ValueError) as error:
-        raise Trouble(f'{folder / SPEC} cannot be read: {error}') from error
+        raise no_such(name) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise Trouble(f'{path} cannot be read: {error}') from error
     if not isinstance(spec, dict) or spec.get('version') != VERSION:
-        raise Trouble(f'{folder / SPEC} is of another version; make the '
-                      'template again')
-    missing = [key for key in FIELDS if key not in spec]
-    if missing or not isinstance(spec['image'], dict) or \
-            not isinstance(spec['image'].get('file'), str):
-        raise Trouble(f'{folder / SPEC} is not whole ({", ".join(missing)}); '
+        raise Trouble(f'{path} is of another version; make the template again')
+    wrong = spec_wrong(spec)
+    if wrong:
+        raise Trouble(f'{path} is not what "make" writes ({", ".join(wrong)}); '
                       'make the template again')
-    found = Template(folder, spec, (about.st_ino, about.st_mtime_ns,
-                                    spec['created']))
-    if not found.image.exists():
-        raise Trouble(f'{found.image} is missing; make the template again')
-    return found
+    if not folder.has(spec['image']['file']):
+        raise Trouble(f'{path.parent / spec["image"]["file"]} is missing; make '
+                      'the template again')
+    folder.open(spec['image']['file']).close()
+    return Template(folder, spec, (about.st_ino, about.st_mtime_ns,
+                                   spec['created']))
 
 
 def templates():
-    for folder in sorted(places.home().glob('*/' + SPEC)):
-        with contextlib.suppress(Trouble):
-            yield open_template(folder.parent.name)
+    home = places.home()
+    for name in home.names() if home else ():
+        if NAME.fullmatch(name):
+            with contextlib.suppress(Trouble, OSError):
+                if home.below(name).has(SPEC):
+                    yield open_template(name)
 
 
 @contextlib.contextmanager
@@ -93,45 +146,36 @@ def new_template(name, replace=False):
 
     What is left of an interrupted one starts with a dot, and goes next time.
     """
-    final = places.home() / check_name(name)
-    if final.exists() and not replace:
+    check_name(name)
+    home = places.home(make=True)
+    if home.has(name) and not replace:
         raise Trouble(f'there is a template "{name}" already; "sev-clone rm '
                       f'{name}" removes it, --replace replaces it')
-    places.private_folder(places.home())
-    me = process.identify(os.getpid())
-    work = places.home() / f'.{name}.{me["pid"]}-{me["started"]}'
+    me = proof.identify(os.getpid())
+    work = f'.{name}.{me["pid"]}-{me["started"]}'
     sweep()
-    work.mkdir(mode=0o700)
+    folder = home.make(work)
     try:
-        yield work
-        sync_folder(work)
-        if final.exists():
-            shutil.rmtree(final)
-        os.rename(work, final)
-        sync_folder(places.home())
+        yield folder
+        folder.sync()
+        home.remove(name)
+        home.rename(work, name)
+        home.sync()
     finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def sync_folder(path):
-    """The names in a folder are on the disk."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        home.remove(work)
 
 
 def sweep():
     """Remove what a make that is no more left; of which templates it was."""
-    names = []
-    for left in places.home().glob('.*'):
-        found = WORK.fullmatch(left.name)
+    names, home = [], places.home()
+    for left in home.names() if home else ():
+        found = WORK.fullmatch(left)
         if not found:
             continue
-        started = process.started_at(found['pid'])
+        started = proof.started_at(found['pid'])
         if started is None or found['started'] not in (None, str(started)):
-            shutil.rmtree(left, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                home.remove(left)
             names.append(found['name'])
     return names
 
@@ -139,23 +183,22 @@ def sweep():
 def write_spec(folder, spec):
     """The last file of a template: with it, the template is whole."""
     spec = {'version': VERSION, 'created': int(time.time()), **spec}
-    path = folder / SPEC
-    with path.open('w', encoding='utf-8') as f:
-        json.dump(spec, f, indent=1)
-        f.flush()
-        os.fsync(f.fileno())
+    folder.write(SPEC, json.dumps(spec, indent=1).encode(), sync=True)
     return spec
 
 
 def check_there(name):
     """There is something to remove, whole or not."""
-    if not (places.home() / check_name(name)).is_dir():
-        raise Trouble(f'there is no template "{name}" in {places.home()}')
+    home = places.home()
+    if not home or not home.has(check_name(name)):
+        raise Trouble(f'there is no template "{name}" in {places.home_path()}')
 
 
 def remove(name):
-    folder = places.home() / check_name(name)
-    # The spec first: half a folder is then no template.
-    (folder / SPEC).unlink(missing_ok=True)
-    if folder.exists():
-        shutil.rmtree(folder)
+    home = places.home()
+    if not home or not home.has(check_name(name)):
+        return
+    with contextlib.suppress(OSError, Trouble):
+        # The spec first: half a folder is then no template.
+        home.below(name).remove(SPEC)
+    home.remove(name)

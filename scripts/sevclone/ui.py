@@ -1,13 +1,52 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a person sees: one line that moves on a terminal, or plain lines."""
+"""What a person sees: one line that moves on a terminal, or plain lines.
 
+Much of it was written by others: a guest, QEMU, the author of a template.  None
+of it reaches the terminal as a control character.
+"""
+
+import codecs
 import json
+import re
 import shutil
 import sys
 import threading
 import time
 
 WIDTH = 24
+
+# What a terminal takes for a command (ECMA-48), and the beginning of one.
+COMMAND = re.compile(r'\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*'
+                     r'(?:\x07|\x1b\\)|[ -/]*[0-OQ-WYZ\\`-~])')
+BEGUN = re.compile(r'(?:\x1b(?:\[[0-?]{0,64}[ -/]{0,8}|[\]PX^_][^\x07\x1b]{0,256}'
+                   r'|[ -/]{0,8})|\r)\Z')
+
+
+def clean(text):
+    """@text with every control character written out: ESC becomes \\x1b."""
+    return ''.join(c if c in '\n\t' or c.isprintable() else
+                   c.encode('unicode_escape', 'surrogatepass').decode()
+                   for c in text)
+
+
+class Plain:
+    """Makes text of what was meant for a terminal, piece by piece."""
+
+    def __init__(self):
+        self._decoder = codecs.getincrementaldecoder('utf-8')('replace')
+        self._rest = ''
+
+    def feed(self, data, last=False):
+        text = self._rest + self._decoder.decode(data, last)
+        begun = None if last else BEGUN.search(text)
+        self._rest = begun.group() if begun else ''
+        text = text[:len(text) - len(self._rest)]
+        return clean(COMMAND.sub('', text).replace('\r\n', '\n')
+                     .replace('\r', '\n'))
+
+
+def plain(data):
+    return Plain().feed(data, True)
 
 
 class Progress:
@@ -22,7 +61,8 @@ class Progress:
 
     def _show(self, text, final):
         columns = shutil.get_terminal_size().columns - 1
-        sys.stderr.write(f'\r\x1b[K{text[:columns]}' + ('\n' if final else ''))
+        text = clean(text)[:columns]
+        sys.stderr.write(f'\r\x1b[K{text}' + ('\n' if final else ''))
         sys.stderr.flush()
         self._open = not final
 
@@ -48,7 +88,7 @@ class Progress:
             if self.live:
                 self._show(text, True)
             elif not self.quiet:
-                print(text, file=sys.stderr, flush=True)
+                print(clean(text), file=sys.stderr, flush=True)
 
     def clear(self):
         with self._lock:
@@ -63,7 +103,11 @@ def put(options, data, lines):
         print(json.dumps(data, indent=1))
     else:
         for line in lines:
-            print(line)
+            print(clean(line))
+
+
+def complain(text):
+    print(clean(f'error: {text}'), file=sys.stderr)
 
 
 def mib(count):

@@ -57,7 +57,7 @@ def check_digest(template, progress):
     spec, wrong = template.spec['image'], []
     found = template.digest(lambda done, size:
                             progress.bar('digest', done, size))
-    size = template.image.stat().st_size
+    size = template.image_size()
     if size != spec['bytes']:
         wrong.append(f'the image has {size} bytes, it had {spec["bytes"]}')
     if found != spec['sha256']:

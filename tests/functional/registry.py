@@ -35,6 +35,7 @@ class Env:
                        getattr(args, 'silicon', False))
         self._hosts, self._idle, self._made = {}, {}, 0
         self._short = None
+        self.kept = {}                  # templates that tests share: folders
 
     def short_folder(self):
         """A folder whose name fits into the path of a socket."""
@@ -45,6 +46,8 @@ class Env:
     def close(self):
         if self._short is not None:
             shutil.rmtree(self._short, ignore_errors=True)
+        for folder in self.kept.values():
+            shutil.rmtree(folder, ignore_errors=True)
         self.lab.__exit__()
 
     def host(self, name):

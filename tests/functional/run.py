@@ -23,11 +23,15 @@ import test_bounds                      # noqa: E402,F401
 import test_claims                      # noqa: E402,F401
 import test_clone                       # noqa: E402,F401
 import test_clone_ends                  # noqa: E402,F401
+import test_clone_screen                # noqa: E402,F401
+import test_clone_users                 # noqa: E402,F401
 import test_firmware                    # noqa: E402,F401
 import test_gates                       # noqa: E402,F401
 import test_golden                      # noqa: E402,F401
+import test_hermetic                    # noqa: E402,F401
 import test_hops                        # noqa: E402,F401
 import test_hotplug                     # noqa: E402,F401
+import test_install                     # noqa: E402,F401
 import test_kata                        # noqa: E402,F401
 import test_libvirt                     # noqa: E402,F401
 import test_kata_config                 # noqa: E402,F401

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import guest
 import hunt
+import ownhome
 from verdict import Failed, Skip, check
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +46,8 @@ class Lab:
         if python not in sys.path:
             sys.path.insert(0, python)
         self.folder.mkdir(parents=True, exist_ok=True)
+        # For what has no Host, and so no identity that it should use.
+        os.environ.update(ownhome.environment(self.folder))
 
     @staticmethod
     def _find_firmware():
@@ -62,8 +65,8 @@ class Lab:
                 made.close()
         for path in self._large:
             path.unlink(missing_ok=True)
-        for identity in self.folder.glob('psp-*'):
-            shutil.rmtree(identity)
+        for identity in (*self.folder.glob('psp-*'), self.folder / 'home'):
+            shutil.rmtree(identity, ignore_errors=True)
 
     def large(self, name):
         """A file that is too big to be left behind."""

@@ -11,7 +11,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 from image import Image, flip
 from registry import SAID, test
@@ -19,11 +21,12 @@ from sevlib import ROOT
 from verdict import Failed, Skip, check, wait_until
 
 sys.path.insert(1, str(ROOT / 'scripts'))
-from sevclone import qmp                # noqa: E402
+from sevclone import process, qmp       # noqa: E402
+from sevclone.folder import Place       # noqa: E402
 
 TOOL = ROOT / 'scripts/sev-clone'
 LIMIT = 400             # seconds, for one command
-RANDOM = re.compile(rb'^RANDOM (\w{32})\r?$', re.M)
+RANDOM = re.compile(rb'^RANDOM (\w{32})$', re.M)
 
 PONG = re.compile(rb'PONG (\w+) clock=([\d.]+) id=(\w+) '
                   rb'page=(\w+) writes=(\d+)\r?\n')
@@ -36,11 +39,14 @@ PAGE = 4096
 class Tool:
     """sev-clone with homes of its own; what it started ends with it."""
 
+    command = (sys.executable, TOOL)
+
     def __init__(self, env):
         self.env = env
-        self.home = env.lab.folder / 'sev-clone'
-        self.run_folder = env.lab.folder / 'scr'
-        shutil.rmtree(self.home, ignore_errors=True)
+        # The build may be in another user's home: root does not trust that.
+        self.top = Path(tempfile.mkdtemp(prefix='sev-clone-', dir='/var/tmp'))
+        self.home = self.top / 'home'
+        self.run_folder = self.top / 'run'
         identity = env.host('clones')
         self.environ = {
             **os.environ, 'BUILD': str(env.lab.build),
@@ -58,11 +64,10 @@ class Tool:
         for path in self.run_folder.glob('*/clone.json'):
             with contextlib.suppress(OSError, ValueError, KeyError):
                 os.kill(json.loads(path.read_text())['pid'], signal.SIGKILL)
-        shutil.rmtree(self.run_folder, ignore_errors=True)
-        shutil.rmtree(self.home, ignore_errors=True)
+        shutil.rmtree(self.top, ignore_errors=True)
 
     def begin(self, *words):
-        return subprocess.Popen([sys.executable, TOOL, *map(str, words)],
+        return subprocess.Popen([*self.command, *map(str, words)],
                                 env=self.environ, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True)
 
@@ -92,10 +97,27 @@ class Tool:
         kind = [] if self.env.lab.sev else ['--no-sev']
         return self.do('make', name, '--limit', LIMIT, *kind, *words)
 
+    def have(self, name, *words):
+        """make(), or a copy of what another test made in the same way."""
+        kept = self.env.kept.get(words)
+        if kept is None:
+            self.make(name, *words)
+            kept = Path(tempfile.mkdtemp(prefix='sev-kept-', dir='/var/tmp'))
+            self.env.kept[words] = kept
+            shutil.copytree(self.home / name, kept / 'template')
+        else:
+            self.home.mkdir(mode=0o700, exist_ok=True)
+            shutil.copytree(kept / 'template', self.home / name)
+
 
 def screen(clone):
-    with open(f'{clone["folder"]}/screen', 'rb') as f:
-        return f.read()
+    """What it printed last, as "sev-clone screen" shows it."""
+    run = Place(Path(clone['folder']).parent, 'SEV_CLONE_RUN').open()
+    found = process.Process(run, clone)
+    try:
+        return found.screen().encode()
+    finally:
+        found.release()
 
 
 def draws(clone, count):
@@ -243,7 +265,7 @@ def after_reseed(clone):
 @test('sev-clone: a pool hands out processes and starts others', sev=False)
 def pool(env):
     with Tool(env) as tool:
-        tool.make('pooled', '--append', 'draws=1')
+        tool.have('pooled', '--append', 'draws=1')
         tool.refused(r'there is no pool of pooled', 'run', 'pooled', '--pool')
         server = tool.begin('pool', 'pooled', '--size', 2)
         try:
@@ -264,8 +286,8 @@ def pool(env):
               'the pool left processes behind')
 
 
-def status(tool):
-    code, out, _ = tool.ask('pool', 'pooled', '--status', '--json')
+def status(tool, name='pooled'):
+    code, out, _ = tool.ask('pool', name, '--status', '--json')
     return json.loads(out) if code == 0 else {}
 
 
@@ -274,7 +296,8 @@ def killed(env):
     with Tool(env) as tool:
         kind = [] if env.lab.sev else ['--no-sev']
         making = tool.begin('make', 'half', *kind, '--after', 3)
-        wait_until('a guest', 60, lambda: list(tool.run_folder.glob('*/screen')))
+        wait_until('a guest', 60, lambda: list(
+            tool.run_folder.glob('*/clone.json')))
         time.sleep(1)
         making.kill()
         making.communicate()

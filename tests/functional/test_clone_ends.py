@@ -7,18 +7,19 @@ import os
 import re
 import shlex
 import signal
+import sys
 
 from registry import test
-from test_clone import LIMIT, Tool, status
+from test_clone import LIMIT, TOOL, Tool, status
 from verdict import check, wait_until
 
-from sevclone import process, qmp
+from sevclone import proof, qmp
 
 GOOD = 3                # starts of QEMU that succeed
 
 
 class Counted(Tool):
-    """After make(), every start of QEMU but the first ones fails."""
+    """After have(), every start of QEMU but the first ones fails."""
 
     def __init__(self, env):
         super().__init__(env)
@@ -26,8 +27,8 @@ class Counted(Tool):
         self.folder.mkdir(exist_ok=True)
         self.script = self.folder / 'qemu'
 
-    def make(self, name, *words):
-        super().make(name, *words)
+    def have(self, name, *words):
+        super().have(name, *words)
         self.environ['SEV_CLONE_QEMU'] = str(self.script)
         self.allow(GOOD)
 
@@ -55,7 +56,7 @@ exit 1
     def check_ended(self, count):
         pids = self.started()
         check(len(pids) == count, f'{len(pids)} QEMUs were started')
-        alive = [pid for pid in pids if process.started_at(pid)]
+        alive = [pid for pid in pids if proof.started_at(pid)]
         check(not alive, f'{len(alive)} of {count} QEMUs still run')
         left = [p.name for p in self.run_folder.iterdir() if p.is_dir()]
         check(not left, f'folders are left: {left}')
@@ -64,7 +65,7 @@ exit 1
 @test('sev-clone: a run in which one clone fails leaves none', sev=False)
 def one_fails(env):
     with Counted(env) as tool:
-        tool.make('base')
+        tool.have('base')
         for jobs in 1, 2:
             tool.allow(GOOD)
             tool.refused('QEMU ended with exit status 1: broken on purpose',
@@ -75,7 +76,7 @@ def one_fails(env):
 @test('sev-clone: a run from a pool that runs dry leaves none', sev=False)
 def pool_runs_dry(env):
     with Counted(env) as tool:
-        tool.make('pooled')
+        tool.have('pooled')
         server = tool.begin('pool', 'pooled', '--size', 2)
         try:
             wait_until('a full pool', LIMIT, lambda: status(tool)
@@ -104,7 +105,7 @@ def heard(number):
 @test('sev-clone: a closed terminal and two signals end the clones', sev=False)
 def signals(env):
     with Counted(env) as tool:
-        tool.make('base')
+        tool.have('base')
         for name, ready, times in (('SIGHUP', 'running', 1),
                                    ('SIGTERM', 'running', 2),
                                    ('SIGTERM', 'pid', 2)):
@@ -123,6 +124,51 @@ def signals(env):
                 run.kill()
                 run.communicate()
             tool.check_ended(len(tool.started()))
+
+
+# sev-clone that stops for good where a signal may come at the worst moment: a
+# QEMU was started, and the line that remembers it was not reached.
+STALLED = """
+import concurrent.futures, sys, time
+sys.path.insert(0, {scripts!r})
+from sevclone import cli, pool
+{where} = lambda *args, real={where}: (real(*args), time.sleep(600))[0]
+sys.exit(cli.main())
+"""
+
+
+@test('sev-clone: a signal between the start of a QEMU and its bookkeeping',
+      sev=False)
+def worst_moment(env):
+    with Counted(env) as tool:
+        tool.have('base')
+        for where, words in (
+                ('concurrent.futures.ThreadPoolExecutor.submit', ()),
+                ('pool.take', ('--pool',))):
+            tool.allow(1)
+            server = tool.begin('pool', 'base', '--size', 1) if words else None
+            if words:
+                wait_until('a full pool', LIMIT, lambda: status(tool, 'base')
+                           .get('waiting') == 1)
+            real, tool.command = tool.command, (sys.executable, '-c', STALLED
+                .format(scripts=str(TOOL.parent), where=where))
+            with heard(signal.SIGTERM):
+                run = tool.begin('run', 'base', *words)
+            tool.command = real
+            try:
+                # The clone is complete; only its command knows nothing of it.
+                wait_until('a clone', LIMIT, lambda: any(
+                    json.loads(p.read_text())['state'] == 'running'
+                    for p in tool.run_folder.glob('*/clone.json')))
+                run.terminate()
+                run.communicate(timeout=LIMIT)
+            finally:
+                run.kill()
+                run.communicate()
+                if server:
+                    server.kill()
+                    server.communicate()
+            tool.check_ended(1)
 
 
 @test('sev-clone: options that cannot be are refused before a guest starts',
@@ -209,7 +255,7 @@ def tidied(env):
                 making.kill()
                 making.communicate()
                 tool.do(*words)
-                check(process.started_at(guest['pid']) is None,
+                check(proof.started_at(guest['pid']) is None,
                       'its guest runs on')
                 left = [*tool.home.iterdir(), *tool.run_folder.iterdir()]
                 check(not left, f'left behind: {left}')
@@ -244,7 +290,7 @@ def full(tool, size):
       sev=False)
 def pool_sees(env):
     with Tool(env) as tool:
-        tool.make('pooled', '--after', 2)
+        tool.have('pooled', '--after', 2)
         with pool_of(tool, 2):
             tool.make('pooled', '--after', 2, '--replace', '--smp', 2)
             [clone] = tool.do('run', 'pooled', '--pool', '--detach')
@@ -263,7 +309,7 @@ def pool_sees(env):
 @test('sev-clone pool: ends when its template is gone', sev=False)
 def pool_gone(env):
     with Tool(env) as tool:
-        tool.make('pooled', '--after', 2)
+        tool.have('pooled', '--after', 2)
         with pool_of(tool, 1) as server:
             (tool.home / 'pooled').rename(tool.home / 'other')
             check(server.wait(60) == 1, 'the pool did not fail')
@@ -275,7 +321,7 @@ def pool_gone(env):
       sev=False)
 def rm(env):
     with Tool(env) as tool:
-        tool.make('pooled', '--after', 2)
+        tool.have('pooled', '--after', 2)
         with pool_of(tool, 2) as server:
             [clone] = tool.do('run', 'pooled', '--detach')
             [row] = tool.do('list')

@@ -25,12 +25,20 @@ enum { NO_CHANNEL = 3 };
 
 static const char *hook_folder = "/etc/sev-clone.d";
 
-/* The pool first: hooks and whoever runs after them may draw from it. */
+/*
+ * The pool first: hooks and whoever runs after them draw from it.  When it
+ * could not be re-seeded nothing else is done: a hook would make the same keys
+ * in every clone.
+ */
 static bool become(Channel *ch, const Message *m)
 {
-    bool ok = entropy_reseed(m);
-
-    if (ch && ok) {
+    if (!entropy_reseed(m)) {
+        if (ch) {
+            channel_say(ch, "failed", m->id);
+        }
+        return false;
+    }
+    if (ch) {
         channel_say(ch, "seeded", m->id);
     }
     if (!clock_refresh(m)) {
@@ -39,9 +47,9 @@ static bool become(Channel *ch, const Message *m)
     }
     hooks_run(hook_folder, "clone", m);
     if (ch) {
-        channel_say(ch, ok ? "done" : "failed", m->id);
+        channel_say(ch, "done", m->id);
     }
-    return ok;
+    return true;
 }
 
 /* Nothing may page in, and nothing may run first, when the message comes. */
@@ -57,21 +65,22 @@ static void be_first(void)
 
 /*
  * From here to the re-seeding no other process runs, so none can draw a byte
- * that another clone draws too.  Only process 1 cannot be stopped.
+ * that another clone draws too.  Only process 1 cannot be stopped.  A clone that
+ * cannot re-seed must not go on: it stays here, and tries again when the host
+ * says the word again.
  */
-static int seal(Channel *ch)
+static void seal(Channel *ch)
 {
     Message m;
-    bool ok;
 
     hooks_run(hook_folder, "seal", NULL);
     sync();
     kill(-1, SIGSTOP);
     channel_say(ch, "ready", NULL);
-    channel_wait(ch, &m);
-    ok = become(ch, &m);
+    do {
+        channel_wait(ch, &m);
+    } while (!become(ch, &m));
     kill(-1, SIGCONT);
-    return ok ? 0 : 1;
 }
 
 /*
@@ -94,6 +103,7 @@ static void usage(FILE *out)
     fputs("usage: sev-reseed --seal | --watch | --now   [--hooks FOLDER]\n"
           "\n"
           "  --seal    hold all processes, tell the host \"ready\", go on as a clone\n"
+          "            that has re-seeded, and not otherwise\n"
           "  --watch   stay and re-seed when the host says \"clone\"\n"
           "  --now     re-seed once, without a word from the host\n"
           "  --hooks   programs to run, default /etc/sev-clone.d\n"
@@ -144,8 +154,9 @@ int main(int argc, char **argv)
     }
     be_first();
     if (mode == 's') {
-        return seal(&ch);
+        seal(&ch);
+    } else {
+        watch(&ch);
     }
-    watch(&ch);
     return 0;
 }
