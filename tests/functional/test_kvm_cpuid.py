@@ -7,8 +7,9 @@ difference between the two accelerators is named here, with its reason.
 
 import contextlib
 
-from kvmhost import SevTiny, kvm_host, running
+from kvmhost import KvmTiny, kvm_host
 from registry import test
+from sevtiny import running
 from tinyguest import Tiny
 from verdict import check
 
@@ -28,7 +29,7 @@ def under_tcg(env, stem, firmware):
 
 @test('kvm sev: CPUID of an SEV guest is what it is under TCG')
 def leaves(env):
-    kvm = SevTiny(env, 'leaves-kvm', kvm_host(env, 'a'), kind='tiny')
+    kvm = KvmTiny(env, 'leaves-kvm', kvm_host(env, 'a'), kind='tiny')
     tcg = under_tcg(env, 'leaves-tcg', 'tiny')
     with contextlib.closing(kvm.start()), contextlib.closing(tcg.start()):
         kvm.wait_ticks(1)

@@ -8,11 +8,11 @@ import subprocess
 import sys
 
 import measure
-from kvmhost import (CERTS, FORCED, LAUNCH, TARGET, SevTiny, arrived, ended,
-                     kvm_host, library, migrate, ordered, registered_first,
-                     running, two_hosts, waiting)
+from kvmhost import (FORCED, LAUNCH, TARGET, KvmTiny, kvm_host, library,
+                     registered_first, two_hosts)
 from registry import expect_error, test
 from sevlib import ROOT
+from sevtiny import CERTS, arrived, ended, migrate, running, waiting
 from verdict import check
 
 EFI = dict(kind='efi', control=[FORCED])
@@ -70,7 +70,7 @@ def launched(env):
                 env.lab.build / 'guest/bookworm/sev-linux.fd')
             check(expected == found, f'measured {found}, expected {expected}')
             wanted = [init if name == 'INIT' else name for name in LAUNCH]
-            check(ordered(guest) == wanted, f'order: {ordered(guest)}')
+            check(guest.order() == wanted, f'order: {guest.order()}')
             registered_first(guest)
 
 
@@ -91,7 +91,7 @@ def hypercalls(env):
 
 @test('kvm sev: an MSR that nobody filters is #GP, and is written down')
 def unfiltered(env):
-    guest = SevTiny(env, 'unfiltered', kvm_host(env, 'a'),
+    guest = KvmTiny(env, 'unfiltered', kvm_host(env, 'a'),
                     control=[FORCED, 'no-msr-filter'])
     with contextlib.closing(guest.start()):
         guest.wait_ticks(2)
@@ -113,9 +113,9 @@ def hops(env):
             info = migrate(guest, uri)
             check(info['status'] == 'completed', f'hop {number}: {info}')
             arrived(guest, target)
-            check(ordered(guest)[-3:] == SOURCE, f'{ordered(guest)}')
+            check(guest.order()[-3:] == SOURCE, f'{guest.order()}')
             wanted = [init if name == 'INIT' else name for name in TARGET]
-            check(ordered(target) == wanted, f'{ordered(target)}')
+            check(target.order() == wanted, f'{target.order()}')
             registered_first(target)
             guest.close()
             guest = target
@@ -149,7 +149,7 @@ def cancelled(env):
         guest.cmd('migrate_cancel')
         info = guest.wait_migration()
         check(info['status'] == 'cancelled', f'{info}')
-        check(ordered(guest)[-1] == 'SEND_CANCEL', f'{ordered(guest)}')
+        check(guest.order()[-1] == 'SEND_CANCEL', f'{guest.order()}')
         guest.soundly()
         guest.control(FORCED)
         info = migrate(guest, uri)
@@ -217,12 +217,12 @@ def target_faults(env):
         check(info['status'] == 'completed', f'{info}')
     for command, way, number, words in TARGET_FAULTS:
         which = 'all' if command == 'PDH_CERT_EXPORT' else '1'
-        said = ended(SevTiny(
+        said = ended(KvmTiny(
             env, f'fault-{command}', two, incoming=f'exec:cat {stream}',
             kind='efi', control=[FORCED,
                                  f'fail {command} {which} {way} {number}']))
         check(re.search(words, said), f'{command} {way} {number}: {said}')
-    with contextlib.closing(SevTiny(
+    with contextlib.closing(KvmTiny(
             env, 'no-fault', two, incoming=f'exec:cat {stream}',
             **EFI).start()) as target:
         target.soundly()
@@ -244,5 +244,5 @@ def launch_faults(env):
             ('no-sev', r'failed to initialize'),
             ('no-device', r'/dev/sev')):
         rules = rule.replace('platform-down ', 'platform-down\n').split('\n')
-        said = ended(SevTiny(env, 'refused', host, control=rules))
+        said = ended(KvmTiny(env, 'refused', host, control=rules))
         check(re.search(words, said), f'{rule}: {said}')

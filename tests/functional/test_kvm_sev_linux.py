@@ -3,9 +3,9 @@
 
 import re
 
-from kvmhost import (SevTiny, arrived, ended, kvm_host, migrate, refused,
-                     running, two_hosts, waiting)
+from kvmhost import KvmTiny, kvm_host, two_hosts
 from registry import test
+from sevtiny import arrived, ended, migrate, refused, running, waiting
 from verdict import check
 
 PAGES = 4096                    # of a guest of 16 MiB
@@ -124,7 +124,7 @@ def cancel(env):
 def locked(env):
     host = kvm_host(env, 'a')
     mib = 1 << 20
-    said = ended(SevTiny(env, 'locked', host,
+    said = ended(KvmTiny(env, 'locked', host,
                          launcher=['prlimit', f'--memlock={8 * mib}:{8 * mib}',
                                    'setpriv', '--bounding-set', '-ipc_lock',
                                    '--inh-caps', '-ipc_lock', '--']))

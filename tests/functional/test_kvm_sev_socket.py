@@ -5,9 +5,9 @@ and the operator gives what only AMD knows.
 
 import contextlib
 
-from kvmhost import (FORCED, LAUNCH, TARGET, arrived, listening, migrate,
-                     ordered, running, two_hosts)
+from kvmhost import FORCED, LAUNCH, TARGET, two_hosts
 from registry import expect_error, test
+from sevtiny import arrived, listening, migrate, running
 from verdict import Failed, check
 
 EFI = dict(kind='efi', control=[FORCED])
@@ -21,9 +21,9 @@ def moves(env):
         info = migrate(guest, uri)
         check(info['status'] == 'completed', f'{info}')
         arrived(guest, target)
-        check(ordered(guest) == [*LAUNCH, 'SEND_START', 'SEND_UPDATE_DATA',
-                                 'SEND_FINISH'], f'{ordered(guest)}')
-        check(ordered(target) == TARGET, f'{ordered(target)}')
+        check(guest.order() == [*LAUNCH, 'SEND_START', 'SEND_UPDATE_DATA',
+                                 'SEND_FINISH'], f'{guest.order()}')
+        check(target.order() == TARGET, f'{target.order()}')
         # The chip has sent it: its vCPUs must never run here again.
         with contextlib.suppress(Failed):
             guest.cmd('cont')
