@@ -12,7 +12,7 @@ import os
 import re
 from collections import Counter
 
-from sevtiny import SevTiny, TinyHost
+from sevtiny import HARDWARE, SevTiny, TinyHost
 from tinyguest import Tiny, needs_kvm
 from verdict import TICK_LIMIT, Skip, check, wait_until
 
@@ -99,7 +99,13 @@ class KvmTiny(SevTiny):
         self.names = [env.lab.folder / f'{env.name(stem)}.{suffix}'
                       for suffix in ('control', 'ioctls', 'violations')]
         self.control_path, self.ioctl_path, self.violation_path = self.names
-        self.control(*control)
+        self.always, self.now = control, []
+        init = 'INIT2' if 'legacy-vm-type=off' in options.get('sev', '') \
+            else 'INIT'
+        self.launch, self.target = ([init if name == 'INIT' else name
+                                     for name in order]
+                                    for order in (LAUNCH, TARGET))
+        self.obeys()
         super().__init__(
             env, stem, host, *args, accel='kvm', cbitpos=host_cbitpos(env),
             environment=[f'LD_PRELOAD={library(env)}',
@@ -117,8 +123,32 @@ class KvmTiny(SevTiny):
         new.write_text(''.join(f'{line}\n' for line in lines))
         os.replace(new, self.control_path)
 
+    def _also(self, rule):
+        self.now.append(rule)
+        self.control(*self.always, *self.now)
+
+    def fails(self, command, nth=1, status=HARDWARE):
+        self._also(f'fail {command} {nth} status {status}')
+
+    def takes(self, us):
+        self._also(f'delay SEND_UPDATE_DATA {us}')
+
+    def obeys(self):
+        self.now = []
+        self.control(*self.always)
+
+    def sent(self):
+        return self.commands()['SEND_UPDATE_DATA']
+
     def order(self):
         return self.sequence(ORDERED)
+
+    def ordered(self, *then, received=False):
+        super().ordered(*then, received=received)
+        # All memory is registered before anything runs.
+        names = [name for name, _, _ in self.ioctls()]
+        last = max(n for n, name in enumerate(names) if name == 'REG_REGION')
+        check(last < names.index('KVM_RUN'), 'REG_REGION after KVM_RUN')
 
     def violations(self):
         if not self.violation_path.exists():
@@ -159,10 +189,3 @@ class KvmTiny(SevTiny):
             return 0.0
         return sum(end - begin for begin, end in work) / (work[-1][1]
                                                           - work[0][0])
-
-
-def registered_first(guest):
-    """All memory is registered before anything runs."""
-    names = [name for name, _, _ in guest.ioctls()]
-    last = max(n for n, name in enumerate(names) if name == 'REG_REGION')
-    check(last < names.index('KVM_RUN'), 'REG_REGION after KVM_RUN')

@@ -2,7 +2,8 @@
 """Small SEV guests (../guest/tiny-sev.S), whoever answers their commands.
 
 A TinyHost is one platform, a SevTiny one QEMU process on it. What only one
-backend has is in a file of its own: kvmhost.py has Linux, played by ../kvm.
+backend has is in kvmhost.py (Linux, played by ../kvm) and softhost.py (the
+software secure processor, under TCG).
 """
 
 import contextlib
@@ -16,6 +17,8 @@ from tinyguest import Tiny
 from verdict import MIGRATE_LIMIT, TICK_LIMIT, Failed, check, wait_until
 
 CERTS = ('sev-pdh', 'sev-plat-cert', 'sev-amd-cert')
+
+HARDWARE = 19           # SEV_RET_HWSEV_RET_PLATFORM: any command may say it
 
 
 class TinyHost(Host):
@@ -37,6 +40,8 @@ class SevTiny(Tiny):
     @sev: words for the sev-guest object.
     """
 
+    launch, target = [], []     # order() of a guest that begins, or arrives
+
     def __init__(self, env, stem, host, *args, accel, cbitpos, kind='linux',
                  sev='', policy=1, smp=1, mem='16M', cpu='qemu64', machine='q35',
                  incoming=None, environment=(), **options):
@@ -56,6 +61,22 @@ class SevTiny(Tiny):
 
     # --- The secure processor ---
 
+    def fails(self, command, nth=1, status=HARDWARE):
+        """The @nth @command from now on is refused, with this status."""
+        raise NotImplementedError
+
+    def takes(self, us):
+        """A page that is sent keeps the secure processor for @us microseconds."""
+        raise NotImplementedError
+
+    def obeys(self):
+        """Nothing fails, or takes longer than it must, from now on."""
+        raise NotImplementedError
+
+    def sent(self):
+        """How many packets it has made."""
+        raise NotImplementedError
+
     def order(self):
         """The commands whose order matters; one that is repeated once."""
         raise NotImplementedError
@@ -63,6 +84,16 @@ class SevTiny(Tiny):
     def violations(self):
         """What silicon would have punished; [] where nobody looks."""
         raise NotImplementedError
+
+    def wait_sent(self, more, limit=TICK_LIMIT):
+        aim = self.sent() + more
+        wait_until(f'{aim} packets', limit, lambda: self.sent() >= aim)
+
+    def ordered(self, *then, received=False):
+        """It was launched, or @received, in the right order, then @then."""
+        wanted = [*(self.target if received else self.launch), *then]
+        check(self.order() == wanted,
+              f'order: {self.order()}, should be {wanted}')
 
     # --- The guest ---
 
@@ -170,6 +201,12 @@ def migrate(source, uri):
     return source.wait_migration()
 
 
+def completes(source, uri):
+    info = migrate(source, uri)
+    check(info['status'] == 'completed', f'{info}')
+    return info
+
+
 def refused(guest, pattern):
     """A migration must not even begin, or fail, with this sentence."""
     try:
@@ -189,11 +226,15 @@ def arrived(source, target):
           f'the other vCPU is at {target.other_ticks()}, was at {others[-1:]}')
 
 
-def ended(guest, limit=TICK_LIMIT):
+def ended(guest):
     """What a QEMU says that must end by itself."""
     with contextlib.closing(guest):
         with contextlib.suppress(Exception):
             guest.start()
-        wait_until('end of QEMU', limit, lambda: not guest.vm.is_running())
-        check(guest.vm.exitcode() == 1, f'it ended with {guest.vm.exitcode()}')
-        return guest.log()
+        return last_words(guest)
+
+
+def last_words(guest, limit=TICK_LIMIT):
+    wait_until('end of QEMU', limit, lambda: not guest.vm.is_running())
+    check(guest.vm.exitcode() == 1, f'it ended with {guest.vm.exitcode()}')
+    return guest.log()

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Guests under KVM that cannot be migrated now: why, and when they can."""
+"""Guests under KVM that cannot be migrated now: why, and when they can.
+
+Under TCG these guests can be: QEMU sees the C-bit of each of their pages.
+"""
 
 import contextlib
 

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What Linux in an SEV guest wants of QEMU under KVM, over the stand-in."""
+"""What Linux in an SEV guest wants of QEMU under KVM, over the stand-in.
+
+KVM alone can show it: only there does QEMU depend on what a guest declares.
+Under TCG it sees each page's C-bit.
+"""
 
 import re
 
