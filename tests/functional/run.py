@@ -57,6 +57,7 @@ import test_tool                        # noqa: E402,F401
 import test_trust                       # noqa: E402,F401
 import test_off                         # noqa: E402,F401
 import test_hardware                    # noqa: E402,F401
+import test_backends                    # noqa: E402,F401
 import test_kvm                         # noqa: E402,F401
 import test_kvm_cpuid                   # noqa: E402,F401
 import test_kvm_gate                    # noqa: E402,F401

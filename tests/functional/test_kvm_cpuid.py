@@ -7,29 +7,26 @@ difference between the two accelerators is named here, with its reason.
 
 import contextlib
 
-from kvmhost import SevTiny, kvm_host, running
+import softhost
+from kvmhost import KvmTiny, kvm_host
 from registry import test
-from tinyguest import Tiny
+from sevtiny import running
+from softhost import CBITPOS
 from verdict import check
 
 FEATURES, SEV = 0x40000001, 0x8000001f
 HC_MAP_GPA_RANGE, MIGRATION_CONTROL = 1 << 16, 1 << 17
-CBITPOS = 51                    # what TCG is told; KVM has the host's
 
 
-def under_tcg(env, stem, firmware):
+def under_tcg(env, stem, **options):
     """A QEMU with an emulated SEV guest; it runs in real mode, all private."""
-    return Tiny(env, stem, '-object', f'sev-guest,id=sev0,cbitpos={CBITPOS},'
-                'reduced-phys-bits=1', accel='tcg', cpu='qemu64',
-                machine='q35,confidential-guest-support=sev0',
-                firmware=env.lab.build / f'guest/bookworm/{firmware}.fd',
-                environment=[f'SEV_PSP_DIR={env.host("a").folder}'])
+    return softhost.two_hosts(env)[0].tiny(env, stem, **options)
 
 
 @test('kvm sev: CPUID of an SEV guest is what it is under TCG')
 def leaves(env):
-    kvm = SevTiny(env, 'leaves-kvm', kvm_host(env, 'a'), kind='tiny')
-    tcg = under_tcg(env, 'leaves-tcg', 'tiny')
+    kvm = KvmTiny(env, 'leaves-kvm', kvm_host(env, 'a'), kind='tiny')
+    tcg = under_tcg(env, 'leaves-tcg', kind='tiny')
     with contextlib.closing(kvm.start()), contextlib.closing(tcg.start()):
         kvm.wait_ticks(1)
         tcg.wait_ticks(1)
@@ -51,7 +48,7 @@ def leaves(env):
 
 @test('kvm sev: the MSRs of an SEV guest are what they are under TCG')
 def msrs(env):
-    tcg = under_tcg(env, 'msr-tcg', 'sev-linux')
+    tcg = under_tcg(env, 'msr-tcg')
     with running(env, 'msr-kvm', kvm_host(env, 'a')) as kvm, \
             contextlib.closing(tcg.start()):
         tcg.wait_ticks(1)
@@ -62,7 +59,7 @@ def msrs(env):
                   f'MSR_KVM_MIGRATION_CONTROL: {guest.said("CONTROL")}')
         shown = kvm.cmd('x-query-sev-page-map')
         check(shown['migration-control'] == 1, f'{shown}')
-        check(tcg.vm.cmd('x-query-sev-page-map')['migration-control'] == 1,
+        check(tcg.cmd('x-query-sev-page-map')['migration-control'] == 1,
               'TCG does not show it')
         kvm.cmd('system_reset')
         kvm.wait_text('STARTED', times=2)

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Guests under KVM that cannot be migrated now: why, and when they can."""
+"""Guests under KVM that cannot be migrated now: why, and when they can.
+
+Under TCG these guests can be: QEMU sees the C-bit of each of their pages.
+"""
 
 import contextlib
 
-from kvmhost import (SevTiny, arrived, migrate, refused, running, two_hosts,
-                     waiting)
+from kvmhost import KvmTiny, two_hosts
 from registry import expect_error, test
+from sevtiny import arrived, migrate, refused, running, waiting
 from verdict import check
 
 NULL = 'exec:cat > /dev/null'
@@ -14,7 +17,7 @@ NULL = 'exec:cat > /dev/null'
 @test('kvm sev: a guest that never ran is refused, until it did')
 def never_ran(env):
     one, two = two_hosts(env)
-    guest = SevTiny(env, 'never-ran', one, '-S')
+    guest = KvmTiny(env, 'never-ran', one, '-S')
     with contextlib.closing(guest.start()), \
             waiting(env, guest, two) as (target, uri):
         refused(guest, 'has not run yet')

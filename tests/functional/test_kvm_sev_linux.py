@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What Linux in an SEV guest wants of QEMU under KVM, over the stand-in."""
+"""What Linux in an SEV guest wants of QEMU under KVM, over the stand-in.
+
+KVM alone can show it: only there does QEMU depend on what a guest declares.
+Under TCG it sees each page's C-bit.
+"""
 
 import re
 
-from kvmhost import (SevTiny, arrived, ended, kvm_host, migrate, refused,
-                     running, two_hosts, waiting)
+from kvmhost import KvmTiny, kvm_host, two_hosts
 from registry import test
+from sevtiny import arrived, ended, migrate, refused, running, waiting
 from verdict import check
 
 PAGES = 4096                    # of a guest of 16 MiB
@@ -124,7 +128,7 @@ def cancel(env):
 def locked(env):
     host = kvm_host(env, 'a')
     mib = 1 << 20
-    said = ended(SevTiny(env, 'locked', host,
+    said = ended(KvmTiny(env, 'locked', host,
                          launcher=['prlimit', f'--memlock={8 * mib}:{8 * mib}',
                                    'setpriv', '--bounding-set', '-ipc_lock',
                                    '--inh-caps', '-ipc_lock', '--']))
