@@ -21,7 +21,7 @@ enum {
 
 void sev_return_path_init(void);
 
-/* --- Source ---------------------------------------------------------------- */
+/* --- Source: return-path.c -------------------------------------------------- */
 
 /*
  * From now on certificates may come, or not any more.  Before the question is
@@ -50,7 +50,7 @@ bool sev_return_path_is_line_error(Error *err);
 bool sev_return_path_message(MigrationState *ms, QEMUFile *rp, uint16_t type,
                              uint16_t len, Error **errp);
 
-/* --- Target ---------------------------------------------------------------- */
+/* --- Target: return-path-target.c ------------------------------------------- */
 
 /* Send one message.  Main thread, in the loading coroutine. */
 bool sev_return_path_send(uint16_t type, const void *data, uint16_t len,
