@@ -52,9 +52,12 @@ bool sev_return_path_message(MigrationState *ms, QEMUFile *rp, uint16_t type,
 
 /* --- Target: return-path-target.c ------------------------------------------- */
 
-/* Send one message.  Main thread, in the loading coroutine. */
-bool sev_return_path_send(uint16_t type, const void *data, uint16_t len,
-                          Error **errp);
+/*
+ * Send one message, whole.  A channel's thread, or the main thread in the
+ * loading coroutine, which yields without a lock while the socket is full.
+ */
+bool coroutine_mixed_fn sev_return_path_send(uint16_t type, const void *data,
+                                             uint16_t len, Error **errp);
 
 /* Did the source send something on @f that is not read yet? */
 bool sev_return_path_has_bytes(QEMUFile *f);
