@@ -39,9 +39,9 @@ static const Row setup = {
     ON(COMPLETE, NOTHING, IDLE),
     ON(FAIL, NOTHING, IDLE),
 };
-/* The target has said that it loaded everything: COMPLETE waits for that. */
 static const Row open_move = {
-    ON(COMPLETE, FINISH, GONE),
+    ON(GIVE, NOTHING, GIVEN),
+    ON(COMPLETE, CANCEL, IDLE),         /* nobody was told to run it */
     ON(FAIL, CANCEL, IDLE),
 };
 /* Nobody has said anything, and the guest may go on, as upstream's may. */
@@ -59,6 +59,11 @@ static const Row spoiled = {
     ON(COMPLETE, FINISH, GONE),
     ON(FAIL, FINISH, GONE),
 };
+/* Nothing brings it back. */
+static const Row given = {
+    ON(COMPLETE, FINISH, GONE),
+    ON(FAIL, FINISH, GONE),
+};
 /* The guest runs; the command is tried again before anything else. */
 static const Row stuck = {
     ON(PREPARE, CANCEL, IDLE),
@@ -73,16 +78,16 @@ static const Row impossible;
 
 static const Row *const table[SEV_PURPOSE__MAX][SEV_OUTGOING__MAX] = {
     [SEV_PURPOSE_MOVE] = {
-        &idle, &setup, &open_move, &impossible, &stuck, &gone,
+        &idle, &setup, &open_move, &impossible, &given, &stuck, &gone,
     },
     [SEV_PURPOSE_SAVE] = {
-        &idle, &setup, &open_save, &impossible, &stuck, &gone,
+        &idle, &setup, &open_save, &impossible, &impossible, &stuck, &gone,
     },
     [SEV_PURPOSE_TEMPLATE] = {
-        &idle, &setup, &open_save, &impossible, &stuck, &gone,
+        &idle, &setup, &open_save, &impossible, &impossible, &stuck, &gone,
     },
     [SEV_PURPOSE_IN_PLACE] = {
-        &idle, &setup, &open_in_place, &spoiled, &stuck, &gone,
+        &idle, &setup, &open_in_place, &spoiled, &impossible, &stuck, &gone,
     },
 };
 
@@ -91,16 +96,14 @@ typedef enum Verdict {
     NEVER,
     RUNS,
     WAITS,                      /* while the migration runs */
-    SENT,                       /* not any more when it has completed: the
-                                   notifier, which says so, comes later */
 } Verdict;
 
 static const Verdict verdicts[SEV_PURPOSE__MAX][SEV_OUTGOING__MAX] = {
-    /*                          IDLE   SETUP  OPEN   SPOILED STUCK  GONE */
-    [SEV_PURPOSE_MOVE] =      { RUNS,  RUNS,  SENT,  NEVER,  RUNS,  NEVER },
-    [SEV_PURPOSE_SAVE] =      { RUNS,  RUNS,  RUNS,  NEVER,  RUNS,  NEVER },
-    [SEV_PURPOSE_TEMPLATE] =  { WAITS, WAITS, WAITS, NEVER,  RUNS,  NEVER },
-    [SEV_PURPOSE_IN_PLACE] =  { WAITS, WAITS, WAITS, NEVER,  RUNS,  NEVER },
+    /*                          IDLE   SETUP  OPEN   SPOILED GIVEN STUCK GONE */
+    [SEV_PURPOSE_MOVE] =      { RUNS,  RUNS,  RUNS,  NEVER, NEVER, RUNS, NEVER },
+    [SEV_PURPOSE_SAVE] =      { RUNS,  RUNS,  RUNS,  NEVER, NEVER, RUNS, NEVER },
+    [SEV_PURPOSE_TEMPLATE] =  { WAITS, WAITS, WAITS, NEVER, NEVER, RUNS, NEVER },
+    [SEV_PURPOSE_IN_PLACE] =  { WAITS, WAITS, WAITS, NEVER, NEVER, RUNS, NEVER },
 };
 
 /* --- Looking it up ------------------------------------------------------------ */
@@ -115,8 +118,7 @@ static bool gone_for_good(const SevOutgoing *o, Error **errp)
     return false;
 }
 
-bool sev_outgoing_may_run(const SevOutgoing *o, MigrationStatus status,
-                          bool running, Error **errp)
+bool sev_outgoing_may_run(const SevOutgoing *o, bool running, Error **errp)
 {
     switch (verdicts[o->purpose][o->state]) {
     case RUNS:
@@ -128,8 +130,6 @@ bool sev_outgoing_may_run(const SevOutgoing *o, MigrationStatus status,
                        "wait until it is done, or cancel it");
         }
         return !running;
-    case SENT:
-        return status != MIGRATION_STATUS_COMPLETED || gone_for_good(o, errp);
     case NEVER:
         break;
     }
@@ -138,7 +138,7 @@ bool sev_outgoing_may_run(const SevOutgoing *o, MigrationStatus status,
 
 static bool refuse(const SevOutgoing *o, Error **errp)
 {
-    if (o->state == SEV_OUTGOING_GONE || o->state == SEV_OUTGOING_SPOILED) {
+    if (verdicts[o->purpose][o->state] == NEVER) {
         return gone_for_good(o, errp);
     }
     error_setg(errp, "The last migration of this SEV guest is not cleaned up "

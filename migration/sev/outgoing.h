@@ -11,7 +11,6 @@
 #define MIGRATION_SEV_OUTGOING_H
 
 #include "qapi/error.h"
-#include "qapi/qapi-types-migration.h"
 
 typedef enum SevPurpose {
     SEV_PURPOSE_MOVE,           /* a target answers, and takes the guest over */
@@ -26,6 +25,7 @@ typedef enum SevOutgoingState {
     SEV_OUTGOING_SETUP,         /* a target is asked, no session is open yet */
     SEV_OUTGOING_OPEN,          /* SEND_START was called */
     SEV_OUTGOING_SPOILED,       /* ... and RAM holds packets now */
+    SEV_OUTGOING_GIVEN,         /* ... and the target is told to run it */
     SEV_OUTGOING_STUCK,         /* ... and SEND_CANCEL failed */
     SEV_OUTGOING_GONE,          /* SEND_FINISH was called */
     SEV_OUTGOING__MAX,
@@ -36,6 +36,7 @@ typedef enum SevOutgoingEvent {
     SEV_OUTGOING_BEGIN,         /* its channel is open */
     SEV_OUTGOING_START,         /* SEND_START succeeded */
     SEV_OUTGOING_OVERWRITE,     /* the first page of RAM is a packet */
+    SEV_OUTGOING_GIVE,          /* the target has all of it, and proved it */
     SEV_OUTGOING_COMPLETE,      /* the migration has completed */
     SEV_OUTGOING_FAIL,          /* it failed or was cancelled */
     SEV_OUTGOING_EVENT__MAX,
@@ -54,11 +55,7 @@ typedef struct SevOutgoing {
  */
 bool sev_outgoing_take(SevOutgoing *o, SevOutgoingEvent event, Error **errp);
 
-/*
- * May the guest run here, now that its migration has @status, and is @running
- * or not?  BQL held.
- */
-bool sev_outgoing_may_run(const SevOutgoing *o, MigrationStatus status,
-                          bool running, Error **errp);
+/* May the guest run here, while a migration is @running or not?  BQL held. */
+bool sev_outgoing_may_run(const SevOutgoing *o, bool running, Error **errp);
 
 #endif /* MIGRATION_SEV_OUTGOING_H */

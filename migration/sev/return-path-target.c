@@ -134,7 +134,10 @@ bool coroutine_mixed_fn sev_return_path_send(uint16_t type, const void *data,
 
 /* --- Listening ---------------------------------------------------------------- */
 
-/* What recv() says of the socket below @f: 0 at its end; -1: nothing, or none */
+/*
+ * What recv() says of the socket below @f: 0 at its end; -1: an error, EAGAIN
+ * when there is nothing, ENOTSOCK when there is none.
+ */
 static ssize_t peek(QEMUFile *f)
 {
     QIOChannel *ioc = qemu_file_get_ioc(f);
@@ -144,7 +147,11 @@ static ssize_t peek(QEMUFile *f)
         OBJECT(tls ? tls->master : ioc), TYPE_QIO_CHANNEL_SOCKET);
     char next;
 
-    return sock ? recv(sock->fd, &next, 1, MSG_PEEK | MSG_DONTWAIT) : -1;
+    if (!sock) {
+        errno = ENOTSOCK;
+        return -1;
+    }
+    return recv(sock->fd, &next, 1, MSG_PEEK | MSG_DONTWAIT);
 }
 
 bool sev_return_path_has_bytes(QEMUFile *f)
@@ -152,16 +159,12 @@ bool sev_return_path_has_bytes(QEMUFile *f)
     return peek(f) > 0;
 }
 
-bool sev_return_path_source_waits(Error **errp)
+bool sev_return_path_hung_up(QEMUFile *f)
 {
-    MigrationIncomingState *mis = migration_incoming_get_current();
+    ssize_t n = peek(f);
 
-    if (mis->to_src_file && peek(mis->from_src_file) == 0) {
-        error_setg(errp, "The source hung up before this side could say that "
-                   "it has all of the guest: it runs on there");
-        return false;
-    }
-    return true;
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK &&
+                      errno != EINTR && errno != ENOTSOCK);
 }
 
 static void linger_over(void *opaque)

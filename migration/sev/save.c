@@ -20,6 +20,7 @@
 #include "advice.h"
 #include "channels.h"
 #include "compat.h"
+#include "handover.h"
 #include "map.h"
 #include "multifd.h"
 #include "outgoing.h"
@@ -34,6 +35,7 @@
 #include "template-place.h"
 #include "template.h"
 #include "trace.h"
+#include "transcript.h"
 #include "target/i386/sev/fault.h"
 
 /*
@@ -61,6 +63,7 @@ int sev_save_prepare(void *opaque, Error **errp)
     if (sev_template_making() && !sev_template_end_last(errp)) {
         return -EINVAL;
     }
+    sev_return_path_begin();
     /* Whether a target answers is not known before the channel is open. */
     sev.outgoing.purpose = sev_place_wanted() ? SEV_PURPOSE_IN_PLACE :
                            sev_template_wanted() ? SEV_PURPOSE_TEMPLATE :
@@ -122,10 +125,13 @@ int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
         ? "its certificates were awaited" : NULL;
     sev.source->in_place = sev.outgoing.purpose == SEV_PURPOSE_IN_PLACE;
     if (!sev_session_find_target(ms, f, &target, errp) ||
+        (sev.outgoing.purpose == SEV_PURPOSE_MOVE &&
+         !sev_transcript_begin(errp)) ||
         !sev_session_seal(f, &target, errp) ||
         !sev_outgoing_take(&sev.outgoing, SEV_OUTGOING_START, errp)) {
         goto fail;
     }
+    sev_handover_begin(&target);
     doing("the session was opened");
     if (!sev_pages_save_blocks(sev.source, f, errp)) {
         goto fail;
@@ -136,7 +142,9 @@ int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
         sev_place_save_begin(sev.source, f);
         sev_record_put(f, &rec);
     }
-    sev_tap_follow(f, false);
+    if (sev_template_making()) {
+        sev_tap_follow(f, false);
+    }
     sev_multifd_set_source(sev.source);
     /* Channels are waiting for this, and ram for the channels. */
     qemu_fflush(f);
@@ -188,6 +196,10 @@ int sev_save_complete(QEMUFile *f, void *opaque)
         !sev_map_save_end(sev.source, f, &err)) {
         return save_failed(err);
     }
+    if (sev.outgoing.purpose == SEV_PURPOSE_MOVE) {
+        sev_return_path_step(SEV_RP_SENT);
+    }
+    sev_transcript_follow(f, false);
     doing("its acknowledgement was awaited");
     return 0;
 }
@@ -213,7 +225,9 @@ static void sev_migration_end(SevOutgoingEvent event)
 
     sev_multifd_set_source(NULL);
     g_clear_pointer(&sev.source, sev_source_free);
+    sev_transcript_drop();
     sev_tap_drop();
+    sev_handover_end();
     if (!sev_outgoing_take(&sev.outgoing, event, &err)) {
         error_report_err(err);
     }
@@ -253,8 +267,46 @@ int sev_save_notify(NotifierWithReturn *notifier, MigrationEvent *e,
 
 bool sev_migration_may_run(Error **errp)
 {
-    return sev_outgoing_may_run(&sev.outgoing, migrate_get_current()->state,
-                                migration_is_running(), errp);
+    return sev_outgoing_may_run(&sev.outgoing, migration_is_running(), errp);
+}
+
+bool sev_migration_hand_over(MigrationState *s)
+{
+    Error *err = NULL;
+
+    if (sev.outgoing.state != SEV_OUTGOING_OPEN ||
+        sev.outgoing.purpose != SEV_PURPOSE_MOVE) {
+        return true;
+    }
+    if (!sev_handover_give(s, &sev.outgoing, &err)) {
+        save_failed(err);
+        return false;
+    }
+    return true;
+}
+
+bool sev_migration_is_given(MigrationState *s)
+{
+    if (sev.outgoing.state != SEV_OUTGOING_GIVEN) {
+        return false;
+    }
+    QEMU_LOCK_GUARD(&s->error_mutex);
+    if (s->error) {
+        warn_report("The SEV guest was handed over before this happened: %s",
+                    error_get_pretty(s->error));
+        g_clear_pointer(&s->error, error_free);
+    }
+    return true;
+}
+
+bool sev_migration_may_cancel(Error **errp)
+{
+    if (sev.outgoing.state == SEV_OUTGOING_GIVEN) {
+        error_setg(errp, "It is too late to cancel: the target has all of the "
+                   "SEV guest and was told to run it");
+        return false;
+    }
+    return true;
 }
 
 bool sev_migration_queue_page(RAMBlock *rb, ram_addr_t offset)

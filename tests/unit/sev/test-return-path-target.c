@@ -203,6 +203,23 @@ static void test_hung_up(void)
     line_close(fd);
 }
 
+/* Known as soon as the kernel knows: with and without bytes before the end. */
+static void test_peek(void)
+{
+    int fd = line_open();
+
+    g_assert_false(sev_return_path_hung_up(mis.to_src_file));
+    g_assert_false(sev_return_path_has_bytes(mis.to_src_file));
+    g_assert_cmpint(write(fd, "x", 1), ==, 1);
+    g_assert_false(sev_return_path_hung_up(mis.to_src_file));
+    g_assert_true(sev_return_path_has_bytes(mis.to_src_file));
+    line_close(fd);
+    fd = line_open();
+    shutdown(fd, SHUT_RDWR);
+    g_assert_true(sev_return_path_hung_up(mis.to_src_file));
+    line_close(fd);
+}
+
 static void test_no_path(void)
 {
     Error *err = NULL;
@@ -223,6 +240,7 @@ int main(int argc, char **argv)
     g_test_add_func("/sev/return-path/target/turn", test_turn);
     g_test_add_func("/sev/return-path/target/deaf", test_deaf);
     g_test_add_func("/sev/return-path/target/hung-up", test_hung_up);
+    g_test_add_func("/sev/return-path/target/peek", test_peek);
     g_test_add_func("/sev/return-path/target/no-path", test_no_path);
     return g_test_run();
 }
