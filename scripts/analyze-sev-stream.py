@@ -49,6 +49,7 @@ LAYOUT = {
     11: ('HEADERS', ['block', 'offset', 'count']),
     12: ('DIGEST', ['digest:blob']),
     13: ('SHARED', ['pages', 'sum']),
+    15: ('GO', []),
 }
 ZERO = bytes(PAGE)
 MAPPED, IN_PLACE = 2, 3
@@ -76,7 +77,8 @@ FOLLOWS = {
     'STATE': ('STATE', 'DIGEST', 'SHARED', 'END', 'BREAK'),
     'DIGEST': ('SHARED', 'END'),
     'SHARED': ('END',),
-    'END': (),
+    'END': ('GO',),
+    'GO': (),
 }
 
 
@@ -215,6 +217,11 @@ class Analysis:
             raise Wrong(f'{name} at {at}: {len(payload) - cursor.at} '
                         'bytes too many')
         return name, values
+
+    @staticmethod
+    def _hello(values, cursor):
+        if cursor.at < len(cursor.data):        # of before it ends here
+            values['hand-over'] = cursor.number()
 
     def _session(self, values, _cursor):
         if len(values['session']) != 128:

@@ -294,11 +294,12 @@ typedef struct PSP_PACKED PspHandleCmd {
 _Static_assert(sizeof(PspHandleCmd) == 4, "handle command");
 
 /* ATTESTATION */
+#define PSP_MNONCE_LEN 16
 typedef struct PSP_PACKED PspAttestation {
     uint32_t handle;
     uint32_t rsvd;
     uint64_t report_paddr;
-    uint8_t mnonce[16];
+    uint8_t mnonce[PSP_MNONCE_LEN];
     uint32_t report_len;        /* in, out */
 } PspAttestation;
 _Static_assert(sizeof(PspAttestation) == 36, "ATTESTATION");

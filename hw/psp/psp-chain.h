@@ -103,6 +103,16 @@ typedef void (*PspChainReport)(const char *link, bool ok, void *opaque);
 bool psp_chain_explain(const PspChain *chain, const PspRoots *roots,
                        PspChainReport report, void *opaque);
 
+/*
+ * Is @report, of ATTESTATION, of a guest with @policy, signed by the PEK of
+ * @chain, and an answer to @mnonce?  The chain itself is not verified.  The
+ * launch digest in it is not looked at: what a received guest has there is not
+ * public.
+ */
+bool psp_report_verify(const PspChain *chain, const void *report, size_t len,
+                       const uint8_t mnonce[PSP_MNONCE_LEN], uint32_t policy,
+                       GError **error);
+
 /* SHA-256 of the PDH certificate's public key, 64 hex digits; caller frees. */
 char *psp_fingerprint(const void *cert, size_t len, GError **error);
 /* The same of the CEK in the platform chain: the chip, whatever its owner. */

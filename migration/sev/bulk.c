@@ -37,7 +37,8 @@ static size_t coroutine_mixed_fn get_some(QEMUFile *f, uint8_t *buf, size_t len)
 
 size_t coroutine_mixed_fn sev_bulk_get(QEMUFile *f, uint8_t *buf, size_t len)
 {
-    size_t got = qemu_get_buffer(f, buf, MIN(len, sev_tap_ahead(f)));
+    const uint8_t *at;
+    size_t got = qemu_get_buffer(f, buf, MIN(len, sev_tap_ahead(f, &at)));
 
     /* A file that is followed has to pass its tap. */
     while (len - got >= BULK_MIN && f != sev_tap_file &&

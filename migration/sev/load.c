@@ -16,6 +16,7 @@
 #include "migration/qemu-file.h"
 #include "system/runstate.h"
 #include "channels.h"
+#include "handover.h"
 #include "multifd.h"
 #include "return-path.h"
 #include "section.h"
@@ -24,6 +25,7 @@
 #include "tap.h"
 #include "template.h"
 #include "trace.h"
+#include "transcript.h"
 #include "target/i386/sev/fault.h"
 
 /* Belongs to the main thread; the hooks come without an argument to carry it. */
@@ -121,13 +123,25 @@ bool sev_load_end(int ret, Error **errp)
     if (sev_migration_on) {
         sev_multifd_close();            /* nobody waits for a session now */
     }
-    if (!target ||
-        (load_ended(ret, errp) &&
-         (ret < 0 || (sev_template_end_seen(errp) &&
-                      !sev_fault(SEV_FAULT_LOAD_END, errp) &&
-                      sev_return_path_source_waits(errp))))) {
+    if (!target) {
         return true;
     }
+    if (!load_ended(ret, errp)) {
+        goto fail;
+    }
+    if (ret < 0) {
+        return true;                    /* upstream's to say */
+    }
+    if ((!target->asked && !sev_template_end_seen(errp)) ||
+        sev_fault(SEV_FAULT_LOAD_END, errp)) {
+        goto fail;
+    }
+    if (target->asked) {
+        sev_handover_take(target, mis->from_src_file);
+    }
+    return true;
+
+fail:
     /* Upstream's last message to the source looks there for the verdict. */
     if (ret >= 0) {
         qemu_file_set_error(mis->from_src_file, -EINVAL);
@@ -142,6 +156,7 @@ int sev_load_cleanup(void *opaque)
     g_autofree char *why = NULL;
 
     g_clear_pointer(&target, sev_target_free);
+    sev_transcript_drop();
     sev_tap_drop();
     WITH_QEMU_LOCK_GUARD(&ms->error_mutex) {
         why = ms->error ? g_strdup(error_get_pretty(ms->error)) : NULL;

@@ -18,6 +18,7 @@
 #include "sev.h"
 #include "target/i386/sev/fault.h"
 #include "trace.h"
+#include "transcript.h"
 
 #define PAGE_LEN SEV_RECORD_PACKET_DATA
 /* How long a channel waits for the session, and for a refused source to go */
@@ -199,6 +200,7 @@ static bool recv_pages(MultiFDRecvParams *p, Error **errp)
             !sev_pages_load(t, &rec, errp)) {
             return false;
         }
+        sev_transcript_channel(p->id, p->compress_data);
         first += rec.u.pages.count;
         left -= len;
     }

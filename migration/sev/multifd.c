@@ -11,6 +11,7 @@
 #include "multifd-recv.h"
 #include "pages.h"
 #include "seal.h"
+#include "transcript.h"
 #include "target/i386/sev/fault.h"
 
 #define PAGE_LEN SEV_RECORD_PACKET_DATA
@@ -89,6 +90,7 @@ static bool seal_private(MultiFDSendParams *p, size_t n, size_t *sealed,
         }
         if (count) {
             add_iov(p, d->records[i], len);
+            sev_transcript_channel(p->id, d->records[i]);
             memmove(d->offsets + *sealed, d->offsets + at,
                     count * sizeof(d->offsets[0]));
             *sealed += count;

@@ -16,6 +16,7 @@
 #include "put.h"
 #include "seal.h"
 #include "trace.h"
+#include "transcript.h"
 
 #define PAGE_LEN SEV_RECORD_PACKET_DATA
 
@@ -154,6 +155,7 @@ static bool write_batch(SevSource *s, QEMUFile *f, SevBatch *b, Error **errp)
     }
     if (len) {
         sev_record_put_fault(f, SEV_RECORD_PAGES);
+        sev_transcript_pages(b->buf);
         ram_transferred_add(len);
         /* Not copied: written out before the buffer is used again. */
         qemu_put_buffer_async(f, b->buf, len, false);

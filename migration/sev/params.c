@@ -22,6 +22,8 @@ static struct {
     bool refuse_replay, has_refuse_replay;
     SevTemplateOpen template_open;
     bool has_template_open;     /* it was set */
+    SevAcknowledgement acknowledgement;
+    bool has_acknowledgement;   /* it was set */
 } params;
 
 /* --- Values from outside ---------------------------------------------------- */
@@ -133,6 +135,10 @@ bool sev_params_set(const SevMigrationParameters *p, Error **errp)
         params.template_open = p->sev_template_open;
         params.has_template_open = true;
     }
+    if (good && p->has_sev_acknowledgement) {
+        params.acknowledgement = p->sev_acknowledgement;
+        params.has_acknowledgement = true;
+    }
     return good;
 }
 
@@ -155,6 +161,8 @@ void sev_params_query(SevMigrationParameters *p)
     p->sev_amd_cert = c->amd ? g_base64_encode(c->amd, c->amd_len) : NULL;
     p->has_sev_template_open = params.has_template_open;
     p->sev_template_open = params.template_open;
+    p->has_sev_acknowledgement = params.has_acknowledgement;
+    p->sev_acknowledgement = params.acknowledgement;
     p->has_sev_allowed_platforms = params.allowed;
     p->sev_allowed_platforms = platforms_list(params.allowed);
     p->has_sev_allowed_sources = params.sources;
@@ -225,6 +233,11 @@ SevTemplateOpen sev_params_template_open(void)
     return params.template_open;
 }
 
+SevAcknowledgement sev_params_acknowledgement(void)
+{
+    return params.acknowledgement;
+}
+
 /* --- Monitors ----------------------------------------------------------------- */
 
 /* A line of HMP cannot hold a certificate, so there it is the name of a file. */
@@ -265,7 +278,7 @@ void sev_params_from_hmp(MigrateSetParameters *p, MigrationParameter param,
                          const char *value, Error **errp)
 {
     const char *name = MigrationParameter_str(param);
-    int open;
+    int open, ack;
 
     switch (param) {
     case MIGRATION_PARAMETER_SEV_PDH:
@@ -293,6 +306,11 @@ void sev_params_from_hmp(MigrateSetParameters *p, MigrationParameter param,
         open = qapi_enum_parse(&SevTemplateOpen_lookup, value, -1, errp);
         p->has_sev_template_open = open >= 0;
         p->sev_template_open = MAX(open, 0);
+        break;
+    case MIGRATION_PARAMETER_SEV_ACKNOWLEDGEMENT:
+        ack = qapi_enum_parse(&SevAcknowledgement_lookup, value, -1, errp);
+        p->has_sev_acknowledgement = ack >= 0;
+        p->sev_acknowledgement = MAX(ack, 0);
         break;
     default:
         error_setg(errp, "Migration parameter '%s' cannot be set here", name);
@@ -325,6 +343,10 @@ void sev_params_print(Monitor *mon)
     if (params.has_template_open) {
         monitor_printf(mon, "sev-template-open: %s\n",
                        SevTemplateOpen_str(params.template_open));
+    }
+    if (params.has_acknowledgement) {
+        monitor_printf(mon, "sev-acknowledgement: %s\n",
+                       SevAcknowledgement_str(params.acknowledgement));
     }
     if (params.has_refuse_replay) {
         monitor_printf(mon, "sev-refuse-replay: %s\n",

@@ -1,6 +1,6 @@
 /*
  * Migration parameters of an SEV guest: whom it may be sealed to and come from,
- * and when a clone opens its template.
+ * what has to prove that it arrived, and when a clone opens its template.
  *
  * sev-pdh, sev-plat-cert and sev-amd-cert are the target's certificates, for
  * streams on which it cannot answer; sev-allowed-platforms lists the platforms
@@ -8,7 +8,7 @@
  * sev-refuse-replay lets each session be opened once.  Set by
  * migrate-set-parameters, which applies all of its parameters or none.
  *
- * All calls: BQL held.
+ * BQL held, where nothing else is said.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -33,6 +33,9 @@ bool sev_params_source_allowed(const char *fingerprint, Error **errp);
 
 /* Is a session that this platform opened before refused? */
 bool sev_params_refuse_replay(void);
+
+/* What an acknowledgement has to prove; ATTESTED when not set.  Any thread. */
+SevAcknowledgement sev_params_acknowledgement(void);
 
 /* When a clone opens the packets of its template; first-touch when not set. */
 SevTemplateOpen sev_params_template_open(void);

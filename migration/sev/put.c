@@ -24,6 +24,7 @@ static const SevFaultPoint put_fault[SEV_RECORD__MAX] = {
     [SEV_RECORD_DIGEST] = SEV_FAULT_DIGEST_WRITE,
     [SEV_RECORD_SHARED] = SEV_FAULT_SHARED_WRITE,
     [SEV_RECORD_END] = SEV_FAULT_END_WRITE,
+    [SEV_RECORD_GO] = SEV_FAULT_GO_WRITE,
 };
 
 void sev_record_put_fault(QEMUFile *f, SevRecordType type)

@@ -17,6 +17,26 @@ static void encode_hello(const SevRecord *rec, GByteArray *out)
     sev_put_u64(out, r->api_minor);
     sev_put_u64(out, r->build);
     sev_put_blob(out, r->fingerprint);
+    if (r->handover != SEV_HANDOVER_NONE) {
+        sev_put_u64(out, r->handover);
+    }
+}
+
+/* One of before there was a hand-over ends here. */
+static bool decode_handover(SevCursor *c, uint64_t *handover, Error **errp)
+{
+    if (!c->left) {
+        *handover = SEV_HANDOVER_NONE;
+        return true;
+    }
+    if (!sev_cursor_u64(c, "hand-over", handover, errp)) {
+        return false;
+    }
+    if (*handover == SEV_HANDOVER_NONE) {
+        error_setg(errp, "SEV stream: HELLO record: field hand-over is 0");
+        return false;
+    }
+    return true;
 }
 
 static bool decode_hello(SevRecord *rec, SevCursor *c, Error **errp)
@@ -28,7 +48,8 @@ static bool decode_hello(SevRecord *rec, SevCursor *c, Error **errp)
            sev_cursor_u64(c, "api-minor", &r->api_minor, errp) &&
            sev_cursor_u64(c, "build", &r->build, errp) &&
            sev_cursor_text(c, "fingerprint", SEV_RECORD_FINGERPRINT_LEN,
-                       SEV_RECORD_FINGERPRINT_LEN, &r->fingerprint, errp);
+                       SEV_RECORD_FINGERPRINT_LEN, &r->fingerprint, errp) &&
+           decode_handover(c, &r->handover, errp);
 }
 
 static void encode_certs(const SevRecord *rec, GByteArray *out)
@@ -257,6 +278,25 @@ static bool decode_shared(SevRecord *rec, SevCursor *c, Error **errp)
            sev_cursor_u64(c, "sum", &rec->u.shared.sum, errp);
 }
 
+static void encode_ack(const SevRecord *rec, GByteArray *out)
+{
+    sev_put_blob(out, rec->u.ack.digest);
+    sev_put_u64(out, rec->u.ack.status);
+    sev_put_blob(out, rec->u.ack.report);
+}
+
+static bool decode_ack(SevRecord *rec, SevCursor *c, Error **errp)
+{
+    SevRecordAck *r = &rec->u.ack;
+
+    return sev_cursor_blob(c, "digest", SEV_RECORD_DIGEST_LEN,
+                       SEV_RECORD_DIGEST_LEN, &r->digest, errp) &&
+           sev_cursor_u64(c, "status", &r->status, errp) &&
+           sev_cursor_blob(c, "report", c->left > 8 ? SEV_RECORD_REPORT_LEN : 0,
+                       SEV_RECORD_REPORT_LEN, &r->report, errp);
+}
+
+/* BREAK and GO */
 static void encode_break(const SevRecord *rec, GByteArray *out)
 {
 }
@@ -286,7 +326,7 @@ static bool decode_end(SevRecord *rec, SevCursor *c, Error **errp)
 
 const SevRecordRow sev_record_rows[SEV_RECORD__MAX] = {
     [SEV_RECORD_HELLO] = {
-        "HELLO", 32 + FINGERPRINT, 32 + FINGERPRINT,
+        "HELLO", 32 + FINGERPRINT, 40 + FINGERPRINT,
         encode_hello, decode_hello,
     },
     [SEV_RECORD_CERTS] = {
@@ -330,6 +370,12 @@ const SevRecordRow sev_record_rows[SEV_RECORD__MAX] = {
         encode_digest, decode_digest,
     },
     [SEV_RECORD_SHARED] = { "SHARED", 16, 16, encode_shared, decode_shared },
+    [SEV_RECORD_ACK] = {
+        "ACK", BLOB(SEV_RECORD_DIGEST_LEN) + 8 + BLOB(0),
+        BLOB(SEV_RECORD_DIGEST_LEN) + 8 + BLOB(SEV_RECORD_REPORT_LEN),
+        encode_ack, decode_ack,
+    },
+    [SEV_RECORD_GO] = { "GO", 0, 0, encode_break, decode_break },
 };
 
 /* The return path has 16 bits for a length. */

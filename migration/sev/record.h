@@ -18,8 +18,11 @@
  *      DIGEST   templates: of headers beside the stream  -->
  *      SHARED   templates: sum of pages beside the stream ->
  *      END      how many there were                -------->  RECEIVE_FINISH
+ *   behind the stream (device state and all)
+ *               <--------- return path ----------  ACK     I have all of it
+ *      GO       it is yours: run it                -------->
  *
- * A stream with no return path has no HELLO and no CERTS.  A template has a
+ * A stream with no return path has no HELLO, CERTS, ACK and GO.  A template has a
  * MANIFEST before all else, in a section of its own, so that it can be judged
  * before any RAM.  Every section of the above but the last ends with BREAK.
  *
@@ -53,6 +56,7 @@ enum {
     SEV_RECORD_SESSION_LEN  = 128,      /* SEND_START's session blob */
     SEV_RECORD_FINGERPRINT_LEN = 64,    /* hex digits */
     SEV_RECORD_DIGEST_LEN   = 32,       /* SHA-256 */
+    SEV_RECORD_REPORT_LEN   = 208,      /* ATTESTATION's report */
     SEV_RECORD_IMAGE_LEN    = SEV_RECORD_HEADER_LEN + 40,
     /* An image begins at a multiple of this in its file, and the stream goes
      * on at the next one behind its last page. */
@@ -89,6 +93,8 @@ typedef enum SevRecordType {
     SEV_RECORD_HEADERS  = 11,
     SEV_RECORD_DIGEST   = 12,
     SEV_RECORD_SHARED   = 13,
+    SEV_RECORD_ACK      = 14,           /* on the return path only */
+    SEV_RECORD_GO       = 15,
     SEV_RECORD__MAX,
 } SevRecordType;
 
@@ -98,9 +104,16 @@ typedef struct SevSpan {
     size_t len;
 } SevSpan;
 
+/* How a guest is handed over when all of it is there. */
+enum {
+    SEV_HANDOVER_NONE = 0,              /* of before there was one */
+    SEV_HANDOVER_ACK_GO = 1,            /* the target says ACK, waits for GO */
+};
+
 typedef struct SevRecordHello {
     uint64_t policy, api_major, api_minor, build;
     SevSpan fingerprint;                /* of the source's PDH */
+    uint64_t handover;                  /* SEV_HANDOVER_...; not there: NONE */
 } SevRecordHello;
 
 typedef struct SevRecordCerts {
@@ -187,6 +200,13 @@ typedef struct SevRecordEnd {
     uint64_t private_pages;             /* in all STATE records */
 } SevRecordEnd;
 
+/* The target has everything; transcript.h says what the digest is of. */
+typedef struct SevRecordAck {
+    SevSpan digest;                     /* SEV_RECORD_DIGEST_LEN */
+    uint64_t status;                    /* of ATTESTATION, if it failed */
+    SevSpan report;                     /* SEV_RECORD_REPORT_LEN, or empty */
+} SevRecordAck;
+
 typedef struct SevRecord {
     SevRecordType type;
     union {
@@ -202,6 +222,7 @@ typedef struct SevRecord {
         SevRecordHeaders headers;
         SevRecordDigest digest;
         SevRecordShared shared;
+        SevRecordAck ack;
     } u;
 } SevRecord;
 

@@ -1,15 +1,15 @@
 /*
- * Certificates and refusals on the return path.  Both ends.
+ * What a source hears on the return path.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "qemu/bswap.h"
 #include "qemu/lockable.h"
 #include "qemu/main-loop.h"
 #include "qemu/timer.h"
-#include "qemu/units.h"
-#include "io/channel-socket.h"
-#include "io/channel-tls.h"
+#include "migration/migration.h"
+#include "migration/options.h"
 #include "migration/qemu-file.h"
 #include "record.h"
 #include "return-path.h"
@@ -18,41 +18,51 @@
 
 /* The first use of a platform makes its keys, which can take a while. */
 #define ANSWER_TIMEOUT_S 120
+/* How long a target that was told to run may take to say that it does */
+#define SHUT_TIMEOUT_S 30
 /* How soon a cancel is noticed. */
-#define ANSWER_POLL_MS 50
-/* How long a target that refused waits for the source to hang up. */
-#define LINGER_MS 3000
+#define POLL_MS 50
 
-/* A question and its answer, between migration and return path thread. */
+/* What the target said, between migration and return path thread. */
 static struct {
     QemuMutex lock;             /* protects the rest */
-    QemuCond answered;
-    bool waiting;
-    SevPlatformCerts certs;     /* pdh set: the answer */
-} question;
+    QemuCond heard;
+    SevRpState state;
+    uint32_t seen;              /* for sev_answer_legal() */
+    SevPlatformCerts certs;     /* SENDING: until they were fetched */
+    SevAck ack;                 /* JUDGING */
+} said;
 
 void sev_return_path_init(void)
 {
-    qemu_mutex_init(&question.lock);
-    qemu_cond_init(&question.answered);
+    qemu_mutex_init(&said.lock);
+    qemu_cond_init(&said.heard);
 }
 
-/* --- Source: the migration thread waits -------------------------------------- */
+/* --- The migration thread steps and waits -------------------------------------- */
 
-void sev_return_path_expect(bool expect)
+void sev_return_path_begin(void)
 {
-    QEMU_LOCK_GUARD(&question.lock);
-    question.waiting = expect;
-    sev_platform_certs_clear(&question.certs);
-    memset(&question.certs, 0, sizeof(question.certs));
+    QEMU_LOCK_GUARD(&said.lock);
+    said.state = SEV_RP_QUIET;
+    said.seen = 0;
+    sev_platform_certs_clear(&said.certs);
+}
+
+void sev_return_path_step(SevRpState state)
+{
+    QEMU_LOCK_GUARD(&said.lock);
+    assert(state == said.state + 1);
+    said.state = state;
 }
 
 /* True when there is nothing to wait for any more. */
-static bool question_over(MigrationState *ms, int64_t deadline, Error **errp)
+static bool wait_over(MigrationState *ms, MigrationStatus status,
+                      const char *what, Error **errp)
 {
-    if (ms->state != MIGRATION_STATUS_SETUP) {
+    if (ms->state != status) {
         error_setg(errp, "The migration was cancelled before the target sent "
-                   "its SEV certificates");
+                   "its %s", what);
         return true;
     }
     if (migrate_has_error(ms)) {
@@ -61,99 +71,135 @@ static bool question_over(MigrationState *ms, int64_t deadline, Error **errp)
         error_propagate(errp, error_copy(ms->error));
         return true;
     }
-    if (get_clock() > deadline) {
-        error_setg(errp, "The target did not send its SEV certificates within "
-                   "%d seconds", ANSWER_TIMEOUT_S);
-        return true;
-    }
     return false;
 }
 
-bool sev_return_path_wait(MigrationState *ms, SevPlatformCerts *certs,
-                          Error **errp)
+bool sev_return_path_wait_certs(MigrationState *ms, SevPlatformCerts *certs,
+                                Error **errp)
 {
     int64_t deadline = get_clock() +
                        ANSWER_TIMEOUT_S * (int64_t)NANOSECONDS_PER_SECOND;
-    bool answered;
+    bool answered = false;
 
     bql_unlock();
     if (sev_fault(SEV_FAULT_CERTS_WAIT, errp)) {
         bql_lock();
         return false;
     }
-    WITH_QEMU_LOCK_GUARD(&question.lock) {
-        while (!question.certs.pdh && !question_over(ms, deadline, errp)) {
-            qemu_cond_timedwait(&question.answered, &question.lock,
-                                ANSWER_POLL_MS);
+    WITH_QEMU_LOCK_GUARD(&said.lock) {
+        while (said.state == SEV_RP_ASKED &&
+               !wait_over(ms, MIGRATION_STATUS_SETUP, "SEV certificates",
+                          errp)) {
+            if (get_clock() > deadline) {
+                error_setg(errp, "The target did not send its SEV certificates "
+                           "within %d seconds", ANSWER_TIMEOUT_S);
+                break;
+            }
+            qemu_cond_timedwait(&said.heard, &said.lock, POLL_MS);
         }
-        answered = question.certs.pdh;
-        *certs = question.certs;
-        memset(&question.certs, 0, sizeof(question.certs));
+        if (said.state == SEV_RP_SENDING) {
+            *certs = said.certs;
+            memset(&said.certs, 0, sizeof(said.certs));
+            answered = true;
+        }
     }
     bql_lock();
     return answered;
 }
 
-/* --- Source: the return path thread reads ------------------------------------- */
-
-static uint8_t *rp_body(QEMUFile *rp, const char *what, uint16_t len,
-                        size_t min, size_t max, Error **errp)
+bool sev_return_path_wait_ack(MigrationState *ms, SevAck *ack, Error **errp)
 {
-    g_autofree uint8_t *body = NULL;
-
-    if (len < min || len > max) {
-        error_setg(errp, "SEV return path: %s of %u bytes, not %zu to %zu",
-                   what, len, min, max);
-        return NULL;
+    if (sev_fault(SEV_FAULT_ACK_WAIT, errp)) {
+        return false;
     }
-    body = g_malloc(len);
-    if (qemu_get_buffer(rp, body, len) != len) {
-        error_setg(errp, "SEV return path: %s was cut short", what);
-        return NULL;
+    QEMU_LOCK_GUARD(&said.lock);
+    while (said.state == SEV_RP_SENT) {
+        if (wait_over(ms, MIGRATION_STATUS_DEVICE, "acknowledgement", errp)) {
+            return false;
+        }
+        qemu_cond_timedwait(&said.heard, &said.lock, POLL_MS);
     }
-    return g_steal_pointer(&body);
+    *ack = said.ack;
+    return true;
 }
 
-static void message_certs(QEMUFile *rp, uint16_t len, Error **errp)
+bool sev_return_path_wait_shut(MigrationState *ms)
 {
-    g_autofree uint8_t *body = rp_body(rp, "certificates", len,
-                                       SEV_RECORD_HEADER_LEN, UINT16_MAX,
-                                       errp);
+    int64_t deadline = get_clock() +
+                       SHUT_TIMEOUT_S * (int64_t)NANOSECONDS_PER_SECOND;
+
+    QEMU_LOCK_GUARD(&said.lock);
+    while (said.state == SEV_RP_GIVEN && !migrate_has_error(ms) &&
+           get_clock() < deadline) {
+        qemu_cond_timedwait(&said.heard, &said.lock, POLL_MS);
+    }
+    return said.state == SEV_RP_OVER;
+}
+
+/* --- The return path thread reads ----------------------------------------------- */
+
+/* The record of this type that is all of a message's body. */
+static bool body_record(SevRecord *rec, SevRecordType type,
+                        const uint8_t *body, uint16_t len, Error **errp)
+{
+    if (!sev_record_decode(rec, body, len, errp)) {
+        return false;
+    }
+    if (rec->type != type) {
+        error_setg(errp, "SEV return path: a %s record, not %s",
+                   sev_record_name(rec->type), sev_record_name(type));
+        return false;
+    }
+    return true;
+}
+
+static void read_certs(const uint8_t *body, uint16_t len, Error **errp)
+{
     const SevRecordCerts *r;
     SevRecord rec;
 
-    if (!body || sev_fault(SEV_FAULT_CERTS_READ, errp) ||
-        !sev_record_decode(&rec, body, len, errp)) {
-        return;
-    }
-    if (rec.type != SEV_RECORD_CERTS) {
-        error_setg(errp, "SEV return path: a %s record, not CERTS",
-                   sev_record_name(rec.type));
+    if (sev_fault(SEV_FAULT_CERTS_READ, errp) ||
+        !body_record(&rec, SEV_RECORD_CERTS, body, len, errp)) {
         return;
     }
     r = &rec.u.certs;
-    QEMU_LOCK_GUARD(&question.lock);
-    if (!question.waiting || question.certs.pdh) {
-        error_setg(errp, "SEV return path: certificates that nobody asked for");
-        return;
-    }
-    question.certs = (SevPlatformCerts) {
+    QEMU_LOCK_GUARD(&said.lock);
+    said.certs = (SevPlatformCerts) {
         .pdh = g_memdup2(r->pdh.data, r->pdh.len), .pdh_len = r->pdh.len,
         .plat = g_memdup2(r->plat.data, r->plat.len), .plat_len = r->plat.len,
         .amd = g_memdup2(r->amd.data, r->amd.len), .amd_len = r->amd.len,
     };
-    qemu_cond_signal(&question.answered);
+    said.state = SEV_RP_SENDING;
+    qemu_cond_signal(&said.heard);
 }
 
-static void message_refusal(MigrationState *ms, QEMUFile *rp, uint16_t len,
-                            Error **errp)
+static void read_ack(const uint8_t *body, uint16_t len, Error **errp)
 {
-    g_autofree uint8_t *body = rp_body(rp, "refusal", len, 1,
-                                       SEV_RP_REFUSAL_MAX, errp);
-    g_autofree char *text = NULL;
-    Error *err = NULL;
+    const SevRecordAck *r;
+    SevRecord rec;
 
-    if (!body || sev_fault(SEV_FAULT_REFUSAL_READ, errp)) {
+    if (sev_fault(SEV_FAULT_ACK_READ, errp) ||
+        !body_record(&rec, SEV_RECORD_ACK, body, len, errp)) {
+        return;
+    }
+    r = &rec.u.ack;
+    trace_sev_return_path_ack(r->status, r->report.len);
+    QEMU_LOCK_GUARD(&said.lock);
+    memcpy(said.ack.digest, r->digest.data, r->digest.len);
+    said.ack.status = r->status;
+    said.ack.report_len = r->report.len;
+    if (r->report.len) {
+        memcpy(said.ack.report, r->report.data, r->report.len);
+    }
+    said.state = SEV_RP_JUDGING;
+    qemu_cond_signal(&said.heard);
+}
+
+static void read_refusal(const uint8_t *body, uint16_t len, Error **errp)
+{
+    g_autofree char *text = NULL;
+
+    if (sev_fault(SEV_FAULT_REFUSAL_READ, errp)) {
         return;
     }
     text = g_utf8_make_valid((const char *)body, len);
@@ -163,9 +209,63 @@ static void message_refusal(MigrationState *ms, QEMUFile *rp, uint16_t len,
         }
     }
     trace_sev_return_path_refusal(text);
-    error_setg(&err, "The target refused: %s", text);
+    error_setg(errp, "The target refused: %s", text);
+}
 
-    /* First, so that it wins over the errors of a socket going down. */
+/* It ended too early: say more than that the message is out of place. */
+static void read_early_shut(SevRpState state, const uint8_t *body, Error **errp)
+{
+    static const char *const before[SEV_RP__MAX] = {
+        [SEV_RP_SENDING] = "while it was sent the guest",
+        [SEV_RP_SENT] = "before it acknowledged the guest",
+        [SEV_RP_JUDGING] = "before its acknowledgement was looked at",
+    };
+
+    if (state <= SEV_RP_ASKED) {
+        error_setg(errp, "The target ended the migration before it sent its "
+                   "SEV certificates: is it an SEV guest, and the same QEMU?");
+    } else {
+        error_setg(errp, "The target ended the migration %s (SHUT, error %u)",
+                   before[state], ldl_be_p(body));
+    }
+}
+
+/* All of the body of a message that is ours, or of a SHUT too early. */
+static void message_read(MigrationState *ms, QEMUFile *rp, uint16_t type,
+                         uint16_t len, SevRpState state, Error **errp)
+{
+    g_autofree uint8_t *body = g_malloc(len + 1);
+
+    if (qemu_get_buffer(rp, body, len) != len) {
+        error_setg(errp, "SEV return path: %s of %u bytes was cut short",
+                   sev_answer_name(type), len);
+        return;
+    }
+    switch (type) {
+    case SEV_RP_CERTS:
+        read_certs(body, len, errp);
+        break;
+    case SEV_RP_ACK:
+        read_ack(body, len, errp);
+        break;
+    case SEV_RP_REFUSAL:
+        read_refusal(body, len, errp);
+        break;
+    case SEV_RP_SHUT:
+        read_early_shut(state, body, errp);
+        break;
+    default:
+        g_assert_not_reached();
+    }
+}
+
+/*
+ * Stop the migration thread, which may be in the middle of a write: upstream
+ * would let it go on until it looks.  The error comes first, so that it wins
+ * over those of a socket going down.
+ */
+static void stop_sending(MigrationState *ms, Error *err)
+{
     migrate_set_error(ms, err);
     migration_file_set_error(-ECONNABORTED, error_copy(err));
     WITH_QEMU_LOCK_GUARD(&ms->qemu_file_lock) {
@@ -173,44 +273,42 @@ static void message_refusal(MigrationState *ms, QEMUFile *rp, uint16_t len,
             qemu_file_shutdown(ms->to_dst_file);
         }
     }
-    error_propagate(errp, err);
-}
-
-/* The target hung up before it answered: say more than upstream can. */
-static bool message_shut(QEMUFile *rp, uint16_t len, Error **errp)
-{
-    g_autofree uint8_t *body = NULL;
-
-    WITH_QEMU_LOCK_GUARD(&question.lock) {
-        if (!question.waiting || question.certs.pdh) {
-            return false;
-        }
-    }
-    body = rp_body(rp, "end", len, 4, 4, errp);
-    if (body) {
-        error_setg(errp, "The target ended the migration before it sent its "
-                   "SEV certificates: is it an SEV guest, and the same QEMU?");
-    }
-    return true;
 }
 
 bool sev_return_path_message(MigrationState *ms, QEMUFile *rp, uint16_t type,
                              uint16_t len, Error **errp)
 {
-    switch (type) {
-    case SEV_RP_CERTS:
-        message_certs(rp, len, errp);
-        return true;
-    case SEV_RP_REFUSAL:
-        message_refusal(ms, rp, len, errp);
-        return true;
-    case SEV_RP_SHUT:
-        return sev_fault(SEV_FAULT_ACK_READ, errp) ||
-               message_shut(rp, len, errp);
-    default:
-        return false;
+    bool legal, ours, early;
+    SevRpState state;
+    ERRP_GUARD();
+
+    WITH_QEMU_LOCK_GUARD(&said.lock) {
+        state = said.state;
+        early = type == SEV_RP_SHUT && len == 4 && state < SEV_RP_GIVEN;
+        legal = early || sev_answer_legal(state, &said.seen, type, len,
+                                          migrate_switchover_ack(), errp);
+        if (legal && !early && type == SEV_RP_SHUT) {
+            said.state = SEV_RP_OVER;
+            qemu_cond_signal(&said.heard);
+        }
     }
+    trace_sev_return_path_message(type, len, sev_rp_state_name(state),
+                                  legal && !early);
+    ours = early || type == SEV_RP_CERTS || type == SEV_RP_ACK ||
+           type == SEV_RP_REFUSAL;
+    if (legal && !ours) {
+        return type == SEV_RP_SHUT && sev_fault(SEV_FAULT_SHUT_READ, errp);
+    }
+    if (legal) {
+        message_read(ms, rp, type, len, state, errp);
+    }
+    if (*errp) {
+        stop_sending(ms, *errp);
+    }
+    return true;
 }
+
+/* --- Errors ------------------------------------------------------------------------ */
 
 bool sev_return_path_is_line_error(Error *err)
 {
@@ -230,99 +328,5 @@ void sev_return_path_explain(MigrationState *ms, const char *doing)
     if (doing && ms->error && sev_return_path_is_line_error(ms->error)) {
         error_prepend(&ms->error, "The line to the target was lost while %s: ",
                       doing);
-    }
-}
-
-/* --- Target ------------------------------------------------------------------ */
-
-bool sev_return_path_send(uint16_t type, const void *data, uint16_t len,
-                          Error **errp)
-{
-    MigrationIncomingState *mis = migration_incoming_get_current();
-    int ret;
-
-    QEMU_LOCK_GUARD(&mis->rp_mutex);
-    if (!mis->to_src_file) {
-        error_setg(errp, "SEV stream: the source wants an answer but opened no "
-                   "return path");
-        return false;
-    }
-    qemu_put_be16(mis->to_src_file, type);
-    qemu_put_be16(mis->to_src_file, len);
-    qemu_put_buffer(mis->to_src_file, data, len);
-    ret = qemu_fflush(mis->to_src_file);
-    if (ret < 0) {
-        error_setg_errno(errp, -ret, "The source cannot be answered");
-    }
-    return ret >= 0;
-}
-
-/* What recv() says of the socket below @f: 0 at its end; -1: nothing, or none */
-static ssize_t peek(QEMUFile *f)
-{
-    QIOChannel *ioc = qemu_file_get_ioc(f);
-    QIOChannelTLS *tls = (QIOChannelTLS *)object_dynamic_cast(
-        OBJECT(ioc), TYPE_QIO_CHANNEL_TLS);
-    QIOChannelSocket *sock = (QIOChannelSocket *)object_dynamic_cast(
-        OBJECT(tls ? tls->master : ioc), TYPE_QIO_CHANNEL_SOCKET);
-    char next;
-
-    return sock ? recv(sock->fd, &next, 1, MSG_PEEK | MSG_DONTWAIT) : -1;
-}
-
-bool sev_return_path_has_bytes(QEMUFile *f)
-{
-    return peek(f) > 0;
-}
-
-bool sev_return_path_source_waits(Error **errp)
-{
-    MigrationIncomingState *mis = migration_incoming_get_current();
-
-    if (mis->to_src_file && peek(mis->from_src_file) == 0) {
-        error_setg(errp, "The source hung up before this side could say that "
-                   "it has all of the guest: it runs on there");
-        return false;
-    }
-    return true;
-}
-
-static void linger_over(void *opaque)
-{
-    qio_channel_shutdown(opaque, QIO_CHANNEL_SHUTDOWN_BOTH, NULL);
-}
-
-/*
- * Closing a socket with unread data resets it, and the source would see the
- * reset before our sentence.  Read on until it hangs up.
- */
-static void coroutine_fn linger(QIOChannel *ioc)
-{
-    g_autofree char *sink = g_malloc(64 * KiB);
-    int64_t deadline = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + LINGER_MS;
-    QEMUTimer *timer = timer_new_ms(QEMU_CLOCK_REALTIME, linger_over, ioc);
-    ssize_t got;
-
-    timer_mod(timer, deadline);
-    do {
-        got = qio_channel_read(ioc, sink, 64 * KiB, NULL);
-        if (got == QIO_CHANNEL_ERR_BLOCK) {
-            qio_channel_yield(ioc, G_IO_IN);
-        }
-    } while ((got > 0 || got == QIO_CHANNEL_ERR_BLOCK) &&
-             qemu_clock_get_ms(QEMU_CLOCK_REALTIME) < deadline);
-    timer_free(timer);
-}
-
-void coroutine_fn sev_return_path_refuse(const char *text)
-{
-    MigrationIncomingState *mis = migration_incoming_get_current();
-    size_t len = MIN(strlen(text), SEV_RP_REFUSAL_MAX);
-
-    trace_sev_return_path_refusal(text);
-    if (len && mis->from_src_file &&
-        !sev_fault(SEV_FAULT_REFUSAL_SEND, NULL) &&
-        sev_return_path_send(SEV_RP_REFUSAL, text, len, NULL)) {
-        linger(qemu_file_get_ioc(mis->from_src_file));
     }
 }

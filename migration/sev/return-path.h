@@ -1,8 +1,5 @@
 /*
- * Certificates and refusals on the return path.  Both ends.
- *
- * The message header is upstream's: type u16, length u16, big-endian.  Our
- * types are far from upstream's, which count from 0.
+ * The return path: what a target says, and when a source believes it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -10,32 +7,47 @@
 #define MIGRATION_SEV_RETURN_PATH_H
 
 #include "migration/migration.h"
+#include "answers.h"
+#include "record.h"
 #include "target/i386/sev/transfer.h"
-
-enum {
-    SEV_RP_SHUT     = 1,        /* upstream's, private to migration.c */
-    SEV_RP_CERTS    = 0x5e01,   /* a CERTS record */
-    SEV_RP_REFUSAL  = 0x5e02,   /* a sentence, UTF-8, no terminator */
-    SEV_RP_REFUSAL_MAX = 1024,
-};
 
 void sev_return_path_init(void);
 
-/* --- Source ---------------------------------------------------------------- */
+/* --- Source: return-path.c -------------------------------------------------- */
 
-/*
- * From now on certificates may come, or not any more.  Before the question is
- * sent, because the answer may be quick.  Migration thread.
- */
-void sev_return_path_expect(bool expect);
+/* An acknowledgement, as it came. */
+typedef struct SevAck {
+    uint8_t digest[SEV_RECORD_DIGEST_LEN];
+    uint64_t status;            /* of ATTESTATION, when there is no report */
+    uint8_t report[SEV_RECORD_REPORT_LEN];
+    size_t report_len;          /* all, or 0 */
+} SevAck;
+
+/* Another migration begins.  Main thread, before its return path thread. */
+void sev_return_path_begin(void);
+
+/* ASKED, SENT or GIVEN, from the state before it.  Migration thread. */
+void sev_return_path_step(SevRpState state);
 
 /*
  * Wait for the target's certificates: until they come, the migration is
  * cancelled or fails, or time is up.  Migration thread, BQL held; it is
  * released while waiting.
  */
-bool sev_return_path_wait(MigrationState *ms, SevPlatformCerts *certs,
-                          Error **errp);
+bool sev_return_path_wait_certs(MigrationState *ms, SevPlatformCerts *certs,
+                                Error **errp);
+
+/*
+ * Wait for the acknowledgement: until it comes, or the migration is cancelled
+ * or fails.  Migration thread, BQL not held.
+ */
+bool sev_return_path_wait_ack(MigrationState *ms, SevAck *ack, Error **errp);
+
+/*
+ * Wait for SHUT, which says that the target runs, for a time.  False: the line
+ * broke, or it did not come.  Migration thread, BQL not held.
+ */
+bool sev_return_path_wait_shut(MigrationState *ms);
 
 /*
  * A migration failed while @doing (NULL: there is no line that could be lost).
@@ -46,24 +58,28 @@ void sev_return_path_explain(MigrationState *ms, const char *doing);
 /* Does @err only say that the line broke? */
 bool sev_return_path_is_line_error(Error *err);
 
-/* The body of sev_rp_message().  Return path thread. */
+/*
+ * The body of sev_rp_message().  True: the message was read here; with an
+ * error it ends the migration, and has stopped it already.  False: it is legal,
+ * and upstream's to read.  Return path thread.
+ */
 bool sev_return_path_message(MigrationState *ms, QEMUFile *rp, uint16_t type,
                              uint16_t len, Error **errp);
 
-/* --- Target ---------------------------------------------------------------- */
+/* --- Target: return-path-target.c ------------------------------------------- */
 
-/* Send one message.  Main thread, in the loading coroutine. */
-bool sev_return_path_send(uint16_t type, const void *data, uint16_t len,
-                          Error **errp);
+/*
+ * Send one message, whole.  A channel's thread, or the main thread in the
+ * loading coroutine, which yields without a lock while the socket is full.
+ */
+bool coroutine_mixed_fn sev_return_path_send(uint16_t type, const void *data,
+                                             uint16_t len, Error **errp);
 
 /* Did the source send something on @f that is not read yet? */
 bool sev_return_path_has_bytes(QEMUFile *f);
 
-/*
- * Everything is loaded: does the source still wait to hear that?  If it hung
- * up, its guest runs on there, and this one may not.  Main thread.
- */
-bool sev_return_path_source_waits(Error **errp);
+/* Has the other end of @f hung up, as far as is known here?  Both ends. */
+bool sev_return_path_hung_up(QEMUFile *f);
 
 /* Tell the source why the load failed, and give it time to hear. */
 void coroutine_fn sev_return_path_refuse(const char *text);

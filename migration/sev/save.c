@@ -20,8 +20,10 @@
 #include "advice.h"
 #include "channels.h"
 #include "compat.h"
+#include "handover.h"
 #include "map.h"
 #include "multifd.h"
+#include "outgoing.h"
 #include "pages.h"
 #include "put.h"
 #include "return-path.h"
@@ -33,6 +35,7 @@
 #include "template-place.h"
 #include "template.h"
 #include "trace.h"
+#include "transcript.h"
 #include "target/i386/sev/fault.h"
 
 /*
@@ -42,54 +45,29 @@
  * thread when that thread has been joined.
  */
 static struct {
+    SevOutgoing outgoing;
     SevSource *source;
-    bool is_template;           /* fixed in save_prepare */
-    bool answers;               /* the target says when it has everything */
-    bool started;               /* between SEND_START and FINISH or CANCEL;
-                                   without a source: CANCEL failed */
-    bool in_place;              /* ... too: a template in RAM's own file */
-    bool overwritten;           /* by it: RAM is packets now */
-    bool gone;                  /* SEND_FINISH was called */
 } sev;
 
 /* --- Section ---------------------------------------------------------------- */
-
-static const char *gone_sentence(void)
-{
-    return sev.in_place
-        ? "This SEV guest was sealed in the file of its memory, as a template: "
-          "it cannot run again"
-        : "This SEV guest was migrated away: it runs on the target now, and "
-          "its key here is gone";
-}
 
 int sev_save_prepare(void *opaque, Error **errp)
 {
     if (sev_fault(SEV_FAULT_SAVE_PREPARE, errp)) {
         return -EIO;
     }
-    if (sev.source) {
-        error_setg(errp, "The last migration of this SEV guest is not cleaned "
-                   "up yet; try again");
-        return -EBUSY;
-    }
-    /* SEND_CANCEL failed then. */
-    if (sev.started && !sev_send_cancel(errp)) {
-        return -EIO;
-    }
-    sev.started = false;
-    if (sev.gone) {
-        error_setg(errp, "%s", gone_sentence());
-        return -EPERM;
-    }
-    if (!sev_compat_check(errp)) {
+    if (!sev_outgoing_take(&sev.outgoing, SEV_OUTGOING_PREPARE, errp) ||
+        !sev_compat_check(errp)) {
         return -EPERM;
     }
     if (sev_template_making() && !sev_template_end_last(errp)) {
         return -EINVAL;
     }
-    sev.in_place = sev_place_wanted();
-    sev.is_template = !sev.in_place && sev_template_wanted();
+    sev_return_path_begin();
+    /* Whether a target answers is not known before the channel is open. */
+    sev.outgoing.purpose = sev_place_wanted() ? SEV_PURPOSE_IN_PLACE :
+                           sev_template_wanted() ? SEV_PURPOSE_TEMPLATE :
+                           SEV_PURPOSE_SAVE;
     return 0;
 }
 
@@ -113,7 +91,7 @@ static bool setup_channel(MigrationState *ms, QEMUFile *f, Error **errp)
                    "would bypass the firmware");
         return false;
     }
-    if ((sev.is_template || sev.in_place) &&
+    if (sev_template_making() &&
         qio_channel_has_feature(qemu_file_get_ioc(f),
                                 QIO_CHANNEL_FEATURE_SHUTDOWN)) {
         error_setg(errp, "A template goes to a file: or exec: channel, not to "
@@ -130,22 +108,30 @@ int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
     g_auto(SevPlatformCerts) target = { 0 };
     SevRecord rec = { .type = SEV_RECORD_BREAK };
 
-    trace_sev_migration_setup(ms->rp_state.rp_thread_created, sev.is_template);
-    if (!setup_channel(ms, f, errp)) {
+    trace_sev_migration_setup(ms->rp_state.rp_thread_created,
+                              sev.outgoing.purpose);
+    if (!setup_channel(ms, f, errp) ||
+        !sev_outgoing_take(&sev.outgoing, SEV_OUTGOING_BEGIN, errp)) {
         goto fail;
+    }
+    if (sev.outgoing.purpose == SEV_PURPOSE_SAVE &&
+        ms->rp_state.rp_thread_created) {
+        sev.outgoing.purpose = SEV_PURPOSE_MOVE;
     }
     /* Question and answer are small: each would wait for the other's ACK. */
     qio_channel_set_delay(qemu_file_get_ioc(f), false);
     sev.source = sev_source_new();
-    sev.answers = ms->rp_state.rp_thread_created;
-    sev.source->doing = sev.answers
+    sev.source->doing = ms->rp_state.rp_thread_created
         ? "its certificates were awaited" : NULL;
-    sev.source->in_place = sev.in_place;
+    sev.source->in_place = sev.outgoing.purpose == SEV_PURPOSE_IN_PLACE;
     if (!sev_session_find_target(ms, f, &target, errp) ||
-        !sev_session_seal(f, &target, errp)) {
+        (sev.outgoing.purpose == SEV_PURPOSE_MOVE &&
+         !sev_transcript_begin(errp)) ||
+        !sev_session_seal(f, &target, errp) ||
+        !sev_outgoing_take(&sev.outgoing, SEV_OUTGOING_START, errp)) {
         goto fail;
     }
-    sev.started = true;
+    sev_handover_begin(&target);
     doing("the session was opened");
     if (!sev_pages_save_blocks(sev.source, f, errp)) {
         goto fail;
@@ -156,7 +142,9 @@ int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
         sev_place_save_begin(sev.source, f);
         sev_record_put(f, &rec);
     }
-    sev_tap_follow(f, false);
+    if (sev_template_making()) {
+        sev_tap_follow(f, false);
+    }
     sev_multifd_set_source(sev.source);
     /* Channels are waiting for this, and ram for the channels. */
     qemu_fflush(f);
@@ -203,11 +191,15 @@ int sev_save_complete(QEMUFile *f, void *opaque)
     doing("the last pages were sent");
     if (sev_fault(SEV_FAULT_SAVE_COMPLETE, &err) || !sev_guest_may_move(&err) ||
         !sev_pages_save(sev.source, f, true, &err) ||
-        (sev.in_place &&
-         !sev_place_save(sev.source, f, &sev.overwritten, &err)) ||
+        (sev.outgoing.purpose == SEV_PURPOSE_IN_PLACE &&
+         !sev_place_save(sev.source, f, &sev.outgoing, &err)) ||
         !sev_map_save_end(sev.source, f, &err)) {
         return save_failed(err);
     }
+    if (sev.outgoing.purpose == SEV_PURPOSE_MOVE) {
+        sev_return_path_step(SEV_RP_SENT);
+    }
+    sev_transcript_follow(f, false);
     doing("its acknowledgement was awaited");
     return 0;
 }
@@ -226,32 +218,17 @@ void sev_save_pending_exact(void *opaque, uint64_t *must_precopy,
     sev_save_pending(opaque, must_precopy, can_postcopy);
 }
 
-/*
- * The migration thread is gone.  With a return path the target has said that
- * it loaded everything; without one nobody has: then the guest may run on, as
- * upstream's may after a migration to a file.
- */
-static void sev_migration_end(bool success)
+/* The migration thread is gone. */
+static void sev_migration_end(SevOutgoingEvent event)
 {
     Error *err = NULL;
 
     sev_multifd_set_source(NULL);
     g_clear_pointer(&sev.source, sev_source_free);
+    sev_transcript_drop();
     sev_tap_drop();
-    if (!sev.started) {
-        return;
-    }
-    if ((success && sev.answers && !sev.is_template) || sev.overwritten) {
-        trace_sev_migration_end("finish");
-        sev.gone = true;
-        sev.started = false;
-        sev_send_finish(&err);
-    } else {
-        trace_sev_migration_end("cancel");
-        /* The guest runs on all the same; the next migration tries again. */
-        sev.started = !sev_send_cancel(&err);
-    }
-    if (err) {
+    sev_handover_end();
+    if (!sev_outgoing_take(&sev.outgoing, event, &err)) {
         error_report_err(err);
     }
 }
@@ -269,7 +246,7 @@ int sev_save_notify(NotifierWithReturn *notifier, MigrationEvent *e,
         }
         break;
     case MIG_EVENT_PRECOPY_DONE:
-        sev_migration_end(true);
+        sev_migration_end(SEV_OUTGOING_COMPLETE);
         break;
     case MIG_EVENT_PRECOPY_FAILED:
         if (sev_migration_on) {
@@ -278,7 +255,7 @@ int sev_save_notify(NotifierWithReturn *notifier, MigrationEvent *e,
         }
         sev_return_path_explain(migrate_get_current(),
                                 sev.source ? sev.source->doing : NULL);
-        sev_migration_end(false);
+        sev_migration_end(SEV_OUTGOING_FAIL);
         break;
     default:
         break;
@@ -290,18 +267,43 @@ int sev_save_notify(NotifierWithReturn *notifier, MigrationEvent *e,
 
 bool sev_migration_may_run(Error **errp)
 {
-    /* Its pages are sealed once each. */
-    if ((sev.is_template || sev.in_place) && migration_is_running()) {
-        error_setg(errp, "A template is being made of this SEV guest: wait "
-                   "until it is done, or cancel it");
+    return sev_outgoing_may_run(&sev.outgoing, migration_is_running(), errp);
+}
+
+bool sev_migration_hand_over(MigrationState *s)
+{
+    Error *err = NULL;
+
+    if (sev.outgoing.state != SEV_OUTGOING_OPEN ||
+        sev.outgoing.purpose != SEV_PURPOSE_MOVE) {
+        return true;
+    }
+    if (!sev_handover_give(s, &sev.outgoing, &err)) {
+        save_failed(err);
         return false;
     }
-    /* The notifier is a bottom half after the state: do not wait for it. */
-    if (sev.gone ||
-        (sev.started && sev.answers && !sev.is_template &&
-         migrate_get_current()->state == MIGRATION_STATUS_COMPLETED) ||
-        sev.overwritten) {
-        error_setg(errp, "%s", gone_sentence());
+    return true;
+}
+
+bool sev_migration_is_given(MigrationState *s)
+{
+    if (sev.outgoing.state != SEV_OUTGOING_GIVEN) {
+        return false;
+    }
+    QEMU_LOCK_GUARD(&s->error_mutex);
+    if (s->error) {
+        warn_report("The SEV guest was handed over before this happened: %s",
+                    error_get_pretty(s->error));
+        g_clear_pointer(&s->error, error_free);
+    }
+    return true;
+}
+
+bool sev_migration_may_cancel(Error **errp)
+{
+    if (sev.outgoing.state == SEV_OUTGOING_GIVEN) {
+        error_setg(errp, "It is too late to cancel: the target has all of the "
+                   "SEV guest and was told to run it");
         return false;
     }
     return true;

@@ -11,6 +11,7 @@
 #include "session.h"
 #include "target/i386/sev/fault.h"
 #include "trace.h"
+#include "transcript.h"
 
 static SevSpan span(const void *data, size_t len)
 {
@@ -47,6 +48,7 @@ static bool put_hello(QEMUFile *f, Error **errp)
         .api_minor = id.api_minor,
         .build = id.build_id,
         .fingerprint = text_span(fingerprint),
+        .handover = SEV_HANDOVER_ACK_GO,
     };
     trace_sev_session_ask(fingerprint);
     sev_record_put(f, &rec);
@@ -62,12 +64,8 @@ static bool put_hello(QEMUFile *f, Error **errp)
 static bool session_ask(MigrationState *ms, QEMUFile *f,
                         SevPlatformCerts *certs, Error **errp)
 {
-    bool answered;
-
-    sev_return_path_expect(true);
-    answered = put_hello(f, errp) && sev_return_path_wait(ms, certs, errp);
-    sev_return_path_expect(false);
-    return answered;
+    sev_return_path_step(SEV_RP_ASKED);
+    return put_hello(f, errp) && sev_return_path_wait_certs(ms, certs, errp);
 }
 
 /* --- Who receives ------------------------------------------------------------ */
@@ -164,7 +162,14 @@ bool sev_session_load_hello(SevTarget *t, const SevRecord *rec, Error **errp)
     g_autoptr(GByteArray) out = g_byte_array_new();
     SevRecord answer = { .type = SEV_RECORD_CERTS };
 
-    if (!sev_platform_chain(&own, errp)) {
+    if (rec->u.hello.handover != SEV_HANDOVER_ACK_GO) {
+        error_setg(errp, "SEV stream: the source hands its guest over in way %"
+                   PRIu64 ", this QEMU knows %d: use the same QEMU at both "
+                   "ends", rec->u.hello.handover, SEV_HANDOVER_ACK_GO);
+        return false;
+    }
+    t->asked = true;
+    if (!sev_transcript_begin(errp) || !sev_platform_chain(&own, errp)) {
         return false;
     }
     if (sev_fault(SEV_FAULT_CERTS_SEND, errp)) {

@@ -63,6 +63,23 @@ static inline bool sev_save_full(void)
 
 /* --- migration.c ---------------------------------------------------------- */
 
+/*
+ * The stream is out.  For an SEV guest that moves: wait until the target has
+ * proved that it has all of it, and give the guest up.  False: the migration
+ * has failed, its error is set, and the guest stays.  Migration thread, BQL not
+ * held.
+ */
+bool sev_migration_hand_over(MigrationState *s);
+
+/*
+ * Was the guest given up?  Then the migration completes, and an error that it
+ * met since is turned into a warning.  Migration thread.
+ */
+bool sev_migration_is_given(MigrationState *s);
+
+/* False: the guest was given up, and cannot be had back.  BQL held. */
+bool sev_migration_may_cancel(Error **errp);
+
 /* Does this migration need answers from the target?  BQL held. */
 bool sev_migration_wants_return_path(MigrationState *s);
 

@@ -15,6 +15,7 @@
 #include "template-image.h"
 #include "template.h"
 #include "trace.h"
+#include "transcript.h"
 
 static bool stream_read(QEMUFile *f, uint8_t *buf, size_t len,
                         const char *what, Error **errp)
@@ -49,8 +50,15 @@ static bool stream_get(SevTarget *t, QEMUFile *f, SevRecord *rec, Error **errp)
     if (!stream_read(f, t->buf + SEV_RECORD_HEADER_LEN, len, what, errp)) {
         return false;
     }
-    sev_tap_add(t->buf, SEV_RECORD_HEADER_LEN + len);
-    return sev_record_decode(rec, t->buf, SEV_RECORD_HEADER_LEN + len, errp);
+    if (!sev_record_decode(rec, t->buf, SEV_RECORD_HEADER_LEN + len, errp)) {
+        return false;
+    }
+    if (type == SEV_RECORD_PAGES) {
+        sev_transcript_pages(t->buf);
+    } else {
+        sev_tap_add(t->buf, SEV_RECORD_HEADER_LEN + len);
+    }
+    return true;
 }
 
 /* --- The order ------------------------------------------------------------ */
@@ -63,11 +71,18 @@ static const char *const state_name[SEV_STREAM__MAX] = {
     [SEV_STREAM_PAGES] = "pages",
     [SEV_STREAM_MAP] = "map",
     [SEV_STREAM_ENDED] = "ended",
+    [SEV_STREAM_ACKED] = "acked",
+    [SEV_STREAM_TOLD] = "told",
 };
 
 static bool load_break(SevTarget *t, const SevRecord *rec, Error **errp)
 {
     return t->state != SEV_STREAM_BLOCKS || sev_pages_blocks_complete(t, errp);
+}
+
+static bool load_go(SevTarget *t, const SevRecord *rec, Error **errp)
+{
+    return true;
 }
 
 #define IN(state) (1u << SEV_STREAM_##state)
@@ -127,6 +142,10 @@ static const struct {
         IN(PAGES) | IN(MAP), SEV_STREAM_ENDED,
         SEV_FAULT_END_READ, sev_map_load_end,
     },
+    [SEV_RECORD_GO] = {
+        IN(ACKED), SEV_STREAM_TOLD,
+        SEV_FAULT_GO_READ, load_go,
+    },
 };
 
 char *sev_stream_where(const SevTarget *t)
@@ -176,10 +195,19 @@ bool sev_stream_load(SevTarget *t, QEMUFile *f, Error **errp)
         qemu_set_offset(f, t->resume_at, SEEK_SET);
         t->resume_at = 0;
     }
-    if (rec.type == SEV_RECORD_BREAK) {
+    if (rec.type == SEV_RECORD_END) {
+        sev_transcript_follow(f, true);
+    } else if (!t->asked) {
         sev_tap_follow(f, true);        /* a template's, after the first one */
     }
     return true;
+}
+
+bool sev_stream_load_go(SevTarget *t, QEMUFile *f, Error **errp)
+{
+    SevRecord rec;
+
+    return stream_get(t, f, &rec, errp) && stream_accept(t, &rec, errp);
 }
 
 bool sev_stream_load_bytes(SevTarget *t, const uint8_t *buf, size_t len,

@@ -16,6 +16,11 @@ bool sev_stream_load(SevTarget *t, QEMUFile *f, Error **errp);
 bool sev_stream_load_bytes(SevTarget *t, const uint8_t *buf, size_t len,
                            Error **errp);
 
+/*
+ * GO, behind the stream, when our ACK is out.  @errp: why it did not come.
+ */
+bool sev_stream_load_go(SevTarget *t, QEMUFile *f, Error **errp);
+
 /* "the last record was PAGES, number 17", for a stream that was cut short. */
 char *sev_stream_where(const SevTarget *t);
 

@@ -21,6 +21,21 @@ bool sev_migration_may_start(void)
     return true;
 }
 
+bool sev_migration_hand_over(MigrationState *s)
+{
+    return true;
+}
+
+bool sev_migration_is_given(MigrationState *s)
+{
+    return false;
+}
+
+bool sev_migration_may_cancel(Error **errp)
+{
+    return true;
+}
+
 bool sev_migration_queue_page(RAMBlock *rb, ram_addr_t offset)
 {
     return false;

@@ -14,8 +14,7 @@ QEMUFile *sev_tap_file;
 static struct {
     QCryptoHash *hash;
     bool is_input;
-    const uint8_t *from;        /* in the buffer of an input: not added yet;
-                                   NULL when it was at its end */
+    const uint8_t *from;        /* in the buffer of an input: not added yet */
 } tap;
 
 bool sev_tap_begin(Error **errp)
@@ -48,15 +47,6 @@ void sev_tap_add(const void *bytes, size_t len)
     }
 }
 
-/* Where an input will be read next, in its buffer. */
-static const uint8_t *input_at(QEMUFile *f)
-{
-    uint8_t *at = NULL;
-
-    qemu_peek_buffer(f, &at, 1, 0);
-    return at;
-}
-
 void sev_tap_follow(QEMUFile *f, bool is_input)
 {
     if (!tap.hash || sev_tap_file) {
@@ -64,7 +54,7 @@ void sev_tap_follow(QEMUFile *f, bool is_input)
     }
     tap.is_input = is_input;
     if (is_input) {
-        tap.from = input_at(f);
+        sev_tap_ahead(f, &tap.from);
     } else {
         qemu_fflush(f);
     }
@@ -79,11 +69,11 @@ bool sev_tap_end(QEMUFile *f, uint8_t digest[SEV_TAP_DIGEST_LEN])
         return false;
     }
     if (tap.is_input) {
-        const uint8_t *at = input_at(f);
+        const uint8_t *at;
 
-        if (at && tap.from) {
-            add(tap.from, at - tap.from);
-        }
+        /* Not by a peek: the other end may wait for us now. */
+        sev_tap_ahead(f, &at);
+        add(tap.from, at - tap.from);
     } else {
         qemu_fflush(f);
     }
@@ -102,9 +92,7 @@ void sev_tap_flushed(const struct iovec *iov, size_t n)
 void sev_tap_refilled(const uint8_t *consumed, const uint8_t *buf)
 {
     if (tap.is_input) {
-        if (tap.from) {
-            add(tap.from, consumed - tap.from);
-        }
+        add(tap.from, consumed - tap.from);
         tap.from = buf;
     }
 }

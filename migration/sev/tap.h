@@ -38,8 +38,8 @@ bool sev_tap_is_open(void);
 void sev_tap_flushed(const struct iovec *iov, size_t n);
 void sev_tap_refilled(const uint8_t *consumed, const uint8_t *buf);
 
-/* How many bytes of an input lie read in its buffer. */
-size_t sev_tap_ahead(QEMUFile *f);
+/* How many bytes of an input lie read in its buffer, and where. */
+size_t sev_tap_ahead(QEMUFile *f, const uint8_t **at);
 
 /* These are about to be written. */
 static inline void sev_tap_flush(QEMUFile *f, const struct iovec *iov, size_t n)

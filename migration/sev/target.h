@@ -38,12 +38,15 @@ typedef enum SevStreamState {
     SEV_STREAM_PAGES,           /* the first BREAK */
     SEV_STREAM_MAP,             /* the first STATE */
     SEV_STREAM_ENDED,           /* END */
+    SEV_STREAM_ACKED,           /* everything; our ACK is out */
+    SEV_STREAM_TOLD,            /* GO: the guest is ours */
     SEV_STREAM__MAX,
 } SevStreamState;
 
 /* The target's half of one migration.  Main thread, in a coroutine. */
 typedef struct SevTarget {
     SevStreamState state;
+    bool asked;                 /* HELLO: ACK and GO are wanted */
     uint8_t *buf;               /* SEV_RECORD_MAX: the record at hand */
     /* Records of this stream so far, by type: what the error can say. */
     uint64_t seen[SEV_RECORD__MAX];

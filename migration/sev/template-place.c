@@ -57,7 +57,7 @@ typedef struct Placing {
     SevSource *s;
     QEMUFile *f;
     guint block;
-    bool *begun;
+    SevOutgoing *outgoing;
     uint8_t *data;              /* SEV_RECORD_PAGES_MAX pages */
     Error **errp;
 } Placing;
@@ -95,10 +95,10 @@ static bool place_batch(Placing *p, RAMBlock *rb, ram_addr_t offset, size_t n)
             .data = p->data + i * PAGE_LEN,
         };
     }
-    if (!sev_send_pages(jobs, n, p->errp)) {
+    if (!sev_send_pages(jobs, n, p->errp) ||
+        !sev_outgoing_take(p->outgoing, SEV_OUTGOING_OVERWRITE, p->errp)) {
         return false;
     }
-    *p->begun = true;
     memcpy(rb->host + offset, p->data, n * PAGE_LEN);
     put_headers(p, offset, headers, n);
     stat64_add(&sev_page_stats.firmware_ns, get_clock() - start);
@@ -123,10 +123,13 @@ static bool place_run(RAMBlock *rb, ram_addr_t offset, ram_addr_t length,
     return true;
 }
 
-bool sev_place_save(SevSource *s, QEMUFile *f, bool *begun, Error **errp)
+bool sev_place_save(SevSource *s, QEMUFile *f, SevOutgoing *outgoing,
+                    Error **errp)
 {
     g_autofree uint8_t *data = g_malloc(SEV_RECORD_PAGES_MAX * PAGE_LEN);
-    Placing p = { .s = s, .f = f, .begun = begun, .data = data, .errp = errp };
+    Placing p = {
+        .s = s, .f = f, .outgoing = outgoing, .data = data, .errp = errp,
+    };
 
     for (p.block = 0; p.block < s->blocks->len; p.block++) {
         RAMBlock *rb = g_ptr_array_index(s->blocks, p.block);

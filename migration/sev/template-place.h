@@ -6,6 +6,7 @@
 #ifndef MIGRATION_SEV_TEMPLATE_PLACE_H
 #define MIGRATION_SEV_TEMPLATE_PLACE_H
 
+#include "outgoing.h"
 #include "pages.h"
 
 /*
@@ -20,9 +21,10 @@ void sev_place_save_begin(SevSource *s, QEMUFile *f);
 
 /*
  * Make packets of all private pages of these blocks and put HEADERS records.
- * *@begun is set when the first page is overwritten: from then on the guest
+ * @outgoing hears of it before a page is overwritten: from then on the guest
  * can never run again, whatever happens.  Guest stopped, migration thread.
  */
-bool sev_place_save(SevSource *s, QEMUFile *f, bool *begun, Error **errp);
+bool sev_place_save(SevSource *s, QEMUFile *f, SevOutgoing *outgoing,
+                    Error **errp);
 
 #endif /* MIGRATION_SEV_TEMPLATE_PLACE_H */

@@ -6,8 +6,9 @@ faultsteps.py has the rows; those with files are run by faultfiles.py.  One gues
 the point is reached, lets the event happen.  Then the guest must count on,
 where it was or where it went, with its memory as it was; if it stayed, a
 second migration, to a fresh target, must succeed.  It may never run twice:
-targets are started with -S and continued when the source says "completed", as
-libvirt does it.
+both screens are watched.  Targets are started with -S and continued when the
+source says "completed", as libvirt does it; over the long line they are started
+without, and run by themselves.
 """
 
 import contextlib
@@ -17,10 +18,13 @@ import signal
 import time
 
 from faultsteps import EITHER, MOVES, STAYS, STEPS, rows  # noqa: F401
+from delayline import DelayLine
 from tamper import Lines, Proxy
 from verdict import MIGRATE_LIMIT, Failed, check, wait_until
+from watch import Watch
 
 STALL_MS = 800          # of a point; the event happens meanwhile
+DELAY = 0.1             # of the long line, seconds, one way
 PATIENCE = 3            # tries of a row, each with a longer stall
 
 
@@ -47,6 +51,7 @@ class Matrix:
     """One guest and the rows it goes through, over one line."""
 
     ways = ('line',)
+    held = ('-S',)
 
     def __init__(self, env):
         self.env = env
@@ -67,7 +72,7 @@ class Matrix:
         """A QEMU that waits on the other host; (it, its port)."""
         there = 'b' if self.here == 'a' else 'a'
         target = self.env.start('target', there, incoming='defer',
-                                extra=('-S',), **self.options)
+                                extra=self.held, **self.options)
         try:
             self.prepared(target)
             port = target.listen(None, exit_on_error)
@@ -86,11 +91,15 @@ class Matrix:
         """The guest is @target's now."""
         target.came_from = Past(self.guest)
         target.wait_loaded()
-        target.cmd('cont')
+        self.runs(target)
         target.wait_ticks(2)
         old, self.guest = self.guest, target
         self.here = 'b' if self.here == 'a' else 'a'
         old.close()
+
+    def runs(self, target):
+        """The guest has arrived: let it run."""
+        target.cmd('cont')
 
     def move(self):
         """A migration that nothing disturbs."""
@@ -120,7 +129,7 @@ class Matrix:
         edit = step.other[1]() if step.other and step.other[0] == 'line' \
             else None
         with self.target(exits) as (target, port), \
-                self.line(port, edit) as line:
+                self.line(port, edit) as line, Watch(self.guest, target):
             ends = {'source': self.guest, 'target': target}
             arm(ends, result, step, stall_ms)
             in_time = self._happens(result, ends, line)
@@ -150,13 +159,14 @@ class Matrix:
             return True
         if event == 'kill':
             os.kill(ends['target'].vm.get_pid(), signal.SIGKILL)
+            time.sleep(0.1)             # its kernel says so
         elif event == 'cut':
             line.cut()
         elif event == 'cut main':
             line.cut_main()
         in_time = f'x-fault: going on at {result.point}' not in armed.log()
         if event == 'cancel':
-            self.guest.cmd('migrate_cancel')
+            cancel(self.guest)
         elif event == 'stop/cont':
             stop_cont(self.guest)
         if running(armed):
@@ -194,6 +204,33 @@ class Matrix:
             result.target = 'waits' if refused else target_ends(target)
 
 
+class Long(Matrix):
+    """Over a line with a delay, to targets that run when they may."""
+
+    ways = ('long line, runs',)
+    held = ()
+
+    def line(self, port, _edit):
+        return DelayLine(port, DELAY)
+
+    def runs(self, target):
+        """It does, or says why it does not: GO was lost."""
+        said = target.migration().get('error-desc', '')
+        time.sleep(0.2)
+        if not target.cmd('query-status')['running']:
+            check('so it is paused' in said, f'the target does not run: {said}')
+            target.cmd('cont')
+
+    def _judge(self, result, step, target, in_time):
+        super()._judge(result, step, target, in_time)
+        if result.source == STAYS and running(target):
+            time.sleep(2 * DELAY)       # what is on its way
+            runs = {}
+            with contextlib.suppress(Failed):   # it ends under our question
+                runs = target.cmd('query-status')
+            check(not runs.get('running'), 'the guest runs twice')
+
+
 class Channels(Matrix):
     """The same with two channels of multifd."""
 
@@ -226,7 +263,8 @@ def run(env, wanted):
                 matrix = None
             try:
                 matrix = matrix or next(
-                    kind for kind in (Matrix, Channels, Makers, Clones, Disks)
+                    kind for kind in (Matrix, Long, Channels, Makers, Clones,
+                                      Disks)
                     if row[0] in kind.ways)(env)
                 yield matrix.row(*row)
             except Exception as error:      # one row's, not the others'
@@ -305,6 +343,14 @@ def reached(guest, point, limit=MIGRATE_LIMIT):
 
 def running(guest):
     return guest.vm.is_running()
+
+
+def cancel(guest):
+    """It may be too late, which is said."""
+    try:
+        guest.cmd('migrate_cancel')
+    except Failed as error:
+        check('too late to cancel' in str(error), str(error))
 
 
 def stop_cont(guest):

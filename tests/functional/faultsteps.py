@@ -18,6 +18,7 @@ INJECTED = r'x-fault: this step was made to fail: {point}$'
 NO_ROOM = r'No space left|is the disk full|Broken pipe|exited with|Unable to'
 # The target cannot answer yet.
 LOST = r'line to the target was lost while its certificates were awaited: '
+NO_REPORT = r'made no attestation report \(status {status}\)'
 COMMAND = r'the secure processor refuses {command}: .* \({{status}}\)$'
 STATUS = 19             # of the firmware, when a row does not say which
 
@@ -50,6 +51,10 @@ def command(name, **how):
 
 
 HANDED = {'kill': 'the guest is the target\'s already'}
+# The source has given it up.
+GIVEN = dict.fromkeys(('fail', 'cut', 'cancel'), MOVES)
+# It may have.
+ACKED = {'die': HANDED['kill']}
 REFUSES = ('target', 'state-read:fail')
 
 LINE = {
@@ -73,10 +78,13 @@ LINE = {
         'end-write': Step(outcome={'cancel': EITHER}, core=('kill',)),
         'device-state': Step(outcome={'cancel': EITHER}, core=('fail',)),
         'refusal-read': Step(other=REFUSES),
-        'ack-read': Step(outcome={'cut': EITHER}, without=HANDED),
+        'ack-wait': Step(),
+        'ack-read': Step(without=HANDED, outcome={'cut': EITHER}),
+        'ack-check': Step(core=('kill', 'cut', 'cancel')),
+        'go-write': Step(without=HANDED, outcome=GIVEN, core=('cut', 'cancel')),
+        'shut-read': Step(without=HANDED, outcome=GIVEN, core=('fail',)),
         'send-finish': command('SEND_FINISH', without=HANDED, statuses=(2,),
-                               outcome=dict.fromkeys(
-                                   ('fail', 'cut', 'cancel'), MOVES)),
+                               outcome=GIVEN),
         'send-cancel': command('SEND_CANCEL', other=REFUSES, statuses=(2,),
                                outcome={'stop/cont': STAYS},
                                core=('fail',)),
@@ -97,9 +105,27 @@ LINE = {
         'end-read': Step(),
         'receive-finish': command('RECEIVE_FINISH', core=('fail',), statuses=(2,)),
         'load-end': Step(core=('fail', 'die', 'cut')),
+        'attestation': Step(NO_REPORT, core=('fail',), statuses=(2,)),
+        'ack-send': Step('before it acknowledged the guest', core=('fail',)),
+        'go-wait': Step('.', without=ACKED, outcome=dict.fromkeys(
+            ('fail', 'cut', 'cancel'), EITHER)),
+        'go-read': Step(without=ACKED, outcome=GIVEN, core=('fail',)),
         # The stream is tampered with, so that there is something to refuse.
         'refusal-send': Step(says='.', other=('line', flip_in_packet)),
     },
+}
+
+# The end of a move over a long line, to a target that runs by itself.
+LONG = {
+    'source': {**{name: LINE['source'][name] for name in (
+        'save-complete', 'end-write', 'device-state', 'ack-wait', 'ack-read',
+        'go-write', 'shut-read', 'send-finish')},
+        'ack-check': Step(without={
+            'kill': 'the source gives the guest up before it can know'},
+            core=('cancel',))},
+    'target': {name: LINE['target'][name] for name in (
+        'state-read', 'end-read', 'load-end', 'attestation', 'ack-send',
+        'go-wait', 'go-read')},
 }
 
 # Two channels of multifd; "cut" cuts one of them, "cut main" the main one.
@@ -183,6 +209,7 @@ FULL_IMAGE = {'64': Step(NO_ROOM), '20000': Step(NO_ROOM, core=('fail',))}
 
 STEPS = {
     'line': LINE,
+    'long line, runs': LONG,
     'channels': CHANNELS,
     'template': {'source': TEMPLATE},
     'template, pipe': {'source': PIPE},
@@ -200,6 +227,8 @@ STEPS = {
 
 SIDES = {
     'line': {'source': ('fail', *EVENTS), 'target': (
+        'fail', 'die', *(e for e in EVENTS if e != 'kill'))},
+    'long line': {'source': ('fail', *EVENTS), 'target': (
         'fail', 'die', *(e for e in EVENTS if e != 'kill'))},
     'channels': {'source': ('fail', *EVENTS, 'cut main'), 'target': (
         'fail', 'die', 'cut', 'cut main', 'cancel', 'stop/cont')},

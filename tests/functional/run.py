@@ -44,6 +44,8 @@ import test_migrate                     # noqa: E402,F401
 import test_multifd                     # noqa: E402,F401
 import test_faults                      # noqa: E402,F401
 import test_strangers                   # noqa: E402,F401
+import test_handover                    # noqa: E402,F401
+import test_liar                        # noqa: E402,F401
 import test_template                    # noqa: E402,F401
 import test_template_crash              # noqa: E402,F401
 import test_template_image              # noqa: E402,F401

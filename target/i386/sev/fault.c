@@ -46,7 +46,11 @@ static const char *const point_name[SEV_FAULT__MAX] = {
     [SEV_FAULT_DEVICE_STATE] = "device-state",
     [SEV_FAULT_LAST_WRITE] = "last-write",
     [SEV_FAULT_REFUSAL_READ] = "refusal-read",
+    [SEV_FAULT_ACK_WAIT] = "ack-wait",
     [SEV_FAULT_ACK_READ] = "ack-read",
+    [SEV_FAULT_ACK_CHECK] = "ack-check",
+    [SEV_FAULT_GO_WRITE] = "go-write",
+    [SEV_FAULT_SHUT_READ] = "shut-read",
     [SEV_FAULT_SEND_FINISH] = "send-finish",
     [SEV_FAULT_SEND_CANCEL] = "send-cancel",
 
@@ -73,6 +77,10 @@ static const char *const point_name[SEV_FAULT__MAX] = {
     [SEV_FAULT_RECEIVE_FINISH] = "receive-finish",
     [SEV_FAULT_LAST_READ] = "last-read",
     [SEV_FAULT_LOAD_END] = "load-end",
+    [SEV_FAULT_ATTESTATION] = "attestation",
+    [SEV_FAULT_ACK_SEND] = "ack-send",
+    [SEV_FAULT_GO_WAIT] = "go-wait",
+    [SEV_FAULT_GO_READ] = "go-read",
     [SEV_FAULT_REFUSAL_SEND] = "refusal-send",
 };
 

@@ -17,6 +17,8 @@
 #define SEV_PACKET_HDR_LEN 52      /* flags u32, IV[16], MAC[32] */
 #define SEV_PACKET_DATA_LEN 4096   /* one page of transport ciphertext */
 #define SEV_SESSION_LEN 128        /* SEND_START's session blob */
+#define SEV_REPORT_LEN 208         /* ATTESTATION's report */
+#define SEV_MNONCE_LEN 16          /* ... and what it answers to */
 
 /* One page of guest RAM.  @offset is page-aligned and below used_length. */
 typedef struct SevPage {
@@ -184,6 +186,24 @@ bool sev_session_once(const uint8_t *session, size_t len, Error **errp);
  */
 bool sev_receive_pages(const SevPageJob *jobs, size_t n, Error **errp);
 bool sev_receive_finish(Error **errp);
+
+/* --- Proof that a platform has a guest (attest.c) ----------------------- */
+
+/*
+ * ATTESTATION of the guest that is here, which has left its launch or its
+ * transfer behind.  When it fails *@fw_error is the firmware's status, or 0 if
+ * the command never came there.  Main thread.
+ */
+bool sev_attest(const uint8_t mnonce[SEV_MNONCE_LEN],
+                uint8_t report[SEV_REPORT_LEN], int *fw_error, Error **errp);
+
+/*
+ * Is this such a report, made for @mnonce by @platform, whose certificates
+ * were verified, of a guest with this guest's policy?  Any thread.
+ */
+bool sev_report_check(const SevPlatformCerts *platform, const uint8_t *report,
+                      size_t len, const uint8_t mnonce[SEV_MNONCE_LEN],
+                      Error **errp);
 
 /* --- Target, instead of sev_receive_page(): opened at first touch ------ */
 

@@ -21,6 +21,7 @@
 #include "migration/sev/tap.h"
 #include "migration/sev/template.h"
 #include "migration/sev/template-image.h"
+#include "migration/sev/transcript.h"
 #include "model.h"
 
 #define PAGES 8                 /* of the largest block */
@@ -516,20 +517,40 @@ bool sev_params_allowed(const char *fingerprint, Error **errp)
     return true;
 }
 
-bool sev_return_path_send(uint16_t type, const void *data, uint16_t len,
-                          Error **errp)
+bool coroutine_mixed_fn sev_return_path_send(uint16_t type, const void *data,
+                                             uint16_t len, Error **errp)
 {
     return true;
 }
 
-void sev_return_path_expect(bool expect)
+void sev_return_path_step(SevRpState state)
+{
+    g_assert_not_reached();
+}
+
+bool sev_return_path_wait_certs(MigrationState *ms, SevPlatformCerts *certs,
+                                Error **errp)
+{
+    g_assert_not_reached();
+}
+
+/* --- The digest that an acknowledgement names: not here ------------------------- */
+
+bool sev_transcript_begin(Error **errp)
+{
+    return true;
+}
+
+void sev_transcript_pages(const uint8_t *record)
 {
 }
 
-bool sev_return_path_wait(MigrationState *ms, SevPlatformCerts *certs,
-                          Error **errp)
+void sev_transcript_channel(uint8_t id, const uint8_t *record)
 {
-    g_assert_not_reached();
+}
+
+void sev_transcript_follow(QEMUFile *f, bool is_input)
+{
 }
 
 /* --- The digest of all bytes: sev-template-end reads it, not here ---------------- */

@@ -3,7 +3,8 @@
 # Fuzz the load of a stream with clang's libFuzzer, ASan and UBSan.
 #
 # usage: run.sh [SECONDS]        (default 60; 'make build' first)
-# TARGET=channel fuzzes what multifd's channels read. MINIMIZE=1 folds what was
+# TARGET=channel fuzzes what multifd's channels read, TARGET=answers what a source
+# reads on its return path. MINIMIZE=1 folds what was
 # found, but for images, into the corpus; COVERAGE=1 says what lines the corpus
 # reaches, without fuzzing.
 set -euo pipefail
@@ -16,9 +17,15 @@ target=${TARGET:-load}
 out=$build/fuzz/sev-$target
 sources=(record record-fields record-rows put stream target session pages map)
 sources+=(template-load template-open template-save template-shared)
+model=("$here/model.c")
 if [ "$target" = channel ]; then
     seeds=("$here/corpus-channel")
     sources+=(multifd multifd-recv)
+elif [ "$target" = answers ]; then
+    seeds=("$here/corpus-answers")
+    sources=(record record-fields record-rows put answers return-path handover)
+    sources+=(outgoing)
+    model=()
 else
     # Every record there is, beside whole streams
     seeds=("$here/corpus" "$root/tests/data/sev/streams/v1"
@@ -49,7 +56,7 @@ compile() {
         -I"$build/qemu/host/include/x86_64" \
         -I"$build/qemu/host/include/generic" -I"$build/obj/qapi" \
         $(pkg-config --cflags glib-2.0 gnutls pixman-1) \
-        "$here/fuzz-$target.c" "$here/model.c" \
+        "$here/fuzz-$target.c" "${model[@]}" \
         "${sources[@]/#/$root/migration/sev/}" \
         "$root/target/i386/sev/fault.c" \
         -Wl,--start-group "$build/obj/libqemuutil.a" "$build"/obj/libqom.a.p/*.o \

@@ -9,6 +9,7 @@
 #include "chip.h"
 #include "hw/psp/cert.h"
 #include "hw/psp/measure.h"
+#include "hw/psp/psp-chain.h"
 
 #define LEN (3 * PSP_PAGE_SIZE)
 
@@ -233,6 +234,56 @@ static void test_attestation(void)
     check_report(chip, plain, 4096);
     chip_ok(chip_simple(chip, PSP_CMD_LAUNCH_FINISH));
     check_report(chip, plain, 4096);
+}
+
+/* The one who reads it: every byte that is signed, and each that must fit. */
+static void test_report(void)
+{
+    g_autoptr(Chip) chip = launched(0x3);
+    PspAttestation cmd = {
+        .handle = GUINT32_TO_LE(chip->handle),
+        .report_paddr = GUINT64_TO_LE(AT_OUT),
+        .report_len = GUINT32_TO_LE(PSP_REPORT_LEN),
+        .mnonce = "fresh and random",
+    };
+    const uint8_t *nonce = (const uint8_t *)"fresh and random";
+    PspChain chain = {
+        .pdh = chip_at(chip, AT_PDH), .pdh_len = PSP_CERT_LEN,
+        .plat = chip_at(chip, AT_PLAT), .plat_len = PSP_CHAIN_LEN,
+    };
+    g_autoptr(GError) err = NULL;
+    PspMeasure measure;
+    uint8_t *report = chip_at(chip, AT_OUT);
+
+    chip_fill(chip, AT_PAGE, 4096);
+    chip_ok(chip_update(chip, PSP_CMD_LAUNCH_UPDATE_DATA, AT_PAGE, 4096));
+    chip_ok(chip_measure(chip, &measure));
+    chip_ok(chip_simple(chip, PSP_CMD_LAUNCH_FINISH));
+    chip_ok(psp_exec(chip->psp, PSP_CMD_ATTESTATION, &cmd, sizeof(cmd)));
+    g_assert_true(psp_report_verify(&chain, report, PSP_REPORT_LEN, nonce,
+                                    0x3, &err));
+    g_assert_no_error(err);
+    for (size_t len = 0; len < PSP_REPORT_LEN + 2; len++) {
+        g_assert_true(psp_report_verify(&chain, report, len, nonce, 0x3, NULL)
+                      == (len == PSP_REPORT_LEN));
+    }
+    for (size_t i = 0; i < PSP_REPORT_LEN; i++) {
+        bool unused = i >= G_STRUCT_OFFSET(PspReport, rsvd) &&
+                      i < G_STRUCT_OFFSET(PspReport, sig_r);
+
+        report[i] ^= 0x10;
+        g_assert_true(psp_report_verify(&chain, report, PSP_REPORT_LEN, nonce,
+                                        0x3, NULL) == unused);
+        report[i] ^= 0x10;
+    }
+    g_assert_false(psp_report_verify(&chain, report, PSP_REPORT_LEN, nonce,
+                                     0x1, &err));
+    g_assert_nonnull(strstr(err->message, "policy 0x3, not 0x1"));
+    g_clear_error(&err);
+    g_assert_false(psp_report_verify(&chain, report, PSP_REPORT_LEN,
+                                     (const uint8_t *)"old and repeated",
+                                     0x3, &err));
+    g_assert_nonnull(strstr(err->message, "another question"));
 }
 
 /* --- LAUNCH_START refuses ------------------------------------------------ */
@@ -474,6 +525,7 @@ int main(int argc, char **argv)
     g_test_add_func("/psp/launch/secret", test_secret);
     g_test_add_func("/psp/launch/secret-compressed", test_secret_compressed);
     g_test_add_func("/psp/launch/attestation", test_attestation);
+    g_test_add_func("/psp/launch/report", test_report);
     g_test_add_func("/psp/launch/policy", test_policy);
     g_test_add_func("/psp/launch/shared-key", test_shared_key);
     g_test_add_func("/psp/launch/session-refused", test_session_refused);

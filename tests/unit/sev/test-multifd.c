@@ -23,6 +23,7 @@
 #include "migration/sev/multifd.h"
 #include "migration/sev/return-path.h"
 #include "migration/sev/seal.h"
+#include "migration/sev/transcript.h"
 
 #define PAGE 4096
 #define PAGES 400
@@ -69,6 +70,22 @@ void sev_channels_wonder(Error **errp)
 
 void sev_channels_expect(void)
 {
+}
+
+/* What both ends added for a channel. */
+static GByteArray *transcripts[2];
+static bool receiving;
+
+void sev_transcript_channel(uint8_t id, const uint8_t *record)
+{
+    uint64_t count = ldq_be_p(record + SEV_RECORD_HEADER_LEN + 8);
+
+    g_assert_cmpuint(id, ==, 0);
+    if (transcripts[receiving]) {
+        g_byte_array_append(transcripts[receiving], record,
+                            SEV_RECORD_HEADER_LEN + 16 +
+                            count * SEV_RECORD_PAGE_LEN);
+    }
 }
 
 bool sev_return_path_send(uint16_t type, const void *data, uint16_t len,
@@ -287,8 +304,16 @@ static void test_mixed(void)
         }
         flip_every = g_test_rand_int_range(0, 4);
         blank_every = g_test_rand_int_range(0, 4);
+        transcripts[0] = g_byte_array_new();
+        transcripts[1] = g_byte_array_new();
         transmit(&e);
+        receiving = true;
         g_assert_cmpint(methods->recv(&e.recv, &error_abort), ==, 0);
+        receiving = false;
+        g_assert_cmpmem(transcripts[0]->data, transcripts[0]->len,
+                        transcripts[1]->data, transcripts[1]->len);
+        g_clear_pointer(&transcripts[0], g_byte_array_unref);
+        g_clear_pointer(&transcripts[1], g_byte_array_unref);
         g_assert_cmpuint(e.wire->offset, ==, e.send.next_packet_size);
         for (size_t i = 0; i < e.data.u.ram.num; i++) {
             g_assert_cmpmem(memory[0] + e.offsets[i], PAGE,

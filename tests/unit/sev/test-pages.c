@@ -29,6 +29,7 @@
 #include "migration/sev/template.h"
 #include "migration/sev/tap.h"
 #include "migration/sev/template-image.h"
+#include "migration/sev/transcript.h"
 
 #define PAGE 4096
 #define MOST 10000              /* pages of the largest block */
@@ -195,6 +196,14 @@ void sev_tap_add(const void *bytes, size_t len)
 }
 
 void sev_tap_follow(QEMUFile *f, bool is_input)
+{
+}
+
+void sev_transcript_pages(const uint8_t *record)
+{
+}
+
+void sev_transcript_follow(QEMUFile *f, bool is_input)
 {
 }
 

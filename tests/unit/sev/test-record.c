@@ -116,6 +116,12 @@ static GPtrArray *samples(void)
             .headers = filler(2 * SEV_RECORD_PACKET_HDR) });
     ADD(.type = SEV_RECORD_DIGEST, .u.digest = {
             .digest = filler(SEV_RECORD_DIGEST_LEN) });
+    ADD(.type = SEV_RECORD_ACK, .u.ack = {
+            .digest = filler(SEV_RECORD_DIGEST_LEN),
+            .report = filler(SEV_RECORD_REPORT_LEN) });
+    ADD(.type = SEV_RECORD_ACK, .u.ack = {
+            .digest = filler(SEV_RECORD_DIGEST_LEN), .status = 2 });
+    ADD(.type = SEV_RECORD_GO);
 
     /* At the limits. */
     ADD(.type = SEV_RECORD_PAGES, .u.pages = {
@@ -371,6 +377,55 @@ static void test_text(void)
     assert_refused(out->data, out->len, "not printable");
 }
 
+/* Both kinds of HELLO: with the way of handing over, and of before. */
+static void test_hello(void)
+{
+    g_autoptr(GByteArray) old = g_byte_array_new();
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    SevRecord rec = {
+        .type = SEV_RECORD_HELLO,
+        .u.hello.fingerprint = text(HEX64),
+    };
+    SevRecord got;
+
+    sev_record_encode(&rec, old);
+    rec.u.hello.handover = SEV_HANDOVER_ACK_GO;
+    sev_record_encode(&rec, out);
+    g_assert_cmpuint(out->len, ==, old->len + 8);
+    assert_same(out->data, out->len);
+    g_assert_true(sev_record_decode(&got, old->data, old->len, &error_abort));
+    g_assert_cmpuint(got.u.hello.handover, ==, SEV_HANDOVER_NONE);
+    g_assert_true(sev_record_decode(&got, out->data, out->len, &error_abort));
+    g_assert_cmpuint(got.u.hello.handover, ==, SEV_HANDOVER_ACK_GO);
+
+    for (size_t len = old->len + 1; len < out->len; len++) {
+        stq_be_p(out->data + 8, len - SEV_RECORD_HEADER_LEN);
+        assert_refused(out->data, len, "field hand-over needs 8 bytes");
+    }
+    stq_be_p(out->data + 8, out->len - SEV_RECORD_HEADER_LEN);
+    stq_be_p(out->data + out->len - 8, 0);
+    assert_refused(out->data, out->len, "hand-over is 0");
+}
+
+/* A report is whole, or not there. */
+static void test_ack(void)
+{
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    SevRecord rec = {
+        .type = SEV_RECORD_ACK,
+        .u.ack = { .digest = filler(SEV_RECORD_DIGEST_LEN),
+                   .report = filler(SEV_RECORD_REPORT_LEN) },
+    };
+    size_t at = SEV_RECORD_HEADER_LEN + 8 + SEV_RECORD_DIGEST_LEN + 8;
+
+    sev_record_encode(&rec, out);
+    for (size_t len = 1; len < SEV_RECORD_REPORT_LEN; len++) {
+        stq_be_p(out->data + at, len);
+        stq_be_p(out->data + 8, at + 8 + len - SEV_RECORD_HEADER_LEN);
+        assert_refused(out->data, at + 8 + len, "field report has");
+    }
+}
+
 /* Packets written in place make the same bytes as an encoded record. */
 static void test_in_place(void)
 {
@@ -468,6 +523,8 @@ int main(int argc, char **argv)
     g_test_add_func("/sev/record/header", test_header);
     g_test_add_func("/sev/record/count-limits", test_count_limits);
     g_test_add_func("/sev/record/text", test_text);
+    g_test_add_func("/sev/record/hello", test_hello);
+    g_test_add_func("/sev/record/ack", test_ack);
     g_test_add_func("/sev/record/in-place", test_in_place);
     g_test_add_func("/sev/record/runs", test_runs);
     g_test_add_func("/sev/record/golden", test_golden);

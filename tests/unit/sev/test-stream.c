@@ -17,6 +17,7 @@
 #include "migration/sev/template.h"
 #include "migration/sev/tap.h"
 #include "migration/sev/template-image.h"
+#include "migration/sev/transcript.h"
 
 /* --- What stands in for the rest of QEMU ----------------------------------- */
 
@@ -56,6 +57,7 @@ static struct {
     unsigned calls[SEV_RECORD__MAX];
     bool refuse;                /* what a handler answers */
     unsigned complete;
+    unsigned transcript, follow;
 } handlers;
 
 static bool handler(const SevRecord *rec, Error **errp)
@@ -91,6 +93,16 @@ void sev_tap_add(const void *bytes, size_t len)
 
 void sev_tap_follow(QEMUFile *f, bool is_input)
 {
+}
+
+void sev_transcript_pages(const uint8_t *record)
+{
+    handlers.transcript++;
+}
+
+void sev_transcript_follow(QEMUFile *f, bool is_input)
+{
+    handlers.follow++;
 }
 
 void qemu_set_offset(QEMUFile *f, off_t off, int whence)
@@ -145,6 +157,9 @@ static void encode(SevRecordType type, GByteArray *out)
     case SEV_RECORD_DIGEST:
         rec.u.digest.digest = (SevSpan) { blob, SEV_RECORD_DIGEST_LEN };
         break;
+    case SEV_RECORD_ACK:
+        rec.u.ack.digest = (SevSpan) { blob, SEV_RECORD_DIGEST_LEN };
+        break;
     default:
         break;
     }
@@ -159,25 +174,31 @@ static void encode(SevRecordType type, GByteArray *out)
 #define PAGES SEV_STREAM_PAGES
 #define MAP SEV_STREAM_MAP
 #define ENDED SEV_STREAM_ENDED
+#define ACKED SEV_STREAM_ACKED
+#define TOLD SEV_STREAM_TOLD
 
 /* Next state, by state and record type; docs/interop/sev-record.md. */
 static const SevStreamState grid[SEV_STREAM__MAX][SEV_RECORD__MAX] = {
 /*          -   HELLO  CERTS MANIFEST SESSION BLOCK   PAGES  STATE BREAK  END
- *          IMAGE   HEADERS DIGEST SHARED */
+ *          IMAGE   HEADERS DIGEST SHARED ACK GO */
 [START] = { NO, ASKED, NO,   OFFERED, BLOCKS, NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO,    NO },
+            NO,     NO,     NO,    NO,    NO, NO },
 [ASKED] = { NO, NO,    NO,   NO,      BLOCKS, NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO,    NO },
+            NO,     NO,     NO,    NO,    NO, NO },
 [OFFERED] = { NO, NO,  NO,   NO,      BLOCKS, NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO,    NO },
+            NO,     NO,     NO,    NO,    NO, NO },
 [BLOCKS] = { NO, NO,   NO,   NO,      NO,     BLOCKS, NO,    NO,   PAGES, NO,
-            BLOCKS, NO,     NO,    NO },
+            BLOCKS, NO,     NO,    NO,    NO, NO },
 [PAGES] = { NO, NO,    NO,   NO,      NO,     NO,     PAGES, MAP,  PAGES, ENDED,
-            NO,     PAGES,  NO,    NO },
+            NO,     PAGES,  NO,    NO,    NO, NO },
 [MAP] = {   NO, NO,    NO,   NO,      NO,     NO,     NO,    MAP,  NO,    ENDED,
-            NO,     NO,     MAP,   MAP },
+            NO,     NO,     MAP,   MAP,   NO, NO },
 [ENDED] = { NO, NO,    NO,   NO,      NO,     NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO,    NO },
+            NO,     NO,     NO,    NO,    NO, NO },
+[ACKED] = { NO, NO,    NO,   NO,      NO,     NO,     NO,    NO,   NO,    NO,
+            NO,     NO,     NO,    NO,    NO, TOLD },
+[TOLD] = {  NO, NO,    NO,   NO,      NO,     NO,     NO,    NO,   NO,    NO,
+            NO,     NO,     NO,    NO,    NO, NO },
 };
 
 static void test_order(void)
@@ -199,7 +220,8 @@ static void test_order(void)
             g_assert_cmpint(t->state, ==, ok ? next : state);
             g_assert_cmpuint(t->seen[type], ==, ok);
             g_assert_cmpuint(handlers.calls[type], ==,
-                             ok && type != SEV_RECORD_BREAK);
+                             ok && type != SEV_RECORD_BREAK &&
+                             type != SEV_RECORD_GO);
             if (!ok) {
                 g_assert_nonnull(strstr(error_get_pretty(err),
                                         "out of place"));
@@ -276,10 +298,40 @@ static void test_whole(void)
     g_assert_cmpuint(handlers.calls[SEV_RECORD_PAGES], ==, 3);
     g_assert_cmpuint(handlers.calls[SEV_RECORD_STATE], ==, 2);
     g_assert_cmpuint(handlers.complete, ==, 1);
+    g_assert_cmpuint(handlers.transcript, ==, 3);       /* PAGES */
+    g_assert_cmpuint(handlers.follow, ==, 1);           /* END */
     where = sev_stream_where(t);
     g_assert_cmpstr(where, ==, "1 HELLO, 1 SESSION, 2 BLOCK, 3 PAGES, "
                     "2 STATE, 3 BREAK, 1 END");
     sev_target_free(t);
+}
+
+/* GO, when our acknowledgement is out: it, and nothing else. */
+static void test_go(void)
+{
+    static const SevRecordType types[] = {
+        SEV_RECORD_GO, SEV_RECORD_BREAK, SEV_RECORD_PAGES, SEV_RECORD_END,
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+        g_autoptr(GByteArray) out = g_byte_array_new();
+        bool is_go = types[i] == SEV_RECORD_GO;
+        SevTarget *t = sev_target_new();
+        Error *err = NULL;
+
+        encode(types[i], out);
+        for (size_t len = 0; len <= out->len; len++) {
+            QEMUFile f = { .data = out->data, .len = len };
+
+            t->state = SEV_STREAM_ACKED;
+            g_assert_cmpint(sev_stream_load_go(t, &f, &err), ==,
+                            is_go && len == out->len);
+            g_assert_cmpint(!err, ==, is_go && len == out->len);
+            error_free(err);
+            err = NULL;
+        }
+        sev_target_free(t);
+    }
 }
 
 /* Wherever it is cut, it does not end, and the error says "cut short". */
@@ -347,6 +399,7 @@ int main(int argc, char **argv)
     g_test_add_func("/sev/stream/order", test_order);
     g_test_add_func("/sev/stream/refused", test_refused);
     g_test_add_func("/sev/stream/whole", test_whole);
+    g_test_add_func("/sev/stream/go", test_go);
     g_test_add_func("/sev/stream/cut", test_cut);
     g_test_add_func("/sev/stream/put", test_put);
     g_test_add_func("/sev/stream/padded", test_padded);
