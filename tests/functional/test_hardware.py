@@ -16,9 +16,10 @@ import sys
 import unittest.mock
 from pathlib import Path
 
-from kvmhost import CERTS, kvm_host, library
+from kvmhost import kvm_host, library
 from registry import test
 from sevlib import ROOT
+from sevtiny import CERTS
 from verdict import TICK_LIMIT, check, wait_until
 
 sys.path.append(str(ROOT / 'scripts'))

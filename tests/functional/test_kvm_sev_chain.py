@@ -8,10 +8,10 @@ import os
 import subprocess
 
 from guest import free_port
-from kvmhost import (FORCED, SevTiny, arrived, kvm_host, library, migrate,
-                     running)
+from kvmhost import FORCED, KvmTiny, kvm_host, library
 from registry import expect_error, test
 from sevlib import sev_psp
+from sevtiny import arrived, migrate, running
 from verdict import check
 
 EFI = dict(kind='efi', control=[FORCED])
@@ -46,7 +46,7 @@ def make_whole(env, host):
 @contextlib.contextmanager
 def unnamed(env, host):
     """(a QEMU on @host that listens, its URI); the source is told nothing."""
-    target = SevTiny(env, 'target', host, incoming='defer', **EFI)
+    target = KvmTiny(env, 'target', host, incoming='defer', **EFI)
     with contextlib.closing(target.start()):
         uri = f'tcp:127.0.0.1:{free_port()}'
         target.cmd('migrate-incoming', uri=uri, exit_on_error=False)
@@ -95,7 +95,7 @@ def saved(env):
         make_whole(env, host)
         info = migrate(guest, f'exec:cat > {stream}')
         check(info['status'] == 'completed', f'{info}')
-        restored = SevTiny(env, 'restored', host,
+        restored = KvmTiny(env, 'restored', host,
                            incoming=f'exec:cat {stream}', **EFI)
         with contextlib.closing(restored.start()):
             restored.wait_loaded()
