@@ -12,6 +12,7 @@ from sevlib import ROOT
 from verdict import Failed, Skip, check
 
 SYSTEM = Path('/var/lib/sev-psp')
+UNSET = ('-u', 'SEV_PSP_DIR', '-u', 'XDG_STATE_HOME')     # as libvirt does
 REMEDY = "as root with 'install -d -m 700 -o "
 
 
@@ -23,7 +24,7 @@ def no_system_identity():
 def refused(env, folder, environment):
     """What a probe hears, and a guest that starts; neither makes anything."""
     vm = guest.machine(env.lab, env.name('probe'), None,
-                       ['-u', 'SEV_PSP_DIR', *environment])
+                       [*UNSET, *environment])
     vm.add_args('-machine', 'none', '-accel', 'tcg')
     guest.launch(vm)
     try:
@@ -33,7 +34,7 @@ def refused(env, folder, environment):
     check(error.get('class') == 'GenericError',
           f'query-sev-capabilities: {error or "it answered"}')
     done = subprocess.run(
-        ['env', '-u', 'SEV_PSP_DIR', *environment, env.lab.binary,
+        ['env', *UNSET, *environment, env.lab.binary,
          '-nodefaults', '-display', 'none', '-accel', 'tcg', '-object',
          'sev-guest,id=sev0', '-machine', 'q35,confidential-guest-support=sev0'],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
