@@ -45,8 +45,9 @@ class Trial:
 
     def _install(self, root):
         """As "make install" does."""
-        for script in ('lib-build.sh', 'install.sh'):
-            run([steps.ROOT / 'scripts/overlay' / script], env={
+        for script, *words in (('lib-build.sh', 'tools/sev-psp/sev-psp'),
+                               ('install.sh',)):
+            run([steps.ROOT / 'scripts/overlay' / script, *words], env={
                 **os.environ, 'BUILD': str(self.build), 'DESTDIR': str(root),
                 'PREFIX': '/usr/local', 'PYTHON': sys.executable})
 
