@@ -49,10 +49,10 @@ def dialed(vm, patience):
 def ask(vm, patience):
     """The guest must answer each word, and know its own address."""
     with dialed(vm, patience) as peer, peer.makefile('rw') as lines:
-        for i in range(WORDS):
-            word = f'{i} of {vm.id}'
-            lines.write(f'{word}\n')
-            lines.flush()
+        words = [f'{i} of {vm.id}' for i in range(WORDS)]
+        lines.write('\n'.join([*words, '']))
+        lines.flush()
+        for word in words:
             said = lines.readline().strip()
             if said != f'{vm.channel.cid} {word}':
                 raise SystemExit(f'vsock: {vm.channel.cid} was told "{word}", '
