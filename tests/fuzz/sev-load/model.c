@@ -154,6 +154,11 @@ int qemu_file_get_error_obj(QEMUFile *f, Error **errp)
     return f->error;
 }
 
+void qemu_file_set_error(QEMUFile *f, int ret)
+{
+    f->error = ret;
+}
+
 void qemu_file_set_error_obj(QEMUFile *f, int ret, Error *err)
 {
     f->error = ret;
@@ -275,6 +280,11 @@ void sev_page_set_private(RAMBlock *rb, ram_addr_t offset, ram_addr_t length,
     } else {
         bitmap_clear(is_private[i], offset / MODEL_PAGE, length / MODEL_PAGE);
     }
+}
+
+bool sev_page_never_written(RAMBlock *rb, ram_addr_t offset)
+{
+    return false;
 }
 
 bool sev_page_foreach_private(RAMBlock *rb, SevPageRunFn fn, void *opaque)

@@ -15,7 +15,8 @@ build=${BUILD:-$root/build}
 seconds=${1:-60}
 target=${TARGET:-load}
 out=$build/fuzz/sev-$target
-sources=(record record-fields record-rows put stream target session pages map)
+sources=(record record-fields record-rows put stream target session pages
+         pipeline seal map)
 sources+=(template-load template-open template-save template-shared)
 model=("$here/model.c")
 if [ "$target" = channel ]; then
