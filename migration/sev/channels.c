@@ -81,7 +81,7 @@ bool sev_channels_complete(Error **errp)
 void sev_channels_wonder(Error **errp)
 {
     if (migrate_multifd()) {
-        error_prepend(errp, "The line was lost before the first record: is "
+        error_prepend(errp, "The line was lost before the first packet: is "
                       "'multifd-channels' %d at the source, too? ",
                       migrate_multifd_channels());
     }

@@ -24,8 +24,9 @@ void sev_channels_expect(void);
 bool sev_channels_complete(Error **errp);
 
 /*
- * The load failed before the first record: a source that opens more channels
- * than this end has room for loses its line.  Puts that question before @errp.
+ * The load failed before the first packet: a source that opens more channels
+ * than this end has room for loses its line, how soon is a matter of timing.
+ * Puts that question before @errp.
  */
 void sev_channels_wonder(Error **errp);
 

@@ -104,7 +104,7 @@ static bool load_ended(int ret, Error **errp)
         error_setg(errp, "The migration stream failed (%s) before the SEV "
                    "section reached its END record; it had: %s",
                    strerror(-ret), *where ? where : "nothing");
-        if (!*where) {
+        if (!stat64_get(&target->packets)) {
             sev_channels_wonder(errp);
         }
     } else {

@@ -255,7 +255,7 @@ int sev_multifd_recv(MultiFDRecvParams *p, Error **errp)
 void sev_multifd_ended(unsigned channel, Error **errp)
 {
     MigrationState *ms = migrate_get_current();
-    bool has_session;
+    bool has_packets;
     ERRP_GUARD();
 
     if (!sev_migration_on) {
@@ -275,9 +275,9 @@ void sev_multifd_ended(unsigned channel, Error **errp)
         }
     }
     WITH_QEMU_LOCK_GUARD(&gate.lock) {
-        has_session = gate.target;
+        has_packets = gate.target && stat64_get(&gate.target->packets);
     }
-    if (!has_session) {
+    if (!has_packets) {
         sev_channels_wonder(errp);
     }
     sev_return_path_send(SEV_RP_REFUSAL, error_get_pretty(*errp),
