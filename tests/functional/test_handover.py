@@ -14,7 +14,7 @@ import time
 from delayline import DelayLine
 from golden import Tiny
 from guest import free_port
-from liar import GO, PAGES, RP_ACK, message, records
+from liar import ACK, GO, PAGES, record, records
 from registry import expect_error, test
 from tamper import Proxy
 from verdict import check, wait_until
@@ -159,7 +159,7 @@ def sentence(target):
 def ack_lost(env):
     with pair(env) as (source, target), \
             DelayLine(listen(target), 0.05, cut_at(
-                message(RP_ACK)[:2], False)) as line:
+                record(ACK)[:8], False)) as line:
         source.cmd('migrate', uri=line.uri)
         expect_error(ended(source), r'while its acknowledgement was awaited')
         sentence(target)
@@ -170,7 +170,7 @@ def ack_lost(env):
 def go_lost(env):
     with pair(env) as (source, target), \
             DelayLine(listen(target), 0.05, cut_at(
-                b'SEVR\x00\x01\x00' + bytes([GO]), True)) as line:
+                record(GO)[:8], True)) as line:
         source.cmd('migrate', uri=line.uri)
         check(ended(source)['status'] == 'completed', 'the source took it back')
         sentence(target)
