@@ -46,6 +46,11 @@ bench-migration: build ## migration of SEV guests beside stock QEMU's (20 minute
 	@tests/functional/build-base.sh
 	@$(OVERLAY)/as-root.sh $(PYTHON) scripts/bench/migration/bench-migration.py --build "$(BUILD)"
 
+bench-kernel: build ## migration under KVM with a slow secure processor, Linux' SEV played (7 minutes)
+	@$(OVERLAY)/deps.sh test
+	@tests/guest/build.sh
+	@$(OVERLAY)/as-root.sh $(PYTHON) scripts/bench/kernel/bench-kernel.py --build "$(BUILD)"
+
 bench-tcg: build ## SEV under TCG beside SEV off and the unpatched base (20 minutes)
 	@$(OVERLAY)/deps.sh test
 	@tests/guest/build.sh
@@ -211,7 +216,7 @@ distclean: ## remove the build directory and the choices of ./configure
 	rm -rf "$(BUILD)" config.mk
 
 .DEFAULT_GOAL := help
-.PHONY: check-faults check-hardware check-libvirt check-kata soak check-migration-full help demo bench bench-clone bench-migration bench-tcg guest-tools deps fetch patch build install check check-builds check-lib coverage fuzz \
+.PHONY: check-faults check-hardware check-libvirt check-kata soak check-migration-full help demo bench bench-clone bench-migration bench-kernel bench-tcg guest-tools deps fetch patch build install check check-builds check-lib coverage fuzz \
     check-unit check-qtest check-functional check-matrix check-boots \
     check-stress guest-kernels lint lint-hook refresh diff \
     export hooks-report clean distclean

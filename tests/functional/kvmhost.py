@@ -176,16 +176,17 @@ class KvmTiny(SevTiny):
         wait_until(f'{count} times {name}', limit,
                    lambda: self.commands()[name] >= count)
 
-    def work(self):
+    def work(self, command=None):
         """[(begin, end)] in seconds of each command of the firmware."""
-        return [(float(end) - int(us) / 1e6, float(end)) for end, _, _, us in
-                COMMAND.findall(self.ioctl_path.read_text())]
+        return [(float(end) - int(us) / 1e6, float(end))
+                for end, name, _, us in
+                COMMAND.findall(self.ioctl_path.read_text())
+                if command in (None, name)]
 
-    def busy(self, since=0.0, until=float('inf')):
-        """The share of the time that the mailbox was busy for this guest."""
-        work = [(begin, end) for begin, end in self.work()
-                if since <= end <= until]
-        if len(work) < 2:
-            return 0.0
-        return sum(end - begin for begin, end in work) / (work[-1][1]
-                                                          - work[0][0])
+    def busy(self, command):
+        """The share of the time from its first to its last command that the
+        mailbox was busy with them.
+        """
+        work = self.work(command)
+        return (sum(end - begin for begin, end in work)
+                / (work[-1][1] - work[0][0]))
