@@ -73,6 +73,13 @@ def digest(data):
     raise ValueError('no END record')
 
 
+def whole(data):
+    """Is this all of a stream: END, the devices, and their description?"""
+    at = data.rfind(b'{"configuration"')
+    return data[at - 6:at - 4] == b'\0\6' and \
+        len(data) == at + int.from_bytes(data[at - 4:at], 'big')
+
+
 def ack(name, status=0, report=b''):
     return message(RP_ACK, record(ACK, blob(name) + struct.pack('>Q', status)
                                   + blob(report)))
@@ -127,12 +134,11 @@ class Liar:
                 return False
         return True
 
-    def read_all(self, quiet=0.15):
-        """All of the stream: END, and then nothing for a while."""
-        whole = self.read_until(END)
-        while self.read(quiet):
+    def read_all(self):
+        """All of the stream, to the last byte; or it hung up."""
+        self.read_until(END)
+        while not whole(self.data) and self.read(30):
             pass
-        return whole
 
     def reach(self, state):
         """Answer as an honest target would, until the source is in @state."""
