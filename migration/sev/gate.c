@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "gdbstub/commands.h"
 #include "gdbstub/internals.h"
 #include "migration/migration.h"
 #include "migration/misc.h"

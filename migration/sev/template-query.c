@@ -24,7 +24,7 @@ enum {
     TAIL_MAX = 4 * MiB,         /* the end section, and upstream's description */
 };
 QEMU_BUILD_BUG_ON(STEP + TAIL_MAX > SEV_TEMPLATE_FILE_MAX);
-QEMU_BUILD_BUG_ON(SEV_RECORD_MAX > STEP);
+QEMU_BUILD_BUG_ON((size_t)SEV_RECORD_MAX > STEP);
 
 /* Behind the image that the first BREAK precedes. */
 static uint64_t behind_image(const SevQuery *q, uint64_t at)

@@ -13,6 +13,7 @@
 #include "migration/ram.h"
 #include "pages.h"
 #include "session.h"
+#include "sev.h"
 #include "tap.h"
 #include "template-place.h"
 #include "template.h"
