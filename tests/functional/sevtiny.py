@@ -10,7 +10,6 @@ import contextlib
 import os
 import re
 
-from guest import free_port
 from registry import expect_error
 from sevlib import Host
 from tinyguest import Tiny
@@ -143,6 +142,12 @@ class SevTiny(Tiny):
             {'capability': name.replace('_', '-'), 'state': state}
             for name, state in states.items()])
 
+    def listen(self):
+        """Wait for a source, at a port that nobody else has; the port."""
+        self.cmd('migrate-incoming', uri='tcp:127.0.0.1:0',
+                 exit_on_error=False)
+        return int(self.migration()['socket-address'][0]['port'])
+
     def wait_loaded(self, limit=MIGRATE_LIMIT):
         def probe():
             if not self.vm.is_running():
@@ -190,9 +195,7 @@ def listening(env, source, host, stem='target', multifd=0, **options):
             guest.capabilities(multifd=True)
             guest.cmd('migrate-set-parameters', multifd_channels=multifd)
         source.name_target(host)
-        uri = f'tcp:127.0.0.1:{free_port()}'
-        target.cmd('migrate-incoming', uri=uri, exit_on_error=False)
-        yield target, uri
+        yield target, f'tcp:127.0.0.1:{target.listen()}'
 
 
 def migrate(source, uri):
