@@ -26,7 +26,6 @@ sys.path.insert(0, str(ROOT / 'tests/functional'))
 
 # pylint: disable=wrong-import-position
 import kvmhost                          # noqa: E402
-from guest import free_port             # noqa: E402
 from registry import Env                # noqa: E402
 from sevtiny import arrived, running    # noqa: E402
 from slowline import SlowLine           # noqa: E402
@@ -105,13 +104,10 @@ class Bench:
         extra, options = self._options()
         target = self.hosts[1].tiny(self.env, 'target', *extra,
                                     incoming='defer', **options)
-        port = free_port()
         with contextlib.closing(target.start()):
             target.control('not-coherent', 'delay RECEIVE_UPDATE_DATA '
                            f'{self.args.delay * slower:.0f}')
-            target.cmd('migrate-incoming', uri=f'tcp:127.0.0.1:{port}',
-                       exit_on_error=False)
-            yield target, port
+            yield target, target.listen()
 
     # --- Busy, and memory ---
 
@@ -148,11 +144,12 @@ class Bench:
     def cancels(self, name, factor):
         """How long until "cancelled", and what the chip still had to do."""
         took, given = [], []
+        rate = factor and factor * self.pace
         with self.source() as guest:
             for number in range(self.args.cancels):
                 with self.target() as (target, port):
-                    rate = factor and factor * self.pace
-                    guest.cmd('migrate', uri=SlowLine(self.env.folder, port, rate).uri)
+                    line = SlowLine(self.env.folder, port, rate)
+                    guest.cmd('migrate', uri=line.uri)
                     guest.wait_sent(50, LIMIT)
                     time.sleep(1 + 0.037 * number)      # anywhere in a turn
                     begin = time.monotonic()
@@ -308,9 +305,9 @@ def downtime(bench, report):
         f'{"limit ms":>9}{"target":>8}{"downtime ms":>13}{"STOP to RESUME":>16}'
         f'{"(least-most)":>14}{"packets":>9}{"until made":>12}'
         f'{"and received":>14}',
-        (f'{r["limit_ms"]:9}{r["slower"]:6} x{r["downtime_ms"]:13}{r["gap_ms"]:16.1f}'
-         f'{spread(r["all_gaps_ms"]):>14}{r["packets"]:9}{r["made_ms"]:12.1f}{r["received_ms"]:14.1f}'
-         for r in rows))
+        (f'{r["limit_ms"]:9}{r["slower"]:6} x{r["downtime_ms"]:13}'
+         f'{r["gap_ms"]:16.1f}{spread(r["all_gaps_ms"]):>14}{r["packets"]:9}'
+         f'{r["made_ms"]:12.1f}{r["received_ms"]:14.1f}' for r in rows))
     for row in rows:
         longest = max(row['downtime_ms'], row['gap_ms'])
         report.aim(f'limit {row["limit_ms"]} ms, target {row["slower"]} x: '
