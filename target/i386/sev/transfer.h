@@ -205,7 +205,7 @@ bool sev_report_check(const SevPlatformCerts *platform, const uint8_t *report,
                       size_t len, const uint8_t mnonce[SEV_MNONCE_LEN],
                       Error **errp);
 
-/* --- Target, instead of sev_receive_page(): opened at first touch ------ */
+/* --- Target, instead of sev_receive_pages(): opened at first touch ----- */
 
 /*
  * One block of RAM whose host memory is a private mapping of a template's
