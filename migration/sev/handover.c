@@ -14,12 +14,12 @@
 #include "system/system.h"
 #include "handover.h"
 #include "params.h"
-#include "put.h"
+#include "migration/sev/wire/write.h"
 #include "return-path.h"
-#include "stream.h"
-#include "target/i386/sev/fault.h"
+#include "order.h"
+#include "target/i386/sev/test/fault.h"
 #include "trace.h"
-#include "transcript.h"
+#include "migration/sev/wire/transcript.h"
 
 QEMU_BUILD_BUG_ON(SEV_RECORD_REPORT_LEN != SEV_REPORT_LEN);
 

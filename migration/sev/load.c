@@ -1,7 +1,7 @@
 /*
  * The "sev" section on its way in, and the answers of the target's hooks.
  *
- *   load_state     main thread      records, in the order of stream.c
+ *   load_state     main thread      records, in the order of order.c
  *   sev_load_end   main thread      did they reach END?
  *   load_cleanup   main thread      if not: tell the source why
  *
@@ -21,12 +21,12 @@
 #include "return-path.h"
 #include "section.h"
 #include "sev.h"
-#include "stream.h"
-#include "tap.h"
-#include "template.h"
+#include "order.h"
+#include "migration/sev/wire/digest.h"
+#include "migration/sev/template/template.h"
 #include "trace.h"
-#include "transcript.h"
-#include "target/i386/sev/fault.h"
+#include "migration/sev/wire/transcript.h"
+#include "target/i386/sev/test/fault.h"
 
 /* Belongs to the main thread; the hooks come without an argument to carry it. */
 static SevTarget *target;

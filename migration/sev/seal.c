@@ -7,7 +7,7 @@
 #include "qemu/timer.h"
 #include "migration/migration.h"
 #include "migration/migration-stats.h"
-#include "record.h"
+#include "migration/sev/wire/record.h"
 #include "seal.h"
 #include "trace.h"
 

@@ -9,7 +9,7 @@
 #define MIGRATION_SEV_SECTION_H
 
 #include "migration/misc.h"
-#include "target.h"
+#include "incoming.h"
 
 /* --- save.c ----------------------------------------------------------------- */
 

@@ -50,7 +50,7 @@ def sections(repo):
         files = []
         for line in repo.text(path).split("\n"):
             if line.startswith("# ") and re.search(r"\.c\b", line):
-                files = re.findall(r"[\w.-]+\.c(?:\.inc)?", line)
+                files = re.findall(r"[\w./-]+\.c(?:\.inc)?", line)
                 for name in files:
                     if folder + name not in repo.files:
                         yield f"{path}: section of {name}, which is not there"

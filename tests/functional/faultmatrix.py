@@ -66,7 +66,7 @@ def document(results, path):
     path.write_text('\n'.join([
         '# What a migration that fails leaves behind', '',
         'Made by `make check-faults`; do not edit.  Each row was run: a fault',
-        'point of `target/i386/sev/fault.h` was reached, then the event',
+        'point of `target/i386/sev/test/fault.h` was reached, then the event',
         'happened.  "Runs on": the guest counts on where it was, its memory as',
         'it was, and then migrated to a fresh target.  "Moved": it counts on',
         'at the target.', '',

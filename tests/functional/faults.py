@@ -2,7 +2,7 @@
 """The failure matrix: every step of a migration times everything that happens.
 
 faultsteps.py has the rows; those with files are run by faultfiles.py.  One guest is booted and lives through all rows.  A row arms a fault point
-(target/i386/sev/fault.h) in one of the two QEMUs, starts a migration and, when
+(target/i386/sev/test/fault.h) in one of the two QEMUs, starts a migration and, when
 the point is reached, lets the event happen.  Then the guest must count on,
 where it was or where it went, with its memory as it was; if it stayed, a
 second migration, to a fresh target, must succeed.  It may never run twice:

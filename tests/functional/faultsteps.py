@@ -3,7 +3,7 @@
 
 A way is how a guest goes somewhere: over one line, over multifd's channels,
 into a template and out of one, onto a disk that is full.  A row is (way, side,
-point, event): the point of target/i386/sev/fault.h is reached, then the event
+point, event): the point of target/i386/sev/test/fault.h is reached, then the event
 happens.  faults.py runs them.
 """
 

@@ -7,8 +7,8 @@
 #include <linux/kvm.h>
 #include <linux/psp-sev.h>
 #include "cpu.h"
-#include "backend.h"
-#include "fault.h"
+#include "target/i386/sev/backend/backend.h"
+#include "target/i386/sev/test/fault.h"
 #include "guest-page.h"
 #include "kvm-guest.h"
 #include "sev-guest.h"
