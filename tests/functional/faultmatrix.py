@@ -1,16 +1,17 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Run the failure matrix and print it as a table.
+"""Run the failure matrix and print what the guests came to.
 
 usage: faultmatrix.py [--build DIR] [--qemu BINARY] [--core] [--filter REGEX]
-                      [--write FILE]
 
 One line per row: step, what happens there, where the guest is afterwards,
-whether a second migration succeeds, what the source and the target say.
-Exits 0 only if every row ended as it must.  --write makes a document of it.
+whether a second migration succeeds, what the source and the target say.  Last
+come the numbers of rows by where the guest is; the whole table is kept in
+BUILD/faults/table.md.  Exits 0 only if every row ended as it must.
 """
 
 import argparse
+import collections
 import contextlib
 import os
 import re
@@ -39,8 +40,6 @@ def arguments():
                         help='the rows that "make check" runs')
     parser.add_argument('--filter', default='', metavar='REGEX',
                         help='rows whose "way side point event" matches')
-    parser.add_argument('--write', type=Path, metavar='FILE',
-                        help='the table as a document')
     return parser.parse_args()
 
 
@@ -61,11 +60,19 @@ def cells(result):
             short(result.said), short(result.target)]
 
 
+def summary(results):
+    """How many rows ended in which way, the most frequent first."""
+    ends = collections.Counter(
+        (r.source, r.second and 'again: ' + r.second) for r in results)
+    for (guest, then), count in ends.most_common():
+        yield f'{count:>5} rows: the guest {guest}' + (then and f', {then}')
+
+
 def document(results, path):
-    """The table in the docs, made from a run."""
+    """The whole table of a run."""
     path.write_text('\n'.join([
         '# What a migration that fails leaves behind', '',
-        'Made by `make check-faults`; do not edit.  Each row was run: a fault',
+        'Made by `make check-faults`.  Each row was run: a fault',
         'point of `target/i386/sev/test/fault.h` was reached, then the event',
         'happened.  "Runs on": the guest counts on where it was, its memory as',
         'it was, and then migrated to a fresh target.  "Moved": it counts on',
@@ -94,8 +101,8 @@ def main():
                   + ' | '.join(cells(result)), flush=True)
     print(f'{len(results)} rows, {bad} failed; '
           f'{time.monotonic() - began:.0f} s; logs in {folder}')
-    if args.write and not bad and not args.filter and not args.core:
-        document(results, args.write)
+    print('\n'.join(summary(results)))
+    document(results, folder / 'table.md')
     return 1 if bad or not results else 0
 
 
