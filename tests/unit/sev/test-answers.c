@@ -20,8 +20,10 @@ typedef struct GridRow {
 } GridRow;
 
 static const GridRow grid[] = {
-    /*                                          quiet, asked, sending, sent,
-     *                                          judging, given, over */
+    /*
+     *                                          quiet, asked, sending, sent,
+     *                                          judging, given, over
+     */
     { 1,      "SHUT",            4,  4,     ".....+." },
     { 2,      "PONG",            4,  4,     "++....." },
     { 3,      "REQ_PAGES_ID",    0,  0,     "......." },
@@ -151,7 +153,7 @@ static void test_document(void)
         const GridRow *r = &grid[i];
         const char *comma = "";
 
-        g_string_printf(want, "| %#x | %s | ", r->type, r->name);
+        g_string_printf(want, "| 0x%x | %s | ", r->type, r->name);
         if (r->min == r->max) {
             g_string_append_printf(want, strchr(r->legal, '+') ? "%u | " : "- | ",
                                    r->min);

@@ -179,8 +179,10 @@ static void encode(SevRecordType type, GByteArray *out)
 
 /* Next state, by state and record type; docs/interop/sev-record.md. */
 static const SevStreamState grid[SEV_STREAM__MAX][SEV_RECORD__MAX] = {
-/*          -   HELLO  CERTS MANIFEST SESSION BLOCK   PAGES  STATE BREAK  END
- *          IMAGE   HEADERS DIGEST SHARED ACK GO */
+/*
+ *          -   HELLO  CERTS MANIFEST SESSION BLOCK   PAGES  STATE BREAK  END
+ *          IMAGE   HEADERS DIGEST SHARED ACK GO
+ */
 [START] = { NO, ASKED, NO,   OFFERED, BLOCKS, NO,     NO,    NO,   NO,    NO,
             NO,     NO,     NO,    NO,    NO, NO },
 [ASKED] = { NO, NO,    NO,   NO,      BLOCKS, NO,     NO,    NO,   NO,    NO,
