@@ -226,8 +226,12 @@ def objects(database):
 def unlinked(database):
     """Names of ours that these objects use and that none defines."""
     defined, used = set(), {}
+    # A static library may lack what nobody asks it for yet.
+    chip = all(os.path.exists(os.path.join(TREE, path))
+               for path in topics.overlay_files() if path.startswith("hw/psp/"))
     for output in objects(database):
-        if output.startswith("tests/"):
+        if output.startswith("tests/") or \
+                output.startswith("hw/psp/") and not chip:
             continue
         done = subprocess.run(["nm", "-f", "posix", os.path.join(OBJ, output)],
                               capture_output=True, text=True, check=False)
