@@ -3,6 +3,7 @@
 names of files that exist, and every file is named where people look for it.
 """
 import fnmatch
+import hashlib
 import re
 
 OURS = ("hw/psp/", "target/i386/sev/", "migration/sev/")
@@ -85,4 +86,14 @@ def maintained(repo):
             yield f"{path}: no section of MAINTAINERS has it"
 
 
-RULES = [findable, comments, documents, sections, maintained]
+def pictures(repo):
+    """A picture is drawn of the source beside it: docs/images/render.sh."""
+    for path in repo.files:
+        if path.endswith(".dot"):
+            total = hashlib.sha256(repo.text(path).encode()).hexdigest()
+            if total not in (repo.text(path[:-4] + ".svg") or ""):
+                yield f"{path}: its .svg is of another source"
+
+
+RULES = [findable, comments, documents, sections, maintained,
+         pictures]
