@@ -7,8 +7,10 @@ usage: prefixes.py [--quick] [PATCH...]
 For each patch the files of the base are brought to where the series is at that
 patch, and what the patch touches is compiled, with QEMU's own words and without
 output: a source file, the sources that include a header, the QAPI schema. The
-overlay's own files are all there. --quick looks at the last patch of each
-section of the series only; with names, at those patches.
+overlay's own files are all there; those of a section are compiled with the last
+patch of it, so that they need no hook of a later one. --quick looks at the last patch of each
+section of the series only, without the overlay's files; with names, at those
+patches.
 
 Needs what 'make build' built: the list of its commands, and what it generated.
 The tree is $BUILD/prefixes, links to the other one but for what is patched.
@@ -122,6 +124,17 @@ def problem(done, prefix=""):
     return prefix + words.replace(TREE + "/", "")
 
 
+def ours_by_patch():
+    """The overlay's files that are due with a patch, by the patch."""
+    due, files = {}, []
+    for section in topics.load()[0]:
+        files += [path for path in section.files
+                  if not path.startswith("tests/")]
+        if section.patches:
+            due[section.patches[-1]], files = files, []
+    return due
+
+
 def chosen(arguments):
     names = {name for name in arguments if not name.startswith("-")}
     pairs = topics.series_sections()
@@ -136,6 +149,7 @@ def main(arguments):
     names, wanted, failed = series.series(), chosen(arguments), 0
     patched = series.all_files(names)
     build = Build()
+    due = {} if "--quick" in arguments else ours_by_patch()
     link_tree(set(patched))
     for path in patched:
         series.write(os.path.join(TREE, path), series.pristine(path))
@@ -160,6 +174,8 @@ def main(arguments):
             sources = list(dict.fromkeys(
                 source for path in files
                 for source in build.to_compile(path, patched)))
+            sources += [path for path in due.get(name, [])
+                        if path in build.commands]
             problems += [problem(result) for result in
                          pool.map(build.compile, sources)
                          if result.returncode or result.stderr.strip()]
