@@ -75,8 +75,13 @@ def messages(state, certs):
     if state in ('quiet', 'asked'):
         out['PONG of 3 bytes'] = message(PONG, bytes(3)), 'PONG of 3 bytes, not 4'
         out['PONG twice'] = 2 * message(PONG, bytes(4)), 'PONG .* a second time'
-    else:
+    elif state == 'judging':
         out['PONG'] = message(PONG, bytes(4)), 'PONG .* out of place'
+    else:
+        out['PONG'] = message(PONG, bytes(4)), 'PONG 0x00000000 (answers|is out)'
+        # PINGs count from 0x5e000001, and there are not so many.
+        out['PONG of the future'] = (message(PONG, b'\x5e\x12\x34\x56'),
+                                     'PONG 0x5e123456 (answers|is out)')
     if state == 'sent':
         del out['an acknowledgement']
         out['an acknowledgement of 15 bytes'] = (
