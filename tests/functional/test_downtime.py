@@ -10,12 +10,11 @@ import time
 from kvmhost import two_hosts
 from registry import test
 from sevtiny import arrived, listening, running
-from verdict import check, wait_until
+from verdict import check
 
 SOURCE_US, TARGET_US = 1000, 2500
 LIMIT_MS = 200
 LIMIT_S = 180               # seconds for a migration, on a busy machine
-NEVER = 'downtime-limit is 1 ms: the migration will not end'
 SLOW = dict(control=['not-coherent'])
 
 
@@ -35,16 +34,9 @@ def slow_target(env):
             listening(env, guest, two, **SLOW) as (target, uri):
         guest.takes(SOURCE_US)
         target.control('not-coherent', f'delay RECEIVE_UPDATE_DATA {TARGET_US}')
-        # No packet can be opened in this time.
-        guest.cmd('migrate-set-parameters', downtime_limit=1)
+        guest.cmd('migrate-set-parameters', downtime_limit=LIMIT_MS)
         guest.vm.get_qmp_events()
         guest.cmd('migrate', uri=uri)
-        wait_until('the warning', LIMIT_S, lambda: NEVER in guest.log() or
-                   guest.migration()['status'] != 'active' and
-                   guest.migration()['status'] != 'setup')
-        info = guest.migration()
-        check(info['status'] == 'active', f'it ended without a word: {info}')
-        guest.cmd('migrate-set-parameters', downtime_limit=LIMIT_MS)
         info = guest.wait_migration(LIMIT_S)
         check(info['status'] == 'completed', f'{info}')
         stopped = stopped_at(guest)

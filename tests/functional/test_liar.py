@@ -122,12 +122,25 @@ def fault(source, text):
     source.cmd('qom-set', path='/objects/sev0', property='x-fault', value=text)
 
 
+def begin(source, uri):
+    """"failed" is a moment before the session is ended; the sentence says so."""
+    def accepted():
+        try:
+            source.cmd('migrate', uri=uri)
+        except Exception as error:                  # pylint: disable=W0718
+            if 'is not cleaned up yet; try again' not in str(error):
+                raise
+            return False
+        return True
+    wait_until('the last migration to be over', 10, accepted)
+
+
 def lie(env, source, state, say):
     """Say it in that state; what the source says."""
     with Liar(env.host('b')) as other:
         if state == 'judging':
             fault(source, 'ack-check:stall=20000')
-        source.cmd('migrate', uri=other.uri)
+        begin(source, other.uri)
         other.reach(state)
         if state == 'judging':
             other.say(liar.ack(liar.digest(other.data)))
