@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include "migration/qemu-file.h"
 #include "migration/sev/wire/read.h"
+#include "end.h"
 #include "page-map.h"
 #include "pages.h"
 #include "session.h"
@@ -140,7 +141,7 @@ static const struct {
     },
     [SEV_RECORD_END] = {
         IN(PAGES) | IN(MAP), SEV_STREAM_ENDED,
-        SEV_FAULT_END_READ, sev_map_load_end,
+        SEV_FAULT_END_READ, sev_end_load,
     },
     [SEV_RECORD_GO] = {
         IN(ACKED), SEV_STREAM_TOLD,

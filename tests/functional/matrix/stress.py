@@ -16,11 +16,14 @@ import sys
 import time
 from pathlib import Path
 
-import bulk
-import registry
-from cacherules import Rules
-from sevlib import ACTIVE, ROOT, Lab
-from verdict import BOOT_LIMIT, Failed, check
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / 'lib'))
+
+# pylint: disable=wrong-import-position
+import bulk                             # noqa: E402
+import registry                         # noqa: E402
+from cacherules import Rules            # noqa: E402
+from sevlib import ACTIVE, ROOT, Lab    # noqa: E402
+from verdict import BOOT_LIMIT, Failed, check # noqa: E402
 
 VCPUS = 4
 NETWORK = ['-netdev', 'user,id=user0', '-device',

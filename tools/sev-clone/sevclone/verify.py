@@ -12,7 +12,7 @@ import sys
 from sevclone import Trouble, places, qmp, ui
 
 ANALYZE = places.first([places.ROOT / 'scripts/analyze-sev-stream.py',
-                        places.ROOT / 'sev-clone/analyze-sev-stream.py'])
+                        places.ROOT / 'share/sev-clone/analyze-sev-stream.py'])
 LIMIT = 600             # seconds for all packets of a large template
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 PAGE = 4096
-ANALYZE = Path(__file__).resolve().parents[1] / 'analyze-sev-stream.py'
+ANALYZE = Path(__file__).resolve().parents[3] / 'scripts/analyze-sev-stream.py'
 
 
 class Broken(Exception):

@@ -9,7 +9,8 @@ from pathlib import Path
 from sevclone import Trouble
 from sevclone.folder import Place
 
-ROOT = Path(__file__).resolve().parents[2]
+# Of the sources, or the prefix that this was installed below.
+ROOT = Path(__file__).resolve().parents[3]
 FIRMWARE = ('/usr/share/OVMF/OVMF_CODE_4M.fd', '/usr/share/OVMF/OVMF_CODE.fd',
             '/usr/share/edk2/x64/OVMF_CODE.4m.fd')
 
@@ -31,7 +32,7 @@ def qemu(given=None):
             raise Trouble(f'there is no QEMU at {given}')
         return str(Path(found).absolute())
     found = first([b / 'obj/qemu-system-x86_64' for b in builds()] +
-                  [ROOT.parent / 'bin/qemu-system-x86_64'])   # installed
+                  [ROOT / 'bin/qemu-system-x86_64'])          # installed
     found = found or shutil.which('qemu-system-x86_64')
     if not found:
         raise Trouble('no qemu-system-x86_64 found: run "make build", or name '
@@ -41,7 +42,7 @@ def qemu(given=None):
 
 def emulator():
     """What starts a clone for libvirt; beside the QEMU that was installed."""
-    found = ROOT.parent / 'libexec/sev-clone-qemu'
+    found = ROOT / 'libexec/sev-clone-qemu'
     if not found.exists():
         raise Trouble('libvirt needs what is installed: "make install", and '
                       'the sev-clone from there')

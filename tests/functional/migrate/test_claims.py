@@ -227,7 +227,7 @@ def swapped(env):
 def tool(env, *words):
     """What sev-clone prints on host B."""
     done = subprocess.run(
-        [sys.executable, ROOT / 'scripts/sev-clone', words[0], '--qemu',
+        [sys.executable, ROOT / 'tools/sev-clone/sev-clone', words[0], '--qemu',
          env.lab.binary, *map(str, words[1:])], text=True, capture_output=True,
         timeout=60, check=False, env={
             'PATH': '/usr/bin:/bin', 'HOME': str(env.folder),

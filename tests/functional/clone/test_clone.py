@@ -20,11 +20,11 @@ from registry import SAID, test
 from sevlib import ROOT
 from verdict import Failed, Skip, check, wait_until
 
-sys.path.insert(1, str(ROOT / 'scripts'))
+sys.path.insert(1, str(ROOT / 'tools/sev-clone'))
 from sevclone import process, qmp       # noqa: E402
 from sevclone.folder import Place       # noqa: E402
 
-TOOL = ROOT / 'scripts/sev-clone'
+TOOL = ROOT / 'tools/sev-clone/sev-clone'
 LIMIT = 400             # seconds, for one command
 RANDOM = re.compile(rb'^RANDOM (\w{32})$', re.M)
 

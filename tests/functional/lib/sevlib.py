@@ -19,7 +19,7 @@ import hunt
 import ownhome
 from verdict import Failed, Skip, check
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 ACTIVE = r'Memory Encryption Features active: AMD SEV'
 

@@ -19,7 +19,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 GOLDEN = ROOT / 'tests/data/sev/golden'
 ANALYZE = ROOT / 'scripts/analyze-sev-stream.py'
 MACHINE = 'pc-q35-10.0'         # a versioned one: QEMU keeps it

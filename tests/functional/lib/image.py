@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ANALYZE = Path(__file__).resolve().parents[2] / 'scripts/analyze-sev-stream.py'
+ANALYZE = Path(__file__).resolve().parents[3] / 'scripts/analyze-sev-stream.py'
 PAGE, HEADER = 4096, 52
 
 

@@ -43,9 +43,9 @@ class Street:
         self.attacker = self.folder(self.top / 'attacker', ATTACKER)
         # The checkout may be where others cannot read.
         self.tool = self.top / 'bin/sev-clone'
-        shutil.copytree(ROOT / 'scripts/sevclone', self.top / 'bin/sevclone',
+        shutil.copytree(ROOT / 'tools/sev-clone/sevclone', self.top / 'bin/sevclone',
                         ignore=shutil.ignore_patterns('__pycache__'))
-        shutil.copy(ROOT / 'scripts/sev-clone', self.tool)
+        shutil.copy(ROOT / 'tools/sev-clone/sev-clone', self.tool)
         subprocess.run(['chmod', '-R', 'a+rX', self.top / 'bin'], check=True)
         self.started = self.top / 'started'
         self.started.mkdir()

@@ -21,10 +21,12 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(1, str(ROOT / 'scripts/demo'))
+ROOT = Path(__file__).resolve().parents[3]
+sys.path.insert(1, str(ROOT / 'tests/functional/lib'))
 
 # pylint: disable=wrong-import-position
+import rooms                            # noqa: E402
+rooms.enter()
 import faults                           # noqa: E402
 import pki                              # noqa: E402
 import registry                         # noqa: E402

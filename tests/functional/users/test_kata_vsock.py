@@ -20,7 +20,7 @@ import process                          # noqa: E402
 
 DEVICE = '/dev/vhost-vsock'
 LIMIT = 3600            # in the nested host everything is slow
-RUNNER = ROOT / 'tests/functional/vsockhost.py'
+RUNNER = ROOT / 'tests/functional/lib/vsockhost.py'
 
 
 def passed(said):

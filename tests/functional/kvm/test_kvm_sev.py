@@ -47,7 +47,7 @@ def probed(env, stem, rules, *files):
          f'SEV_STANDIN_IDENTITY={kvm_host(env, "probe").folder}',
          f'SEV_STANDIN_CONTROL={control}',
          f'SEV_STANDIN_VIOLATIONS={violations}', sys.executable,
-         str(ROOT / 'tests/functional/standinprobe.py'), str(control),
+         str(ROOT / 'tests/functional/lib/standinprobe.py'), str(control),
          *map(str, more)], capture_output=True, text=True, timeout=60,
         check=False)
     lines = done.stdout.splitlines() or [done.stderr]

@@ -17,10 +17,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import registry
-import rows
-from sevlib import ROOT, Lab
-from verdict import Failed, Skip
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / 'lib'))
+
+# pylint: disable=wrong-import-position
+import registry                         # noqa: E402
+import rows                             # noqa: E402
+from sevlib import ROOT, Lab            # noqa: E402
+from verdict import Failed, Skip        # noqa: E402
 
 HUGE_PAGES = Path('/proc/sys/vm/nr_hugepages')
 HUGE_WANTED = 256               # of 2 MiB: the 512 MiB of the row that has them
