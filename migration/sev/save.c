@@ -25,6 +25,7 @@
 #include "fail.h"
 #include "multifd.h"
 #include "outgoing.h"
+#include "pace.h"
 #include "pages.h"
 #include "migration/sev/wire/write.h"
 #include "return-path.h"
@@ -150,7 +151,9 @@ int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
     /* Channels are waiting for this, and ram for the channels. */
     qemu_fflush(f);
     stat64_set(&sev_page_stats.start_ns, get_clock());
-    sev_advice_begin();
+    /* A PING on this channel says nothing of multifd's. */
+    sev_downtime_begin(sev.outgoing.purpose == SEV_PURPOSE_MOVE &&
+                       !migrate_multifd());
     return 0;
 
 fail:
@@ -196,18 +199,20 @@ int sev_save_complete(QEMUFile *f, void *opaque)
     return 0;
 }
 
+/* Right after ram's, and so for all private pages that wait. */
 void sev_save_pending(void *opaque, uint64_t *must_precopy,
                       uint64_t *can_postcopy)
 {
     *must_precopy += sev_pages_pending(sev.source);
+    sev_downtime_estimate(must_precopy);
 }
 
 /* Right after ram's, which has read the dirty log. */
 void sev_save_pending_exact(void *opaque, uint64_t *must_precopy,
                             uint64_t *can_postcopy)
 {
-    sev_advice_look();
-    sev_save_pending(opaque, must_precopy, can_postcopy);
+    *must_precopy += sev_pages_pending(sev.source);
+    sev_downtime_exact(must_precopy);
 }
 
 /* The migration thread is gone. */
@@ -340,6 +345,7 @@ bool sev_rp_message(MigrationState *s, QEMUFile *rp, uint16_t type,
 void sev_migration_populate_info(MigrationInfo *info)
 {
     uint64_t packets = stat64_get(&sev_page_stats.packets);
+    SevPace pace = sev_pace_get();
     int64_t start = stat64_get(&sev_page_stats.start_ns);
     int64_t ns = stat64_get(&sev_page_stats.last_ns) - start;
 
@@ -353,9 +359,13 @@ void sev_migration_populate_info(MigrationInfo *info)
         .skipped = stat64_get(&sev_page_stats.skipped),
         .private_pages = stat64_get(&sev_page_stats.private_pages),
         .firmware_time = stat64_get(&sev_page_stats.firmware_ns) / SCALE_US,
-        .firmware_downtime = sev_advice_firmware_ms(),
+        .firmware_downtime = sev_downtime_ms(),
+        .target_packets = pace.opened,
+        .target_packet_time = pace.packet_ns / SCALE_US,
         .line_wait_time = stat64_get(&sev_page_stats.line_wait_ns) / SCALE_US,
         .page_wait_time = stat64_get(&sev_page_stats.page_wait_ns) / SCALE_US,
+        .target_wait_time = stat64_get(&sev_page_stats.target_wait_ns) /
+                            SCALE_US,
         .packets_per_second = ns > 0
             ? packets * (double)NANOSECONDS_PER_SECOND / ns : 0,
     };

@@ -23,6 +23,9 @@ SHUT, PONG, REQ_PAGES_ID, REQ_PAGES, RECV_BITMAP, RESUME_ACK, SWITCHOVER_ACK = \
     range(1, 8)
 RP_CERTS, RP_REFUSAL, RP_ACK = 0x5e01, 0x5e02, 0x5e03
 
+PING = 0x5e000000           # and the number of it
+PING_COMMAND = b'\x08\x00\x02\x00\x04'
+
 
 def blob(data):
     return struct.pack('>Q', len(data)) + data
@@ -96,7 +99,7 @@ class Liar:
         self._listener = socket.create_server(('127.0.0.1', 0))
         self._listener.settimeout(60)
         self.uri = f'tcp:127.0.0.1:{self._listener.getsockname()[1]}'
-        self.line, self.data = None, b''
+        self.line, self.data, self.answered = None, b'', 0
 
     def __enter__(self):
         return self
@@ -125,7 +128,15 @@ class Liar:
         except OSError:
             return b''
         self.data += got
+        self._answer_pings()
         return got
+
+    def _answer_pings(self):
+        """An honest target's PONGs; without them the guest is not stopped."""
+        while (value := struct.pack('>I', PING + self.answered + 1)) and \
+                PING_COMMAND + value in self.data:
+            self.say(message(PONG, value))
+            self.answered += 1
 
     def read_until(self, kind):
         """... the source has sent a record of this kind; or it hung up."""

@@ -26,7 +26,7 @@ if [ "$target" = channel ]; then
 elif [ "$target" = answers ]; then
     seeds=("$here/corpus-answers")
     sources=(wire/record wire/record-fields wire/record-table wire/write)
-    sources+=(answers return-path handover outgoing)
+    sources+=(answers pace return-path handover outgoing fail)
     model=()
 else
     # Every record there is, beside whole streams
