@@ -19,6 +19,9 @@ import steps
 from domain import Domain
 from hosts import HERE, Failed, SystemHost, run
 
+sys.path.insert(1, str(steps.ROOT / 'tests/functional'))
+import pki                              # noqa: E402
+
 EMULATOR = '/usr/local/bin/qemu-system-x86_64'
 FIRMWARE = '/usr/share/OVMF/OVMF_CODE_4M.fd'
 IDENTITY = '/var/lib/sev-psp'
@@ -68,7 +71,10 @@ class Trial:
         yield 'migrate --p2p --parallel, and back', self.back
         yield 'migrate --p2p --tunnelled: refused in words, it runs on', \
             lambda: self.domain.is_not_tunnelled(self.a, self.b)
-        yield 'save, both daemons restart, restore', self.save
+        yield 'save, both daemons restart with certificates, restore', self.save
+        yield 'migrate --live --tls, native and --p2p --parallel', self.over_tls
+        if shutil.which('lzop'):
+            yield 'save compressed, restore', self.compressed
         yield 'sev-clone make, with the owner\'s session', self.template
         yield 'a clone from its XML is there, paused', self.clone
         yield 'virt-qemu-sev-validate accepts its measurement', self.attested
@@ -134,7 +140,7 @@ class Trial:
     def installed(self):
         """README.md's command; its screen is a PNG."""
         text = (HERE / 'README.md').read_text('utf-8')
-        line = re.search(r'^    virt-install (?:.*\\\n)+.*$', text, re.M)
+        line = re.search(r'^virt-install (?:.*\\\n)+.*$', text, re.M)
         self.a.inside('sh', '-c', line.group(0))
         self.domain.measured(self.a, 'try1')
         self.domain.measurement = None
@@ -175,9 +181,32 @@ class Trial:
 
     def save(self):
         self.a.virsh('save', 'sev1', '/srv/saved')
+        pki.make(self.folder / 'shared/pki')
+        self.a.inside('chown', '-R', 'libvirt-qemu:', '/srv/pki')
+        for host in self.hosts():
+            host.configure(migrate_tls_x509_cert_dir='/srv/pki',
+                           save_image_format='lzop')
         self.restart(*self.hosts())
         self.a.virsh('restore', '/srv/saved')
         return self.domain.counts_on()
+
+    def over_tls(self):
+        """The certificates, both hosts', are for "localhost"."""
+        tls = ('--live', '--tls', '--tls-destination', 'localhost',
+               '--persistent')
+        self.a.virsh('migrate', *tls, 'sev1', self.b.uri,
+                     '--migrateuri', f'tcp://{self.b.address}')
+        self.domain.counts_on()
+        self.b.virsh('migrate', *tls, '--p2p', '--parallel', 'sev1',
+                     self.a.uri, f'tcp://{self.a.address}')
+        return self.domain.counts_on()
+
+    def compressed(self):
+        self.a.virsh('save', 'sev1', '/srv/saved')
+        image = self.folder / 'shared/saved'
+        self.a.virsh('restore', '/srv/saved')
+        return (f'{image.stat().st_size >> 20} MiB, '
+                f'{self.domain.counts_on()}')
 
     def sev_clone(self, *words):
         """As libvirt-qemu, whose secure processor seals and opens."""
