@@ -25,6 +25,7 @@ import pki                              # noqa: E402
 EMULATOR = '/usr/local/bin/qemu-system-x86_64'
 FIRMWARE = '/usr/share/OVMF/OVMF_CODE_4M.fd'
 IDENTITY = '/var/lib/sev-psp'
+SHAPES = ('OpenStack', 'KubeVirt')       # tests/data/libvirt
 
 
 class Trial:
@@ -65,6 +66,9 @@ class Trial:
         yield 'policy 0x07 (SEV-ES) is refused in words', self.es
         if shutil.which('virt-install'):
             yield 'the line for virt-install works as pasted', self.installed
+        for shape in SHAPES:
+            yield f'a domain of {shape}\'s shape starts', \
+                lambda shape=shape: self.shaped(shape)
         yield 'start: the guest counts', self.boot
         yield 'managedsave, the daemon restarts, start', self.managed_save
         yield 'migrate --live, to the other host', self.there
@@ -150,6 +154,22 @@ class Trial:
         self.a.virsh('undefine', '--nvram', 'try1')
         if not picture.read_bytes().startswith(b'\x89PNG'):
             raise Failed('the screenshot is not a PNG')
+
+    def shaped(self, shape):
+        """With all of its devices; firmware and kernel are as in others."""
+        disk = self.folder / 'shared/disk.qcow2'
+        if not disk.exists():
+            self.a.inside('qemu-img', 'create', '-q', '-f', 'qcow2',
+                          '/srv/disk.qcow2', '64M')
+            self.a.inside('install', '-d', '-o', 'libvirt-qemu',
+                          '/srv/kubevirt')
+        xml = steps.ROOT / f'tests/data/libvirt/{shape.lower()}.xml'
+        self.a.virsh('create', xml)
+        name, = self.a.virsh('list', '--name').split()
+        said = self.domain.measured(self.a, name)
+        self.domain.measurement = None
+        self.a.virsh('destroy', name)
+        return said
 
     def boot(self):
         self.a.virsh('define', '--validate', self.xml)
