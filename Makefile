@@ -115,20 +115,20 @@ check-functional: build ## real guests: boot, migrate, clone, tamper
 check-matrix: build guest-kernels ## boot guests of every shape, print a table (half an hour on a busy machine)
 	@$(OVERLAY)/deps.sh test
 	@tests/guest/extras.sh
-	@$(OVERLAY)/as-root.sh tests/functional/matrix.py --build "$(BUILD)"
+	@$(OVERLAY)/as-root.sh tests/functional/matrix/matrix.py --build "$(BUILD)"
 
 BOOTS ?= 50
 check-boots: build ## BOOTS=50 boots with four vCPUs in a row, none may be lost
 	@$(OVERLAY)/deps.sh test
 	@tests/guest/build.sh
-	@$(OVERLAY)/as-root.sh tests/functional/matrix.py --build "$(BUILD)" --repeat $(BOOTS)
+	@$(OVERLAY)/as-root.sh tests/functional/matrix/matrix.py --build "$(BUILD)" --repeat $(BOOTS)
 
 STRESS ?= 600
 CHECKED ?= 1
 check-stress: build ## STRESS=600 seconds of load on four vCPUs, then kexec, reboot, sleep; the cache's rules checked unless CHECKED=0
 	@$(OVERLAY)/deps.sh test
 	@tests/guest/build.sh
-	@$(OVERLAY)/as-root.sh tests/functional/stress.py --build "$(BUILD)" --seconds $(STRESS) \
+	@$(OVERLAY)/as-root.sh tests/functional/matrix/stress.py --build "$(BUILD)" --seconds $(STRESS) \
 	    $(if $(filter 0,$(CHECKED)),--unchecked)
 
 guest-kernels:
@@ -138,7 +138,7 @@ guest-kernels:
 check-faults: build ## every step of a migration fails in every way; a table
 	@$(OVERLAY)/deps.sh test
 	@tests/guest/build.sh
-	@$(OVERLAY)/as-root.sh $(PYTHON) tests/functional/faultmatrix.py --build "$(BUILD)" \
+	@$(OVERLAY)/as-root.sh $(PYTHON) tests/functional/matrix/faultmatrix.py --build "$(BUILD)" \
 	    $(if $(WRITE),--write docs/devel/sev-failures.md)
 
 check-libvirt: build ## an SEV guest under an unmodified libvirt, the system's daemon and a user's
@@ -166,7 +166,7 @@ MINUTES ?= 30
 soak: build ## a guest moves back and forth for MINUTES=30, with random faults
 	@$(OVERLAY)/deps.sh test
 	@tests/guest/build.sh
-	@$(OVERLAY)/as-root.sh $(PYTHON) tests/functional/soak.py --build "$(BUILD)" \
+	@$(OVERLAY)/as-root.sh $(PYTHON) tests/functional/matrix/soak.py --build "$(BUILD)" \
 	    --minutes $(MINUTES)
 
 check-migration-full: build ## upstream's migration-test in full, here and on the base

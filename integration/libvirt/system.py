@@ -19,7 +19,7 @@ import steps
 from domain import Domain
 from hosts import HERE, Failed, SystemHost, run
 
-sys.path.insert(1, str(steps.ROOT / 'tests/functional'))
+sys.path.insert(1, str(steps.ROOT / 'tests/functional/lib'))
 import pki                              # noqa: E402
 
 EMULATOR = '/usr/local/bin/qemu-system-x86_64'

@@ -5,7 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "answers.h"
-#include "record.h"
+#include "migration/sev/wire/record.h"
 
 static const char *const state_name[SEV_RP__MAX] = {
     [SEV_RP_QUIET] = "quiet",

@@ -1,6 +1,6 @@
 /*
  * Which message of a target is legal when: the source's table of its return
- * path, as stream.c has one of the records on the way there.
+ * path, as order.c has one of the records on the way there.
  *
  * The message header is upstream's: type u16, length u16, big-endian.  Our
  * types are far from upstream's, which count from 0.

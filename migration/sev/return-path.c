@@ -11,9 +11,9 @@
 #include "migration/migration.h"
 #include "migration/options.h"
 #include "migration/qemu-file.h"
-#include "record.h"
+#include "migration/sev/wire/record.h"
 #include "return-path.h"
-#include "target/i386/sev/fault.h"
+#include "target/i386/sev/test/fault.h"
 #include "trace.h"
 
 /* The first use of a platform makes its keys, which can take a while. */

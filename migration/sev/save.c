@@ -17,26 +17,27 @@
 #include "migration/multifd.h"
 #include "migration/options.h"
 #include "migration/qemu-file.h"
-#include "advice.h"
+#include "downtime.h"
 #include "channels.h"
 #include "compat.h"
 #include "handover.h"
-#include "map.h"
+#include "end.h"
+#include "fail.h"
 #include "multifd.h"
 #include "outgoing.h"
 #include "pages.h"
-#include "put.h"
+#include "migration/sev/wire/write.h"
 #include "return-path.h"
 #include "section.h"
 #include "session.h"
 #include "sev.h"
-#include "tap.h"
-#include "template-image.h"
-#include "template-place.h"
-#include "template.h"
+#include "migration/sev/wire/digest.h"
+#include "migration/sev/template/image.h"
+#include "migration/sev/template/in-place.h"
+#include "migration/sev/template/template.h"
 #include "trace.h"
-#include "transcript.h"
-#include "target/i386/sev/fault.h"
+#include "migration/sev/wire/transcript.h"
+#include "target/i386/sev/test/fault.h"
 
 /*
  * The hooks come without an argument that could carry these.
@@ -157,15 +158,6 @@ fail:
     return -EPERM;
 }
 
-/* Upstream looks at the file; the sentence goes to query-migrate. */
-static int save_failed(Error *err)
-{
-    trace_sev_migration_refused("save", error_get_pretty(err));
-    migrate_set_error(migrate_get_current(), err);
-    error_free(err);
-    return -EIO;
-}
-
 bool sev_save_is_active_iterate(void *opaque)
 {
     return sev.source && sev_pages_pending(sev.source);
@@ -178,7 +170,7 @@ int sev_save_iterate(QEMUFile *f, void *opaque)
 
     doing("pages were sent");
     if (!sev_pages_save(sev.source, f, false, &err)) {
-        return save_failed(err);
+        return sev_migration_fail("save", err);
     }
     sev_record_put(f, &rec);
     return !sev_pages_pending(sev.source);
@@ -193,8 +185,8 @@ int sev_save_complete(QEMUFile *f, void *opaque)
         !sev_pages_save(sev.source, f, true, &err) ||
         (sev.outgoing.purpose == SEV_PURPOSE_IN_PLACE &&
          !sev_place_save(sev.source, f, &sev.outgoing, &err)) ||
-        !sev_map_save_end(sev.source, f, &err)) {
-        return save_failed(err);
+        !sev_end_save(sev.source, f, &err)) {
+        return sev_migration_fail("save", err);
     }
     if (sev.outgoing.purpose == SEV_PURPOSE_MOVE) {
         sev_return_path_step(SEV_RP_SENT);
@@ -279,7 +271,7 @@ bool sev_migration_hand_over(MigrationState *s)
         return true;
     }
     if (!sev_handover_give(s, &sev.outgoing, &err)) {
-        save_failed(err);
+        sev_migration_fail("save", err);
         return false;
     }
     return true;

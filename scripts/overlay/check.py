@@ -29,7 +29,7 @@ SHARES = 3              # of migration-test, at a time
 SLOWER = 3              # than the machine upstream's time limits are for
 OVERLAY = os.path.join(ROOT, "scripts", "overlay")
 
-sys.path.insert(1, os.path.join(ROOT, "tests", "functional"))
+sys.path.insert(1, os.path.join(ROOT, "tests", "functional", "lib"))
 import ownhome                          # noqa: E402
 
 # Upstream's tests that our hooks could break, beside all of our own: the

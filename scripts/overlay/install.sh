@@ -22,13 +22,13 @@ put() { logged install-copy cp -a --remove-destination "$1/." "$target/" ||
 put "$stage$configured"
 put "$stage/lib/usr/local"
 rm -rf "${stage:?}/lib"
-install -D -m 755 "$ROOT/scripts/sev-clone" "$target/bin/sev-clone"
+install -D -m 755 "$ROOT/tools/sev-clone/sev-clone" "$target/bin/sev-clone"
 install -D -m 755 -t "$target/bin" "$ROOT/integration/kata/qemu-kata"
 install -D -m 644 -t "$target/share/sev-clone/kata" "$ROOT"/integration/kata/configuration-*.toml
-install -D -m 644 -t "$target/share/sev-clone/sevclone" "$ROOT"/scripts/sevclone/*.py
-install -D -m 755 -t "$target/libexec" "$ROOT/tools/sev-clone-qemu"
+install -D -m 644 -t "$target/share/sev-clone/sevclone" "$ROOT"/tools/sev-clone/sevclone/*.py
+install -D -m 755 -t "$target/libexec" "$ROOT/tools/sev-clone/sev-clone-qemu"
 mkdir -p "$target/share/man/man1"
-PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$ROOT/scripts "$PYTHON" -m sevclone.man > "$target/share/man/man1/sev-clone.1"
+PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$ROOT/tools/sev-clone "$PYTHON" -m sevclone.man > "$target/share/man/man1/sev-clone.1"
 install -D -m 755 -t "$target/share/sev-clone" "$ROOT/scripts/analyze-sev-stream.py"
 "$ROOT/tools/guest/build.sh" "$BUILD/guest-tools"
 install -D -m 755 -t "$target/share/sev-clone/guest" "$BUILD/guest-tools/sev-reseed"

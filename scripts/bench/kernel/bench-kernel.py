@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT / 'tests/functional'))
+sys.path.insert(0, str(ROOT / 'tests/functional/lib'))
 
 # pylint: disable=wrong-import-position
 import kvmhost                          # noqa: E402

@@ -22,9 +22,9 @@
 #include "migration/sev/handover.h"
 #include "migration/sev/params.h"
 #include "migration/sev/return-path.h"
-#include "migration/sev/stream.h"
-#include "migration/sev/tap.h"
-#include "migration/sev/transcript.h"
+#include "migration/sev/order.h"
+#include "migration/sev/wire/digest.h"
+#include "migration/sev/wire/transcript.h"
 #include "system/system.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
