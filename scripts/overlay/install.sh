@@ -16,8 +16,11 @@ logged install-lib env DESTDIR="$stage/lib" "$BUILD/lib/meson" install -C "$BUIL
     die "sev-psp cannot be installed ($(tail -1 "$LOGS/install-lib.log" | cut -c1-160)); see $LOGS/install-lib.log."
 mkdir -p "$target" 2>/dev/null && [ -w "$target" ] ||
     die "cannot write to $target; run 'make install' as root or choose DESTDIR= or PREFIX=."
-cp -a "$stage$configured/." "$target/" || disk_full
-cp -a "$stage/lib/usr/local/." "$target/" || disk_full
+# A guest may run from what is there: it keeps its file, new ones get a new one.
+put() { logged install-copy cp -a --remove-destination "$1/." "$target/" ||
+            die "cannot install to $target ($(tail -1 "$LOGS/install-copy.log" | cut -c1-160))."; }
+put "$stage$configured"
+put "$stage/lib/usr/local"
 rm -rf "${stage:?}/lib"
 install -D -m 755 "$ROOT/tools/sev-clone/sev-clone" "$target/bin/sev-clone"
 install -D -m 755 -t "$target/bin" "$ROOT/integration/kata/qemu-kata"

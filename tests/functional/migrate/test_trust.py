@@ -13,11 +13,12 @@ import re
 
 from registry import expect_error, test
 from sevlib import ROOT
-from verdict import Failed, check
+from verdict import TICK_LIMIT, Failed, check, wait_until
 
 OLD = ROOT / 'tests/data/sev/platforms/api-1.40'
 CERTS = ('sev-pdh', 'sev-plat-cert', 'sev-amd-cert')
 HEX = '[0-9a-f]{64}'
+GAVE_UP = 'The source ended the migration before it sealed the guest'
 
 
 def certificates(host):
@@ -227,6 +228,9 @@ def domain(env):
             info = guest.migrate(f'tcp:127.0.0.1:{target.listen(guest)}')
             expect_error(info, r'in its owner.s domain \(DOMAIN\), the target '
                          r'has another owner')
+            wait_until('word at the target that the source gave up', TICK_LIMIT,
+                       lambda: GAVE_UP in target.cmd('query-migrate').get(
+                           'error-desc', ''))
     hosts = [env.lab.host(f'owned-{n}') for n in (1, 2)]
     give_owner(env, hosts)
     hosts[0].trust(hosts[1])

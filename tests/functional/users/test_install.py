@@ -38,15 +38,18 @@ def installed(env):
         # "-o build": QEMU is built already, and this is about what follows.
         clean = {k: v for k, v in os.environ.items()
                  if not k.startswith(('MAKE', 'MFLAGS'))}
-        succeed(['make', '-C', ROOT, '-o', 'build', 'install',
-                 f'BUILD={build}', f'DESTDIR={top}/root',
-                 'PREFIX=/opt/sev'], env=clean)
-        yield Path(top, 'root/opt/sev')
+
+        def install():
+            succeed(['make', '-C', ROOT, '-o', 'build', 'install',
+                     f'BUILD={build}', f'DESTDIR={top}/root',
+                     'PREFIX=/opt/sev'], env=clean)
+        install()
+        yield Path(top, 'root/opt/sev'), install
 
 
 @test('make install: from a fresh clone; the installed programs work')
 def install(env):
-    with installed(env) as prefix:
+    with installed(env) as (prefix, again):
         programs = {name: prefix / 'bin' / name for name in PROGRAMS}
         for path in prefix.rglob('*'):
             mode = path.lstat().st_mode
@@ -79,6 +82,7 @@ def install(env):
             check(Path(binary) == programs['qemu-system-x86_64'],
                   f'the clone runs {binary}')
             check(tool('verify', 'base')['stream'], 'no analyser was installed')
+            again()             # over a program that runs
         finally:
             tool('stop', 'base')
         tool('rm', 'base')

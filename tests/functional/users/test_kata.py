@@ -191,6 +191,20 @@ def no_start(env):
         check('template/memory' in said, f'QEMU said "{said}"')
 
 
+@test('kata: the plain QEMU as "path", or an option that it refuses, ends the wait')
+def plain(env):
+    with runtime(env, BY_MACHINE) as kata:
+        kata.prepare()
+        kata.path, told = str(env.lab.binary), kata.arguments
+        said = ended(kata, 'template')
+        check("Device 'sev' not found" in said, f'QEMU said "{said}"')
+        # Such an option ends QEMU before it opens its monitor.
+        kata.arguments = lambda vm, role: [
+            *told(vm, role), '-object', 'sev-guest,id=sev,policy=much']
+        said = ended(kata, 'template')
+        check("Parameter 'policy' expects" in said, f'QEMU said "{said}"')
+
+
 # --- What does not fit ---------------------------------------------------------
 
 @test('kata: a clone that does not fit says so and ends')

@@ -64,6 +64,20 @@ def no_home(env):
     check('because HOME is not set' in said, said)
 
 
+@test('sev-snp: what libvirt 11.3 offers is refused in words', sev=False)
+def snp(env):
+    """It lists SNP for every QEMU that has the object and answers for SEV."""
+    done = subprocess.run(
+        [env.lab.binary, '-nodefaults', '-display', 'none', '-accel', 'tcg',
+         '-object', '{"qom-type":"sev-snp-guest","id":"lsec0","cbitpos":51,'
+         '"reduced-phys-bits":1,"policy":196608}',
+         '-machine', 'q35,confidential-guest-support=lsec0'],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        timeout=60)
+    check(done.returncode == 1 and 'SEV-SNP is not emulated under TCG: use '
+          'sev-guest' in done.stderr, f'{done.returncode}: {done.stderr}')
+
+
 @test('screendump: a PNG, which is what libvirt asks for', sev=False)
 def png(env):
     vm = guest.machine(env.lab, env.name('screen'), None)
