@@ -28,6 +28,7 @@ typedef struct SevEsCpu {
     SevEsHold hold;
     bool measured;              /* LAUNCH_UPDATE_VMSA has had it */
     bool started;               /* had its first startup IPI; vCPU 0: always */
+    bool woken;                 /* had one on its way to the next hold */
     bool in_hypervisor;         /* nothing is intercepted */
     sigjmp_buf fault;           /* in the hypervisor: where exceptions go */
     PspVmsa *vmsa;              /* from launch to the first run */
@@ -61,7 +62,14 @@ typedef enum SevEsNext {
 SevEsNext sev_es_msr_request(CPUX86State *env, SevEsCpu *es);
 SevEsNext sev_es_page_request(CPUX86State *env, SevEsCpu *es);
 
-/* The startup IPI that ends an AP reset hold by a page: tell it so. */
+/*
+ * AP reset hold: does the vCPU wait?  Not when the startup IPI came before it
+ * got here.
+ */
+bool sev_es_hold(SevEsCpu *es, SevEsHold hold);
+
+/* The startup IPI that ends a hold: tell the guest that it was one. */
+void sev_es_msr_wake(SevEsCpu *es);
 void sev_es_page_wake(CPUX86State *env, SevEsCpu *es);
 
 /*

@@ -117,8 +117,11 @@ static void event_nmi_complete(SevGhcbCall *call)
 
 static void event_ap_reset_hold(SevGhcbCall *call)
 {
-    call->es->hold = SEV_ES_HELD_BY_PAGE;
-    call->next = SEV_ES_HALT;
+    if (sev_es_hold(call->es, SEV_ES_HELD_BY_PAGE)) {
+        call->next = SEV_ES_HALT;
+    } else {
+        call->out2 = 1;
+    }
 }
 
 static void event_ap_jump_table(SevGhcbCall *call)

@@ -21,6 +21,7 @@ enum {
     MSR_CPUID_ANSWER            = 0x005,
     MSR_AP_HOLD_REQUEST         = 0x006,
     MSR_AP_HOLD_ANSWER          = 0x007,
+    MSR_AP_HOLD_WOKEN           = 1 << 12 | MSR_AP_HOLD_ANSWER,
     MSR_FEATURES_REQUEST        = 0x080,
     MSR_FEATURES_ANSWER         = 0x081,
     MSR_TERMINATE               = 0x100,
@@ -46,6 +47,11 @@ static uint64_t answer_cpuid(CPUX86State *env, uint64_t request)
     return (uint64_t)regs[reg] << 32 | reg << 30 | MSR_CPUID_ANSWER;
 }
 
+void sev_es_msr_wake(SevEsCpu *es)
+{
+    es->ghcb = MSR_AP_HOLD_WOKEN;
+}
+
 SevEsNext sev_es_msr_request(CPUX86State *env, SevEsCpu *es)
 {
     uint64_t request = es->ghcb;
@@ -59,9 +65,12 @@ SevEsNext sev_es_msr_request(CPUX86State *env, SevEsCpu *es)
         es->ghcb = answer_cpuid(env, request);
         break;
     case MSR_AP_HOLD_REQUEST:
-        es->hold = SEV_ES_HELD_BY_MSR;
-        es->ghcb = MSR_AP_HOLD_ANSWER;  /* 0 above: no startup IPI yet */
-        return SEV_ES_HALT;
+        if (sev_es_hold(es, SEV_ES_HELD_BY_MSR)) {
+            es->ghcb = MSR_AP_HOLD_ANSWER;      /* 0 above: nobody woke it */
+            return SEV_ES_HALT;
+        }
+        es->ghcb = MSR_AP_HOLD_WOKEN;
+        break;
     case MSR_FEATURES_REQUEST:
         es->ghcb = MSR_FEATURES_ANSWER; /* none of them */
         break;

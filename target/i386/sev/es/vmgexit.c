@@ -15,7 +15,6 @@
 #include "target/i386/sev/trace.h"
 
 #define GHCB_MSR_CODE           0xfff
-#define GHCB_MSR_WOKEN          (UINT64_C(1) << 12 | 0x007)
 
 /* The instruction ends here; the vCPU waits, as in HLT. */
 static G_NORETURN void halt(CPUX86State *env, uint32_t insn_len)
@@ -67,9 +66,22 @@ bool sev_es_cpu_init(X86CPU *cpu)
     return true;
 }
 
+bool sev_es_hold(SevEsCpu *es, SevEsHold hold)
+{
+    if (es->woken) {
+        es->woken = false;
+        return false;
+    }
+    es->hold = hold;
+    return true;
+}
+
 /*
  * A startup IPI does not say where to start: the first one is the start of what
- * was measured, a later one the end of an AP reset hold.
+ * was measured, a later one the end of an AP reset hold.  Firmware tells the
+ * others that an AP is held just before it asks for it.  INIT and the IPI may
+ * be faster than the VMGEXIT, which on silicon is a few instructions away and
+ * here has to be translated, so the IPI is kept for it.
  */
 static void start(CPUX86State *env, SevEsCpu *es)
 {
@@ -80,9 +92,11 @@ static void start(CPUX86State *env, SevEsCpu *es)
     if (!es->started) {
         es->started = true;
     } else if (hold == SEV_ES_HELD_BY_MSR) {
-        es->ghcb = GHCB_MSR_WOKEN;
+        sev_es_msr_wake(es);
     } else if (hold == SEV_ES_HELD_BY_PAGE) {
         sev_es_page_wake(env, es);
+    } else {
+        es->woken = true;
     }
     env_cpu(env)->halted = 0;
 }

@@ -106,6 +106,12 @@ void sev_tcg_cpuid(uint32_t index, uint32_t *eax, uint32_t *ebx,
         return;
     }
     switch (index) {
+    case 1:
+        /* KVM has no MONITOR; firmware's APs would meet #VC without an IDT. */
+        if (sev_es_active()) {
+            *ecx &= ~CPUID_EXT_MONITOR;
+        }
+        break;
     case KVM_CPUID_SIGNATURE:
         /* Linux reports page status only to a hypervisor of this name. */
         memcpy(signature, "KVMKVMKVM\0\0\0", sizeof(signature));
