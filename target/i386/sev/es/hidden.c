@@ -11,10 +11,9 @@
 #include "qemu/osdep.h"
 #include "cpu.h"
 #include "elf.h"
-#include "gdbstub/helpers.h"
+#include "exec/gdbstub.h"
 #include "hw/core/sysemu-cpu-ops.h"
 #include "qemu/qemu-print.h"
-#include "qemu/error-report.h"
 #include "system/accel-ops.h"
 #include "es.h"
 #include "es-int.h"
@@ -47,6 +46,7 @@ static int gdb_read_blank(CPUState *cs, GByteArray *buf, int reg)
     return len;
 }
 
+/* gdb hears "OK", as it does for any register that there is not. */
 static int gdb_write_refused(CPUState *cs, uint8_t *mem, int reg)
 {
     return 0;
@@ -55,6 +55,13 @@ static int gdb_write_refused(CPUState *cs, uint8_t *mem, int reg)
 static int breakpoint_refused(CPUState *cs, int type, vaddr addr, vaddr len)
 {
     return -ENOSYS;
+}
+
+/* A vCPU has its own copy of the two, made when it was. */
+static void close_gdb(CPUState *cs)
+{
+    g_array_free(cs->gdb_regs, true);
+    gdb_init_cpu(cs);
 }
 
 /* --- Dumps ------------------------------------------------------------------ */
@@ -126,6 +133,7 @@ void sev_es_hide_registers(void)
 {
     static struct SysemuCPUOps ops;
     CPUClass *cc = CPU_GET_CLASS(first_cpu);
+    CPUState *cs;
 
     real_ops = cc->sysemu_ops;
     ops = *real_ops;
@@ -138,6 +146,9 @@ void sev_es_hide_registers(void)
     read_register = cc->gdb_read_register;
     cc->gdb_read_register = gdb_read_blank;
     cc->gdb_write_register = gdb_write_refused;
+    CPU_FOREACH(cs) {
+        close_gdb(cs);
+    }
     cc->dump_state = dump_state;
     close_accelerator();
     hidden = true;
