@@ -94,6 +94,9 @@ small_programs() {
     firmware sev-once tiny-sev.S 0 -DGUEST_ONCE
     firmware declare declare.S 0xf000
     firmware writer writer.S 0xf000
+    firmware sev-es es.S 0xffff0000
+    firmware sev-es-page es.S 0xffff0000 -DES_END=1
+    firmware sev-es-unsupported es.S 0xffff0000 -DES_END=2
 }
 
 # pack IMAGE PROGRAM... -- MODULE...: an initramfs, if anything is newer than it
