@@ -71,6 +71,7 @@ import test_matrix                      # noqa: E402,F401
 import test_cache                       # noqa: E402,F401
 import test_devices                     # noqa: E402,F401
 import test_es                          # noqa: E402,F401
+import test_es_devices                  # noqa: E402,F401
 import test_secret                     # noqa: E402,F401
 import test_stress                      # noqa: E402,F401
 import test_tamper                      # noqa: E402,F401
