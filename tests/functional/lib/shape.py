@@ -8,6 +8,8 @@ from pathlib import Path
 from verdict import Skip
 
 SECURE = Path('/usr/share/OVMF/OVMF_CODE_4M.secboot.fd')
+# Debian 12's build of 4 MiB is 32-bit code up to DXE, which has no VMGEXIT.
+ES = Path('/usr/share/OVMF/OVMF_CODE.fd')
 
 
 @dataclass(frozen=True)
@@ -16,8 +18,8 @@ class Shape:
 
     @firmware: 'split' (code and variables in two flash chips), 'bios' (one
     file, copied to RAM), 'smm' (secure-boot build, variables behind SMM),
-    'amdsev' (one file, with a table of kernel hashes), 'none' (the machine's
-    own).
+    'amdsev' (one file, with a table of kernel hashes), 'es' (a build that is
+    64-bit code throughout), 'none' (the machine's own).
     @backend: 'file' (a RAM file, if the guest has one), 'ram', 'memfd',
     'hugetlb', 'shared:PATH' and 'private:PATH' (that file, share=on or off).
     """
@@ -72,11 +74,12 @@ class Shape:
             return []
         if self.firmware in ('bios', 'amdsev'):
             return ['-bios', str(self._single_file(lab))]
-        code = SECURE if self.firmware == 'smm' else lab.firmware
+        code = {'smm': SECURE, 'es': ES}.get(self.firmware, lab.firmware)
         if not code.exists():
             raise Skip(f'no {code}; install the package ovmf')
         # Code in the first flash is measured and encrypted; variables are not.
-        shutil.copy(lab.variables, variables)
+        shutil.copy(code.with_name('OVMF_VARS.fd') if code == ES
+                    else lab.variables, variables)
         secure = ['-global', 'driver=cfi.pflash01,property=secure,value=on']
         return [*(secure if self.firmware == 'smm' else []),
                 '-drive', f'if=pflash,unit=0,format=raw,readonly=on,file={code}',

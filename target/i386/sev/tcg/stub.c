@@ -7,6 +7,7 @@
 #include "smm.h"
 #include "cache.h"
 #include "sealed.h"
+#include "target/i386/sev/es/launch.h"
 #include "target/i386/sev/transfer.h"
 
 void sev_cache_set_key(struct PspMemKey *key)
@@ -55,4 +56,14 @@ void sev_first_touch_sweep(void)
 bool sev_smm_may_move(Error **errp)
 {
     return true;
+}
+
+void sev_es_launch_vmsa(CPUState *cs, PspVmsa *vmsa)
+{
+    g_assert_not_reached();
+}
+
+void sev_es_launched(void)
+{
+    g_assert_not_reached();
 }
