@@ -16,7 +16,12 @@
 #ifndef LANE_ABI_H
 #define LANE_ABI_H
 
+#ifdef __ASSEMBLER__
+#define LANE_U(number) number
+#else
 #include <stdint.h>
+#define LANE_U(number) number##ULL
+#endif
 
 #define LANE_ABI_VERSION    1
 #define LANE_PAGE           4096
@@ -49,25 +54,25 @@
  * Nothing is executable but the image, nothing of the image is writable, and
  * offset 0 is not mapped.
  */
-#define LANE_GPA            0x8000000000ULL     /* 512 GiB */
+#define LANE_GPA            LANE_U(0x8000000000)    /* 512 GiB */
 
-#define LANE_IMAGE          0x00200000ULL
-#define LANE_IMAGE_MAX      0x00010000ULL       /* the file's size at most */
-#define LANE_TABLES         0x00280000ULL
+#define LANE_IMAGE          LANE_U(0x00200000)
+#define LANE_IMAGE_MAX      LANE_U(0x00010000)    /* the file's size at most */
+#define LANE_TABLES         LANE_U(0x00280000)
 #define LANE_TABLES_PAGES   3                   /* of a guest with 1 GiB pages */
 #define LANE_TABLES_MAX     (LANE_TABLES_PAGES + 256)
-#define LANE_CARRIED        0x00400000ULL
-#define LANE_OWN            0x00401000ULL
+#define LANE_CARRIED        LANE_U(0x00400000)
+#define LANE_OWN            LANE_U(0x00401000)
 #define LANE_OWN_PAGES      2
-#define LANE_SLOTS          0x00410000ULL       /* private part of each slot */
-#define LANE_SLOT_SIZE      0x8000ULL
-#define LANE_PRIVATE_END    0x00490000ULL       /* of LANE_CARRIED and on */
-#define LANE_DOORBELL       0x00600000ULL
-#define LANE_SHARED         0x01000000ULL
-#define LANE_SHARED_STRIDE  0x00200000ULL       /* one mailbox to the next */
-#define LANE_VERSIONS       0x20000000ULL
-#define LANE_RAM            0x40000000ULL
-#define LANE_RAM_MAX        0x4000000000ULL     /* bytes of windows: 256 GiB */
+#define LANE_SLOTS          LANE_U(0x00410000)    /* private part of each slot */
+#define LANE_SLOT_SIZE      LANE_U(0x8000)
+#define LANE_PRIVATE_END    LANE_U(0x00490000)    /* of LANE_CARRIED and on */
+#define LANE_DOORBELL       LANE_U(0x00600000)
+#define LANE_SHARED         LANE_U(0x01000000)
+#define LANE_SHARED_STRIDE  LANE_U(0x00200000)    /* one mailbox to the next */
+#define LANE_VERSIONS       LANE_U(0x20000000)
+#define LANE_RAM            LANE_U(0x40000000)
+#define LANE_RAM_MAX        LANE_U(0x4000000000)    /* bytes of windows: 256 GiB */
 
 #define LANE_MAX_SLOTS      16                  /* one for each lent vCPU */
 #define LANE_MAX_WINDOWS    16
@@ -82,7 +87,8 @@
  *   - RAM at LANE_SHARED .. + slots * LANE_SHARED_STRIDE (of each, only the
  *     first LANE_SLOT_BYTES are used),
  *   - RAM at LANE_VERSIONS .. + LANE_VERSIONS_BYTES(end of the last window):
- *     4 bytes for each page, 1 MiB for each GiB of guest memory,
+ *     4 bytes for each page, 1 MiB for each GiB of guest memory, rounded up
+ *     to a page,
  *   - each RAM block of the guest at LANE_RAM + the base of its window.
  * Image, tables, LANE_CARRIED, LANE_OWN and the versions keep their content
  * from one command to the next, as long as a session lasts.
@@ -153,6 +159,13 @@
 #define LANE_TSS            (LANE_IMAGE + 0x800)
 #define LANE_TSS_STRIDE     0x80
 
+/* Which AES the program uses, and so which vectors */
+#define LANE_PATH_AESNI     0
+#define LANE_PATH_VAES256   1
+#define LANE_PATH_VAES512   2
+
+#ifndef __ASSEMBLER__
+
 /*
  * COMMANDS
  *
@@ -195,8 +208,9 @@
  *                  Else LANE_BAD_DIGEST, and `what` and `where` name the first
  *                  difference.  The guest may run only after an OK.  The key
  *                  is wiped in both cases.
- * LANE_WIPE        Key, session and all private scratch memory are zeroed.  The
- *                  host asks for it at FINISH, CANCEL and every failure.
+ * LANE_WIPE        Key and session are zeroed.  The host asks for it at FINISH,
+ *                  CANCEL and every failure.  (The private memory of a slot is
+ *                  zeroed at the end of each run, so every run must end.)
  */
 enum {
     LANE_HELLO = 1,
@@ -213,7 +227,7 @@ enum {
     LANE_IDLE = 0,
     LANE_OK,
     LANE_BAD_COMMAND,
-    LANE_BAD_COUNT,         /* of jobs or windows: `where` */
+    LANE_BAD_COUNT,         /* of jobs or windows: 0, or too many */
     LANE_BAD_WINDOW,        /* `bad` is the window: unaligned, overlaps, too far */
     LANE_BAD_ADDRESS,       /* job `bad`: no such block, unaligned, past its end */
     LANE_BAD_TAG,           /* job `bad`: changed, moved, or of another session */
@@ -233,13 +247,11 @@ enum {
 enum {
     LANE_WHAT_WINDOWS = 1,  /* the blocks of guest memory */
     LANE_WHAT_PAGE,         /* one page, `where`: left out, or an old version */
-    LANE_WHAT_PAGES,        /* several; the first is in [where, where + bad) */
+    LANE_WHAT_PAGES,        /* several; the first is one of `bad` from `where` */
     LANE_WHAT_SHARED,       /* sums[0] */
     LANE_WHAT_DEVICES,      /* sums[1] */
     LANE_WHAT_RECORDS,      /* sums[2] */
 };
-
-enum { LANE_PATH_AESNI = 0, LANE_PATH_VAES256, LANE_PATH_VAES512 };
 
 enum {
     LANE_ROLE_NONE = 0, LANE_ROLE_SOURCE, LANE_ROLE_SEALED, LANE_ROLE_TARGET,
@@ -276,7 +288,7 @@ typedef struct LaneFault {
     uint64_t vector;        /* 0 .. 31 */
     uint64_t error;         /* code, or 0 */
     uint64_t rip;
-    uint64_t address;       /* CR2 of vector 14; 0 in ring 3 */
+    uint64_t address;       /* CR2, of vector 14 */
 } LaneFault;
 
 typedef struct LaneMailbox {
@@ -285,7 +297,7 @@ typedef struct LaneMailbox {
     uint32_t count;         /* of jobs or windows */
     /* From the program */
     uint32_t status;
-    uint32_t bad;           /* job, window, or bytes: see the statuses */
+    uint32_t bad;           /* job, window, or pages: see the statuses */
     uint32_t what;
     uint32_t abi;           /* LANE_ABI_VERSION of the program, at every end */
     uint32_t path;          /* which AES: LANE_PATH_*, from HELLO on */
@@ -300,8 +312,10 @@ typedef struct LaneMailbox {
 
 /* From LANE_SHARED + slot * LANE_SHARED_STRIDE */
 #define LANE_MAILBOX        0
-#define LANE_JOBS           0x01000ULL
-#define LANE_PAGES          0x10000ULL
+#define LANE_JOBS           LANE_U(0x01000)
+#define LANE_PAGES          LANE_U(0x10000)
 #define LANE_SLOT_BYTES     (LANE_PAGES + LANE_MAX_JOBS * LANE_PAGE)
+
+#endif /* __ASSEMBLER__ */
 
 #endif
