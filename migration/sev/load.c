@@ -17,6 +17,7 @@
 #include "system/runstate.h"
 #include "channels.h"
 #include "handover.h"
+#include "lane.h"
 #include "multifd.h"
 #include "return-path.h"
 #include "section.h"
@@ -155,6 +156,7 @@ int sev_load_cleanup(void *opaque)
     MigrationState *ms = migrate_get_current();
     g_autofree char *why = NULL;
 
+    sev_lane_end();
     g_clear_pointer(&target, sev_target_free);
     sev_transcript_drop();
     sev_tap_drop();

@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include "qemu/rcu.h"
 #include "migration/qemu-file.h"
+#include "lane.h"
 #include "page-map.h"
 #include "migration/sev/wire/write.h"
 #include "migration/sev/template/image.h"
@@ -169,5 +170,10 @@ bool sev_map_load_end(SevTarget *t, const SevRecord *rec, Error **errp)
                    r->packets, r->private_pages, packets, t->private_pages);
         return false;
     }
-    return sev_image_load_end(t, errp) && sev_receive_finish(errp);
+    if (!sev_image_load_end(t, errp)) {
+        return false;
+    }
+    /* With the lane RECEIVE_FINISH was long ago: a program ran in the guest. */
+    return t->method == SEV_METHOD_LANE ? sev_lane_load_end(t, errp)
+                                        : sev_receive_finish(errp);
 }
