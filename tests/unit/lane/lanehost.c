@@ -52,9 +52,9 @@ gboolean host_has_aes(void)
 
 static void fill(void *at, size_t bytes)
 {
-    uint8_t *p = at;
+    uint32_t *p = at;
 
-    for (size_t i = 0; i < bytes; i++) {
+    for (size_t i = 0; i < bytes / sizeof(*p); i++) {
         p[i] = g_random_int();
     }
 }

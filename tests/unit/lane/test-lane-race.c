@@ -17,54 +17,62 @@ static double now(void)
     return g_get_monotonic_time() / 1e6;
 }
 
-typedef struct Flipper {
-    volatile uint8_t *at;
-    uint8_t mask;
-    pthread_t thread;
-} Flipper;
+#define BATCH   64
 
-/* One bit goes back and forth, as often as it can. */
-static void *flip(void *opaque)
-{
-    Flipper *f = opaque;
-
-    while (!stopping) {
-        *f->at ^= f->mask;
-        for (volatile int i = 0; i < 200; i++) {
-        }
-    }
-    return NULL;
-}
-
-static void flipper_start(Flipper *f)
-{
-    stopping = 0;
-    g_assert(!pthread_create(&f->thread, NULL, flip, f));
-}
-
-static void flipper_stop(Flipper *f)
-{
-    stopping = 1;
-    pthread_join(f->thread, NULL);
-}
-
-/* Where the host flips, from the mailbox of slot 0 */
+/* Where the host flips one bit: in the last job or page of the batch */
 static const struct Place {
     const char *name;
     size_t at;
     uint8_t mask;
 } places[] = {
-    { "first-byte", LANE_PAGES, 1 },
-    { "middle", LANE_PAGES + 2048, 0x10 },
-    { "last-byte", LANE_PAGES + LANE_PAGE - 1, 0x80 },
-    { "tag", LANE_JOBS + offsetof(LaneJob, tag) + 3, 1 },
-    { "nonce", LANE_JOBS + offsetof(LaneJob, nonce), 1 },
-    { "epoch", LANE_JOBS + offsetof(LaneJob, epoch), 1 },
-    { "offset", LANE_JOBS + offsetof(LaneJob, offset) + 1, 0x10 },
-    { "block", LANE_JOBS + offsetof(LaneJob, block), 1 },
-    { "command", 0, 1 },
-    { "count", 4, 2 },
+    { "first-byte", LANE_PAGES + (BATCH - 1) * LANE_PAGE, 1 },
+    { "middle", LANE_PAGES + (BATCH - 1) * LANE_PAGE + 2048, 0x10 },
+    { "last-byte", LANE_PAGES + BATCH * LANE_PAGE - 1, 0x80 },
+#define LAST_JOB(field) LANE_JOBS + (BATCH - 1) * sizeof(LaneJob) +          \
+                        offsetof(LaneJob, field)
+    { "tag", LAST_JOB(tag) + 3, 1 },
+    { "nonce", LAST_JOB(nonce), 1 },
+    { "epoch", LAST_JOB(epoch), 1 },
+    { "offset", LAST_JOB(offset) + 1, 0x10 },
+    { "block", LAST_JOB(block), 1 },
+    { "command", offsetof(LaneMailbox, command), 1 },
+    { "count", offsetof(LaneMailbox, count), 2 },
 };
+
+static struct {
+    volatile uint8_t *at;
+    uint8_t mask;
+    volatile unsigned flips;
+} flipper;
+
+/* The bit goes back and forth, as often as it can. */
+static void *flip(void *unused)
+{
+    while (!stopping) {
+        *flipper.at ^= flipper.mask;
+        flipper.flips++;
+        for (volatile int i = 0; i < 30; i++) {
+        }
+    }
+    return NULL;
+}
+
+/* A target with an empty page for each that the source has sealed */
+static void begin(End *source, End *target)
+{
+    g_assert_cmpuint(end_new_key(source), ==, LANE_OK);
+    end_carry(source, target);
+    memset(end_own(target), 0x77, sizeof(LaneOwn));
+    g_assert_cmpuint(end_adopt(target), ==, LANE_OK);
+    memset(end_page(target, 0, 0), 0, HOST_RAM);
+    for (int i = 0; i < BATCH; i++) {
+        *end_job(source, 0, i) = (LaneJob) { .offset = i * LANE_PAGE };
+    }
+    g_assert_cmpuint(end_run(source, 0, LANE_SEAL, BATCH), ==, LANE_OK);
+    memcpy(end_job(target, 0, 0), end_job(source, 0, 0),
+           BATCH * sizeof(LaneJob));
+    memcpy(end_sealed(target, 0, 0), end_sealed(source, 0, 0), BATCH * LANE_PAGE);
+}
 
 /*
  * Whatever comes of it, a page of the guest is what it was or what was sealed
@@ -72,41 +80,38 @@ static const struct Place {
  */
 static void test_open(gconstpointer data)
 {
+    static const uint8_t empty[LANE_PAGE];
     const struct Place *place = data;
-    double end = now() + SECONDS / 2;
     unsigned opened = 0, refused = 0;
     End source, target;
+    double end;
 
     end_init(&source);
     end_init(&target);
-    memset(end_page(&target, 0, 0), 0, 2 * LANE_PAGE);
-    memset(end_page(&target, 1, 0), 0, LANE_PAGE);
-    while (now() < end) {
-        Flipper f = { .mask = place->mask };
+    flipper.mask = place->mask;
+    flipper.at = (uint8_t *)end_box(&target, 0) + place->at;
+    end = now() + SECONDS / 2;
+    while (now() < end || opened + refused < 5) {
         uint32_t status;
-        Sealed sealed;
+        pthread_t thread;
 
-        g_assert_cmpuint(end_new_key(&source), ==, LANE_OK);
-        end_carry(&source, &target);
-        memset(end_own(&target), 0x77, sizeof(LaneOwn));    /* a fresh target */
-        g_assert_cmpuint(end_adopt(&target), ==, LANE_OK);
-        g_assert_cmpuint(end_seal(&source, 0, 0, &sealed), ==, LANE_OK);
-        f.at = (uint8_t *)end_box(&target, 0) + place->at;
-        flipper_start(&f);
-        status = end_open(&target, &sealed);
-        flipper_stop(&f);
-        if (status == LANE_OK && !memcmp(end_page(&target, 0, 0),
-                                         end_page(&source, 0, 0), LANE_PAGE)) {
-            opened++;
-        } else {
-            refused++;
-            g_assert_cmphex(end_page(&target, 0, 0)[0], ==, 0);
-            g_assert_false(memcmp(end_page(&target, 0, 0),
-                                  end_page(&target, 0, 0) + 1, LANE_PAGE - 1));
+        begin(&source, &target);
+        stopping = flipper.flips = 0;
+        g_assert(!pthread_create(&thread, NULL, flip, NULL));
+        while (!flipper.flips) {
         }
-        g_assert_cmphex(end_page(&target, 0, 1)[0], ==, 0);
-        g_assert_cmphex(end_page(&target, 1, 0)[0], ==, 0);
-        memset(end_page(&target, 0, 0), 0, LANE_PAGE);
+        status = end_run(&target, 0, LANE_OPEN, BATCH);
+        stopping = 1;
+        pthread_join(thread, NULL);
+        opened += status == LANE_OK;
+        refused += status != LANE_OK;
+        for (int i = 0; i < HOST_PAGES + HOST_PAGES1; i++) {
+            unsigned block = i >= HOST_PAGES, page = block ? i - HOST_PAGES : i;
+            const uint8_t *at = end_page(&target, block, page);
+
+            g_assert_true(!memcmp(at, empty, LANE_PAGE) ||
+                          !memcmp(at, end_page(&source, block, page), LANE_PAGE));
+        }
     }
     g_test_message("%s: %u opened, %u refused", place->name, opened, refused);
     end_clear(&source);
