@@ -3,7 +3,8 @@
  *
  * The input is a list of actions.  A model remembers what each end sealed, and
  * where.  Whatever the host does:
- *   - a page of a guest is what it was, or what was sealed for that place,
+ *   - a page of a guest is what it was, or what was sealed as this page of this
+ *     block,
  *   - a key that came in packets seals nothing,
  *   - after a digest is found right, all pages that its session sealed are there,
  *     in their last version.
@@ -29,7 +30,8 @@ typedef struct Final {
 
 static End ends[2];
 static Sealed kept[KEPT];
-static uint64_t now_at[2][PLACES];              /* stamp of each page */
+static uint64_t now_at[2][PLACES];      /* stamp of each page, by address */
+/* By block and page of a job; where these are, an end's windows say. */
 static uint64_t sealed[PLACES][VERSIONS];       /* by either end */
 static unsigned nsealed[PLACES];
 static uint64_t last[2][PLACES];
@@ -71,11 +73,25 @@ static uint64_t read_page(int end, int place)
     return words[0];
 }
 
-static gboolean was_sealed(int place, uint64_t stamp)
+/* Where an end has page @id % PAGES of block @id / PAGES; -1: not in the model */
+static int place_of(int end, int id)
 {
-    for (unsigned i = 0; i < MIN(nsealed[place], VERSIONS); i++) {
-        if (sealed[place][i] == stamp) {
-            return TRUE;
+    const LaneOwn *own = end_own(&ends[end]);
+    const LaneWindow *w = &own->windows[id / PAGES];
+
+    if (id / PAGES >= own->nwindows || (id % PAGES + 1) * LANE_PAGE > w->size) {
+        return -1;
+    }
+    return w->base / HOST_BASE1 * PAGES + id % PAGES;
+}
+
+static gboolean was_sealed(int end, int place, uint64_t stamp)
+{
+    for (int id = 0; id < PLACES; id++) {
+        for (unsigned i = 0; i < MIN(nsealed[id], VERSIONS); i++) {
+            if (place_of(end, id) == place && sealed[id][i] == stamp) {
+                return TRUE;
+            }
         }
     }
     return FALSE;
@@ -87,7 +103,7 @@ static void look_at_pages(int end, gboolean opening)
         uint64_t stamp = read_page(end, place);
 
         if (stamp != now_at[end][place]) {
-            g_assert(opening && was_sealed(place, stamp));
+            g_assert(opening && was_sealed(end, place, stamp));
             now_at[end][place] = stamp;
         }
     }
@@ -99,13 +115,13 @@ static void remember_sealed(int end, unsigned slot, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         const LaneJob *job = end_job(&ends[end], slot, i);
         uint64_t page = job->offset / LANE_PAGE;
-        int place = job->block * PAGES + page;
+        int id = job->block * PAGES + page;
 
         if (job->block < HOST_BLOCKS && page < PAGES) {
-            uint64_t stamp = now_at[end][place];
+            uint64_t stamp = now_at[end][place_of(end, id)];
 
-            sealed[place][nsealed[place]++ % VERSIONS] = stamp;
-            last[end][place] = stamp;
+            sealed[id][nsealed[id]++ % VERSIONS] = stamp;
+            last[end][id] = stamp;
         }
     }
 }
@@ -116,10 +132,10 @@ static void check_final(int end, const uint8_t *session)
         if (memcmp(session, finals[i].session, LANE_SESSION)) {
             continue;
         }
-        for (int place = 0; place < PLACES; place++) {
-            uint64_t stamp = finals[i].stamps[place];
+        for (int id = 0; id < PLACES; id++) {
+            uint64_t stamp = finals[i].stamps[id];
 
-            g_assert(!stamp || now_at[end][place] == stamp);
+            g_assert(!stamp || now_at[end][place_of(end, id)] == stamp);
         }
     }
 }
