@@ -37,6 +37,7 @@ import test_libvirt                     # noqa: E402,F401
 import test_kata_config                 # noqa: E402,F401
 import test_kata_path                   # noqa: E402,F401
 import test_kata_vsock                  # noqa: E402,F401
+import test_lane                        # noqa: E402,F401
 import test_leak                        # noqa: E402,F401
 import test_debug                       # noqa: E402,F401
 import test_silicon                     # noqa: E402,F401

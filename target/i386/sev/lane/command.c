@@ -5,6 +5,8 @@
  */
 #include "qemu/osdep.h"
 #include "command.h"
+#include "setup.h"
+#include "target/i386/sev/tcg/lent.h"
 #include "target/i386/sev/test/fault.h"
 #include "target/i386/sev/trace.h"
 
@@ -105,6 +107,39 @@ static void answer_error(Error **errp, const LaneMailbox *box,
     }
 }
 
+/* --- For tests -------------------------------------------------------------- */
+
+/*
+ * What a host can do to a guest without SEV-SNP: other bytes at one page of the
+ * program.  x-fault's "fail=N" names the page; a second call undoes it.  No vCPU
+ * but the lent one ever sees that memory.
+ */
+static void spoil_program(int page)
+{
+    RAMBlock *rb = sev_windows_private();
+    ram_addr_t at;
+
+    if (page > 0) {
+        at = (page - 1) % sev_lane_program_pages() * LANE_PAGE;
+        sev_lent_evict_code(rb, at);
+        for (size_t i = 0; i < LANE_PAGE; i++) {
+            rb->host[at + i] ^= 0xa5;
+        }
+    }
+}
+
+static bool lend(unsigned slot, SevLentFor what, Error **errp)
+{
+    int page = 0;
+    bool ok;
+
+    sev_fault_command(SEV_FAULT_LANE_PROGRAM, &page);
+    spoil_program(page);
+    ok = sev_lend_run(slot, what, errp);
+    spoil_program(page);
+    return ok;
+}
+
 /* --- The command ------------------------------------------------------------ */
 
 bool sev_lane_command(unsigned slot, uint32_t command, uint32_t count,
@@ -116,7 +151,7 @@ bool sev_lane_command(unsigned slot, uint32_t command, uint32_t count,
     box->count = count;
     box->status = LANE_IDLE;
     smp_mb();
-    if (!sev_lend_run(slot, what, errp)) {
+    if (!lend(slot, what, errp)) {
         return false;
     }
     smp_mb();

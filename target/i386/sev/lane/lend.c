@@ -36,7 +36,13 @@ typedef struct Lend {
     uint32_t guest_halted;
     int guest_exception;
     uint64_t guest_dr7;
+    bool done;                  /* BQL */
 } Lend;
+
+/* Some run is over; with the BQL. */
+static QemuCond lend_over;
+/* A program that never leaves the CPU is made to so often. */
+#define LOOK_MS 200
 
 static __thread Lend *lent;
 
@@ -74,6 +80,7 @@ static void bell_create(void)
         memory_region_init_io(&bell, NULL, &bell_ops, NULL, "sev-lane-bell", 1);
         memory_region_add_subregion_overlap(get_system_io(), LANE_PORT, &bell,
                                             -1);
+        qemu_cond_init(&lend_over);
         exists = true;
     }
 }
@@ -234,6 +241,8 @@ static void lend_work(CPUState *cs, run_on_cpu_data data)
     /* What came meanwhile wants to be looked at. */
     cpu_exit(cs);
     trace_sev_lane_lend(l->slot, l->what, get_clock() - start);
+    l->done = true;
+    qemu_cond_broadcast(&lend_over);
 }
 
 /* --- For the session -------------------------------------------------------- */
@@ -280,7 +289,13 @@ bool sev_lend_run(unsigned slot, SevLentFor what, Error **errp)
 
     BQL_LOCK_GUARD();
     bell_create();
-    run_on_cpu(first_cpu, lend_work, RUN_ON_CPU_HOST_PTR(&l));
+    async_run_on_cpu(first_cpu, lend_work, RUN_ON_CPU_HOST_PTR(&l));
+    while (!l.done) {
+        qemu_cond_timedwait_bql(&lend_over, LOOK_MS);
+        if (!l.done) {
+            cpu_exit(first_cpu);
+        }
+    }
     explicit_bzero(program, sizeof(*program));
     if (l.rang && l.said != slot) {
         l.failed = "rang for another slot";

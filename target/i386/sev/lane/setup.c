@@ -78,7 +78,7 @@ void sev_lane_leave_cache(void)
 
     for (ram_addr_t at = 0; !runstate_is_running() && at < rb->used_length;
          at += TARGET_PAGE_SIZE) {
-        sev_lent_evict(rb, at);
+        sev_lent_evict_code(rb, at);
     }
 }
 

@@ -98,6 +98,17 @@ void sev_lent_evict(RAMBlock *rb, ram_addr_t offset)
     }
 }
 
+void sev_lent_evict_code(RAMBlock *rb, ram_addr_t offset)
+{
+    SevPageMap *map = sev_page_map(rb);
+    ram_addr_t addr = map->cache ? map->cache->shadow_addr + offset : 0;
+
+    if (sev_page_state(map, offset >> TARGET_PAGE_BITS) & SEV_PAGE_CACHED) {
+        sev_lent_evict(rb, offset);
+        tb_invalidate_phys_range(addr, addr + TARGET_PAGE_SIZE - 1);
+    }
+}
+
 static bool rom_writable;
 
 static void set_rom_writable(SevPageMap *map)

@@ -47,6 +47,9 @@ void sev_lent_hold_interrupts(CPUState *cs);
  */
 void sev_lent_evict(RAMBlock *rb, ram_addr_t offset);
 
+/* The same for the program's own page, which has translated code. */
+void sev_lent_evict_code(RAMBlock *rb, ram_addr_t offset);
+
 /*
  * The lane writes pages of ROMs and flash; nothing else can while no vCPU of
  * the guest runs.  BQL held.

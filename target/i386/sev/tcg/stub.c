@@ -91,6 +91,10 @@ void sev_lent_evict(RAMBlock *rb, ram_addr_t offset)
 {
 }
 
+void sev_lent_evict_code(RAMBlock *rb, ram_addr_t offset)
+{
+}
+
 void sev_lent_rom_writable(bool writable)
 {
 }

@@ -30,6 +30,7 @@ static const char *const point_name[SEV_FAULT__MAX] = {
     [SEV_FAULT_SESSION_WRITE] = "session-write",
     [SEV_FAULT_BLOCK_WRITE] = "block-write",
     [SEV_FAULT_BREAK_WRITE] = "break-write",
+    [SEV_FAULT_LANE_PROGRAM] = "lane-program",
     [SEV_FAULT_LANE_KEY] = "lane-key",
     [SEV_FAULT_LANE_WRITE] = "lane-write",
     [SEV_FAULT_LANE_SEAL] = "lane-seal",
