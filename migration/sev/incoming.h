@@ -61,6 +61,10 @@ typedef struct SevTarget {
     QEMUFile *file;
     uint64_t resume_at;
     bool digest_seen;
+    /* lane.c: how pages are sealed, what was summed up, was it right? */
+    uint64_t method;            /* SEV_METHOD_... */
+    uint8_t shared_sum[SEV_RECORD_DIGEST_LEN];
+    bool sealed_checked;
 } SevTarget;
 
 SevTarget *sev_target_new(void);

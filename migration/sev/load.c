@@ -18,6 +18,7 @@
 #include "channels.h"
 #include "fail.h"
 #include "handover.h"
+#include "lane.h"
 #include "multifd.h"
 #include "return-path.h"
 #include "section.h"
@@ -152,6 +153,7 @@ int sev_load_cleanup(void *opaque)
     MigrationState *ms = migrate_get_current();
     g_autofree char *why = NULL;
 
+    sev_lane_end();
     g_clear_pointer(&target, sev_target_free);
     sev_transcript_drop();
     sev_tap_drop();

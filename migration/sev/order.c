@@ -7,6 +7,7 @@
 #include "migration/qemu-file.h"
 #include "migration/sev/wire/read.h"
 #include "end.h"
+#include "lane.h"
 #include "page-map.h"
 #include "pages.h"
 #include "session.h"
@@ -87,6 +88,11 @@ static const char *const state_name[SEV_STREAM__MAX] = {
 
 static bool load_break(SevTarget *t, const SevRecord *rec, Error **errp)
 {
+    if (t->method == SEV_METHOD_LANE && !t->seen[SEV_RECORD_LANE]) {
+        error_setg(errp, "SEV stream: pages that a lane sealed, and no LANE "
+                   "record before them");
+        return false;
+    }
     return t->state != SEV_STREAM_BLOCKS || sev_pages_blocks_complete(t, errp);
 }
 
@@ -119,6 +125,14 @@ static const struct {
     [SEV_RECORD_BLOCK] = {
         IN(BLOCKS), SEV_STREAM_BLOCKS,
         SEV_FAULT_BLOCK_READ, sev_pages_load_block,
+    },
+    [SEV_RECORD_LANE] = {
+        IN(BLOCKS), SEV_STREAM_BLOCKS,
+        SEV_FAULT_LANE_READ, sev_lane_load_lane,
+    },
+    [SEV_RECORD_SEALED] = {
+        IN(PAGES), SEV_STREAM_PAGES,
+        SEV_FAULT_SEALED_READ, sev_lane_load_sealed,
     },
     [SEV_RECORD_IMAGE] = {
         IN(BLOCKS), SEV_STREAM_BLOCKS,

@@ -23,6 +23,7 @@
 #include "handover.h"
 #include "end.h"
 #include "fail.h"
+#include "lane.h"
 #include "multifd.h"
 #include "outgoing.h"
 #include "pace.h"
@@ -59,7 +60,7 @@ int sev_save_prepare(void *opaque, Error **errp)
         return -EIO;
     }
     if (!sev_outgoing_take(&sev.outgoing, SEV_OUTGOING_PREPARE, errp) ||
-        !sev_compat_check(errp)) {
+        !sev_compat_check(errp) || !sev_method_choose(errp)) {
         return -EPERM;
     }
     if (sev_template_making() && !sev_template_end_last(errp)) {
@@ -123,6 +124,7 @@ int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
     /* Question and answer are small: each would wait for the other's ACK. */
     qio_channel_set_delay(qemu_file_get_ioc(f), false);
     sev.source = sev_source_new();
+    sev.source->method = sev_method();
     sev.source->doing = ms->rp_state.rp_thread_created
         ? "its certificates were awaited" : NULL;
     sev.source->in_place = sev.outgoing.purpose == SEV_PURPOSE_IN_PLACE;
@@ -135,7 +137,8 @@ int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
     }
     sev_handover_begin(&target);
     doing("the session was opened");
-    if (!sev_pages_save_blocks(sev.source, f, errp)) {
+    if (!sev_pages_save_blocks(sev.source, f, errp) ||
+        !sev_lane_save_begin(sev.source, f, errp)) {
         goto fail;
     }
     if (sev_template_layout() == SEV_LAYOUT_MAPPED) {
@@ -188,6 +191,7 @@ int sev_save_complete(QEMUFile *f, void *opaque)
         !sev_pages_save(sev.source, f, true, &err) ||
         (sev.outgoing.purpose == SEV_PURPOSE_IN_PLACE &&
          !sev_place_save(sev.source, f, &sev.outgoing, &err)) ||
+        !sev_lane_save_end(sev.source, f, sev_template_making(), &err) ||
         !sev_end_save(sev.source, f, &err)) {
         return sev_migration_fail("save", err);
     }
@@ -221,6 +225,7 @@ static void sev_migration_end(SevOutgoingEvent event)
     Error *err = NULL;
 
     sev_multifd_set_source(NULL);
+    sev_lane_end();
     g_clear_pointer(&sev.source, sev_source_free);
     sev_transcript_drop();
     sev_tap_drop();
@@ -355,6 +360,9 @@ void sev_migration_populate_info(MigrationInfo *info)
     info->sev = g_new(MigrationSevStats, 1);
     *info->sev = (MigrationSevStats) {
         .packets = packets,
+        .method = sev_method() == SEV_METHOD_LANE ? SEV_SEAL_METHOD_LANE
+                                                  : SEV_SEAL_METHOD_PACKETS,
+        .method_reason = g_strdup(sev_method_why()),
         .packet_bytes = stat64_get(&sev_page_stats.bytes),
         .skipped = stat64_get(&sev_page_stats.skipped),
         .private_pages = stat64_get(&sev_page_stats.private_pages),

@@ -6,7 +6,6 @@
 #include "qemu/osdep.h"
 #include "qemu/timer.h"
 #include "migration/migration.h"
-#include "migration/migration-stats.h"
 #include "migration/sev/wire/record.h"
 #include "seal.h"
 #include "trace.h"
@@ -118,10 +117,7 @@ bool sev_seal_record(const SevSource *s, uint8_t *buf, RAMBlock *rb,
     }
     trace_sev_pages_save(rb->idstr, kept ? offsets[0] : 0, kept, *n - kept);
     stat64_add(&sev_page_stats.skipped, *n - kept);
-    stat64_add(&sev_page_stats.packets, kept);
-    stat64_add(&sev_page_stats.bytes,
-               kept * (SEV_RECORD_PACKET_HDR + SEV_RECORD_PACKET_DATA));
-    stat64_add(&mig_stats.normal_pages, kept);
+    sev_pages_count(kept);
     *n = kept;
     *len = kept ? sev_pages_end(buf, number, kept) : 0;
     return true;

@@ -9,6 +9,8 @@
 #include "qemu/osdep.h"
 #include "migration/qemu-file.h"
 #include "migration/vmstate.h"
+#include "migration/sev/lane.h"
+#include "migration/sev/section.h"
 #include "migration/sev/wire/digest.h"
 #include "migration/sev/fail.h"
 #include "target/i386/sev/test/fault.h"
@@ -32,6 +34,11 @@ static int digest_put(QEMUFile *f, void *pv, size_t size,
         return -EINVAL;
     }
     qemu_put_buffer(f, digest, sizeof(digest));
+    if (!sev_lane_save_sealed(f, digest, &err)) {
+        migrate_set_error(migrate_get_current(), err);
+        error_free(err);
+        return -EINVAL;
+    }
     return 0;
 }
 
@@ -48,7 +55,9 @@ static int digest_get(QEMUFile *f, void *pv, size_t size,
     if (!sev_fault(SEV_FAULT_LAST_READ, &err) && had &&
         sev_span_is_bytes((SevSpan) { theirs, sizeof(theirs) }, digest,
                           sizeof(digest))) {
-        return 0;
+        if (sev_lane_load_sealed_end(*sev_load_target(), f, digest, &err)) {
+            return 0;
+        }
     }
     if (!err) {
         error_setg(&err, "The template was changed: its records and its "

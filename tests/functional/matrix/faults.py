@@ -19,6 +19,7 @@ import time
 
 from faultsteps import EITHER, MOVES, STAYS, STEPS, rows  # noqa: F401
 from delayline import DelayLine
+from shape import Shape
 from tamper import Lines, Proxy
 from verdict import MIGRATE_LIMIT, Failed, check, wait_until
 from watch import Watch
@@ -53,10 +54,10 @@ class Matrix:
     ways = ('line',)
     held = ('-S',)
 
-    def __init__(self, env):
+    def __init__(self, env, **options):
         self.env = env
         self.options = dict(mem=160, ram_file=False,
-                            boot=dict(mib=8, tick=100))
+                            boot=dict(mib=8, tick=100), **options)
         env.host('a').trust(env.host('b'))
         env.host('b').trust(env.host('a'))
         self.here = 'a'
@@ -231,6 +232,20 @@ class Long(Matrix):
             check(not runs.get('running'), 'the guest runs twice')
 
 
+class ByLane(Matrix):
+    """Pages are sealed and opened by a program in the guest."""
+
+    ways = ('line, lane',)
+
+    def __init__(self, env):
+        super().__init__(env, shape=Shape(sev=',lane=on'))
+        self.prepared(self.guest)
+
+    def prepared(self, target):
+        """It may be the source of the next row."""
+        target.cmd('migrate-set-parameters', sev_method='lane')
+
+
 class Channels(Matrix):
     """The same with two channels of multifd."""
 
@@ -263,7 +278,7 @@ def run(env, wanted):
                 matrix = None
             try:
                 matrix = matrix or next(
-                    kind for kind in (Matrix, Long, Channels, Makers, Clones,
+                    kind for kind in (Matrix, Long, ByLane, Channels, Makers, Clones,
                                       Disks)
                     if row[0] in kind.ways)(env)
                 yield matrix.row(*row)

@@ -128,6 +128,31 @@ LONG = {
         'go-wait', 'go-read')},
 }
 
+# One line, and pages that a program in the guest seals and opens.
+PROGRAM = r"the lane's program (faulted|shut down|did not end)"
+LANE = {
+    'source': {
+        'lane-key': Step(),
+        'lane-write': Step(),
+        'lane-program': Step(PROGRAM, nth=5, core=('fail',)),
+        'lane-seal': Step(nth=20, core=('fail', 'stop/cont', 'cancel')),
+        'lane-digest': Step(outcome={'cancel': EITHER}),
+        'sealed-write': Step(outcome={'cancel': EITHER}),
+        'end-write': Step(outcome={'cancel': EITHER}),
+        'send-cancel': command('SEND_CANCEL', other=REFUSES, statuses=(2,),
+                               outcome={'stop/cont': STAYS}),
+    },
+    'target': {
+        'lane-read': Step(),
+        'lane-adopt': Step(),
+        'lane-open': Step(nth=100, core=('fail', 'die')),
+        'sealed-read': Step(),
+        'lane-check': Step(core=('fail',)),
+        'load-end': Step(),
+        'ack-send': Step('before it acknowledged the guest'),
+    },
+}
+
 # Two channels of multifd; "cut" cuts one of them, "cut main" the main one.
 LATE = {'cut': EITHER}          # no page follows on that channel
 CHANNELS = {
@@ -210,6 +235,7 @@ FULL_IMAGE = {'64': Step(NO_ROOM), '20000': Step(NO_ROOM, core=('fail',))}
 STEPS = {
     'line': LINE,
     'long line, runs': LONG,
+    'line, lane': LANE,
     'channels': CHANNELS,
     'template': {'source': TEMPLATE},
     'template, pipe': {'source': PIPE},

@@ -54,6 +54,14 @@ def measure(env):
     measured_as_computed(env, 'tool', {}, lambda guest: ())
 
 
+@test('sev-psp: measure with a lane')
+def measure_lane(env):
+    image = env.lab.build / 'obj/qemu-bundle'
+    image = next(image.rglob('sev-lane.bin'))
+    measured_as_computed(env, 'tool-lane', {'lane': 'on'}, lambda guest: (
+        '--lane', str(image), '--cbitpos', '51'))
+
+
 @test('sev-psp: measure with kernel-hashes')
 def measure_kernel_hashes(env):
     if not Path(AMDSEV).exists():

@@ -19,7 +19,7 @@ sources=(wire/record wire/record-fields wire/record-table wire/write order
          incoming session pages pipeline seal page-map end)
 sources+=(template/image-read template/image-map template/image-write
           template/shared-sum)
-model=("$here/model.c")
+model=("$here/model.c" "$root/tests/unit/sev/lane-mock.c")
 if [ "$target" = channel ]; then
     seeds=("$here/corpus-channel")
     sources+=(multifd-send multifd-recv)
