@@ -70,6 +70,7 @@ import test_kvm_sev_socket              # noqa: E402,F401
 import test_matrix                      # noqa: E402,F401
 import test_cache                       # noqa: E402,F401
 import test_device_advice               # noqa: E402,F401
+import test_device_table                # noqa: E402,F401
 import test_devices                     # noqa: E402,F401
 import test_secret                     # noqa: E402,F401
 import test_stress                      # noqa: E402,F401

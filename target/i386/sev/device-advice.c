@@ -57,12 +57,6 @@ static const DeviceAdvice advice[] = {
     { "vmgenid", NULL, false,
       "QEMU writes the generation ID to the guest's private memory, where the "
       "guest reads noise" },
-    { "nvdimm", NULL, false,
-      "the guest reads it through its key: what is in the backend now reads as "
-      "noise, and so do its labels and methods" },
-    { "virtio-pmem", NULL, false,
-      "the guest reads it through its key: what is in the backend now reads as "
-      "noise" },
     { "floppy", NULL, false,
       "Linux' driver does ISA DMA to private memory: what is read or written "
       "is noise" },
