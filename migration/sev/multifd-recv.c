@@ -16,9 +16,9 @@
 #include "multifd-recv.h"
 #include "return-path.h"
 #include "sev.h"
-#include "target/i386/sev/fault.h"
+#include "target/i386/sev/test/fault.h"
 #include "trace.h"
-#include "transcript.h"
+#include "migration/sev/wire/transcript.h"
 
 #define PAGE_LEN SEV_RECORD_PACKET_DATA
 /* How long a channel waits for the session, and for a refused source to go */

@@ -13,10 +13,10 @@
 #include "migration/ram.h"
 #include "pages.h"
 #include "pipeline.h"
-#include "put.h"
+#include "migration/sev/wire/write.h"
 #include "seal.h"
 #include "trace.h"
-#include "transcript.h"
+#include "migration/sev/wire/transcript.h"
 
 #define PAGE_LEN SEV_RECORD_PACKET_DATA
 

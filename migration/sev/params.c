@@ -8,7 +8,7 @@
 #include "monitor/monitor.h"
 #include "qapi/util.h"
 #include "params.h"
-#include "record.h"
+#include "migration/sev/wire/record.h"
 #include "sev.h"
 
 /* One bound for a file and a list; far above what fits on any stream. */

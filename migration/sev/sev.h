@@ -118,7 +118,7 @@ void sev_migration_populate_info(MigrationInfo *info);
 void sev_load_other_machine(const char *theirs, uint32_t len,
                             const char *ours);
 
-/* --- multifd.c ------------------------------------------------------------- */
+/* --- multifd-send.c ------------------------------------------------------------- */
 
 /*
  * A channel of a target read the end of its line, and nothing is wrong so far:

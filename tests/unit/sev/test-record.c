@@ -6,7 +6,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
-#include "migration/sev/record.h"
+#include "migration/sev/wire/record.h"
 
 #define HEX64 "00112233445566778899aabbccddeeff" \
               "0123456789abcdef0123456789abcdef"
