@@ -51,6 +51,11 @@ bench-kernel: build ## migration under KVM with a slow secure processor, Linux' 
 	@tests/guest/build.sh
 	@$(OVERLAY)/as-root.sh $(PYTHON) scripts/bench/kernel/bench-kernel.py --build "$(BUILD)"
 
+bench-lane: build ## packets against the lane, with a secure processor of up to 2.5 ms a packet (5 minutes)
+	@$(OVERLAY)/deps.sh test
+	@tests/guest/build.sh
+	@$(OVERLAY)/as-root.sh $(PYTHON) scripts/bench/lane/bench-lane.py --build "$(BUILD)"
+
 bench-tcg: build ## SEV under TCG beside SEV off and the unpatched base (20 minutes)
 	@$(OVERLAY)/deps.sh test
 	@tests/guest/build.sh
@@ -216,7 +221,7 @@ distclean: ## remove the build directory and the choices of ./configure
 	rm -rf "$(BUILD)" config.mk
 
 .DEFAULT_GOAL := help
-.PHONY: check-faults check-hardware check-libvirt check-kata soak check-migration-full help demo bench bench-clone bench-migration bench-kernel bench-tcg guest-tools deps fetch patch build install check check-builds check-lib coverage fuzz \
+.PHONY: check-faults check-hardware check-libvirt check-kata soak check-migration-full help demo bench bench-clone bench-migration bench-kernel bench-lane bench-tcg guest-tools deps fetch patch build install check check-builds check-lib coverage fuzz \
     check-unit check-qtest check-functional check-matrix check-boots \
     check-stress guest-kernels lint lint-hook refresh diff \
     export hooks-report clean distclean
