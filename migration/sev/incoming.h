@@ -54,8 +54,10 @@ typedef struct SevTarget {
     GArray *blocks;             /* of SevTargetBlock */
     Stat64 packets;             /* channel threads count here, too */
     uint64_t private_pages;
-    /* template/image-read.c: the file at hand, and where the stream goes on in it
-     * after the next BREAK, or 0 */
+    /*
+     * template/image-read.c: the file at hand, and where the stream goes on in it
+     * after the next BREAK, or 0
+     */
     QEMUFile *file;
     uint64_t resume_at;
     bool digest_seen;

@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include "migration/qemu-file.h"
 #include "migration/sev/wire/read.h"
+#include "end.h"
 #include "lane.h"
 #include "page-map.h"
 #include "pages.h"
@@ -38,13 +39,22 @@ static bool stream_read(QEMUFile *f, uint8_t *buf, size_t len,
 /* The next record of @f; @rec points into @t->buf until the next call. */
 static bool stream_get(SevTarget *t, QEMUFile *f, SevRecord *rec, Error **errp)
 {
+    ERRP_GUARD();
     g_autofree char *what = NULL;
     SevRecordType type;
     size_t len;
 
     if (!stream_read(f, t->buf, SEV_RECORD_HEADER_LEN, "a record header",
-                     errp) ||
-        !sev_record_decode_header(t->buf, &type, &len, errp)) {
+                     errp)) {
+        if (t->state == SEV_STREAM_ASKED) {
+            /* libvirt shows the target's error, where it has both. */
+            error_prepend(errp, "The source ended the migration before it "
+                          "sealed the guest for this platform; its own log "
+                          "says why. ");
+        }
+        return false;
+    }
+    if (!sev_record_decode_header(t->buf, &type, &len, errp)) {
         return false;
     }
     what = g_strdup_printf("a %s record", sev_record_name(type));
@@ -154,7 +164,7 @@ static const struct {
     },
     [SEV_RECORD_END] = {
         IN(PAGES) | IN(MAP), SEV_STREAM_ENDED,
-        SEV_FAULT_END_READ, sev_map_load_end,
+        SEV_FAULT_END_READ, sev_end_load,
     },
     [SEV_RECORD_GO] = {
         IN(ACKED), SEV_STREAM_TOLD,

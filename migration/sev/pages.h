@@ -26,6 +26,7 @@ typedef struct SevPageStats {
     Stat64 firmware_ns;
     Stat64 line_wait_ns;        /* the pipeline's packets wait to be written */
     Stat64 page_wait_ns;        /* the pipeline has nothing to do */
+    Stat64 target_wait_ns;      /* ... since the target is too far behind */
     Stat64 private_pages;       /* announced at the end */
     Stat64 start_ns, last_ns;   /* session made, last packet made */
 } SevPageStats;

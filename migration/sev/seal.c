@@ -10,6 +10,8 @@
 #include "seal.h"
 #include "trace.h"
 
+QEMU_BUILD_BUG_ON(SEV_RECORD_PAGES_MAX > SEV_PAGE_JOBS_MAX);
+
 /* A turn that took less than this may be longer, one that took more must not. */
 #define TURN_MIN_NS (4 * SCALE_MS)
 #define TURN_MAX_NS (16 * SCALE_MS)

@@ -74,6 +74,7 @@ typedef struct ToolMeasure {
     char **vmsas;
     char *lane;
     int cbitpos;
+    ToolVcpus vcpus;
     int api_major, api_minor, build;
 } ToolMeasure;
 
@@ -122,6 +123,10 @@ static bool tool_measure_digest(const ToolMeasure *m,
         if (!tool_digest_file(&sha, *vmsa, error)) {
             return false;
         }
+    }
+    if (m->vcpus.count &&
+        !tool_vcpu_digest(&sha, &m->vcpus, m->firmware, error)) {
+        return false;
     }
     psp_sha256_final(&sha, digest);
     return true;
@@ -183,6 +188,13 @@ int tool_cmd_measure(Tool *tool, int argc, char **argv, GError **error)
           "... and -append", "TEXT" },
         { "vmsa", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &m.vmsas,
           "SEV-ES: a vCPU's initial VMSA; may be repeated", "FILE" },
+        { "vcpus", 0, 0, G_OPTION_ARG_INT, &m.vcpus.count,
+          "... or as many vCPUs as -smp says, of model --cpu", "N" },
+        { "cpu", 0, 0, G_OPTION_ARG_STRING, &m.vcpus.cpu,
+          "-cpu (EPYC, EPYC-Rome, EPYC-Milan, EPYC-Genoa), or CPUID leaf 1"
+          " EAX", "MODEL" },
+        { "init2", 0, 0, G_OPTION_ARG_NONE, &m.vcpus.init2,
+          "With legacy-vm-type=off: the VMSAs have FPU state", NULL },
         { "lane", 0, 0, G_OPTION_ARG_FILENAME, &m.lane,
           "With lane=on: the program, sev-lane.bin", "FILE" },
         { "cbitpos", 0, 0, G_OPTION_ARG_INT, &m.cbitpos,
@@ -221,6 +233,13 @@ int tool_cmd_measure(Tool *tool, int argc, char **argv, GError **error)
         } else if (m.lane && (m.cbitpos < 32 || m.cbitpos > 62)) {
             tool_usage(error, "--cbitpos %d is not in the range of 32 to 62",
                        m.cbitpos);
+        } else if (m.vcpus.count < 0 || m.vcpus.count > 4096) {
+            tool_usage(error, "--vcpus %d is not in the range of 1 to 4096",
+                       m.vcpus.count);
+        } else if (!m.vcpus.count != !m.vcpus.cpu) {
+            tool_usage(error, "--vcpus and --cpu need each other");
+        } else if (m.vcpus.count && m.vmsas) {
+            tool_usage(error, "--vmsa, or --vcpus?");
         } else if (!m.measurement == !m.nonce) {
             tool_usage(error, "--measurement, or --nonce?");
         } else {
@@ -237,6 +256,7 @@ int tool_cmd_measure(Tool *tool, int argc, char **argv, GError **error)
     g_free(m.measurement);
     g_free(m.nonce);
     g_strfreev(m.vmsas);
+    g_free(m.vcpus.cpu);
     return code;
 }
 

@@ -48,8 +48,8 @@
 #define SEV_RECORD_VERSION  1
 
 enum {
-    SEV_RECORD_HEADER_LEN   = 16,       /* magic u32, version u16, type u16,
-                                           payload length u64 */
+    /* magic u32, version u16, type u16, payload length u64 */
+    SEV_RECORD_HEADER_LEN   = 16,
     SEV_RECORD_PACKET_HDR   = 52,       /* flags u32, IV[16], MAC[32] */
     SEV_RECORD_PACKET_DATA  = 4096,
     SEV_RECORD_PAGE_LEN     = 8 + SEV_RECORD_PACKET_HDR
@@ -61,8 +61,10 @@ enum {
     SEV_RECORD_DIGEST_LEN   = 32,       /* SHA-256 */
     SEV_RECORD_REPORT_LEN   = 208,      /* ATTESTATION's report */
     SEV_RECORD_IMAGE_LEN    = SEV_RECORD_HEADER_LEN + 40,
-    /* An image begins at a multiple of this in its file, and the stream goes
-     * on at the next one behind its last page. */
+    /*
+     * An image begins at a multiple of this in its file, and the stream goes
+     * on at the next one behind its last page.
+     */
     SEV_RECORD_IMAGE_ALIGN  = 64 * 1024,
 
     /* Limits: a reader refuses more before it reads it. */
@@ -149,8 +151,7 @@ typedef struct SevRecordManifest {
     uint64_t method;                    /* SEV_METHOD_... */
     uint64_t vcpus;
     SevSpan cpu;                        /* type of the CPUs */
-    SevSpan chip;                       /* fingerprint of its CEK: stays when
-                                           the PDH is replaced */
+    SevSpan chip;                       /* fingerprint of its CEK, not PDH */
     SevSpan ram_layout;                 /* digest of names and lengths, hex */
 } SevRecordManifest;
 

@@ -82,7 +82,7 @@ HANDLER(sev_template_load_manifest)
 HANDLER(sev_pages_load_block)
 HANDLER(sev_pages_load)
 HANDLER(sev_map_load_state)
-HANDLER(sev_map_load_end)
+HANDLER(sev_end_load)
 HANDLER(sev_lane_load_lane)
 HANDLER(sev_lane_load_sealed)
 HANDLER(sev_image_load)
@@ -189,8 +189,10 @@ static void encode(SevRecordType type, GByteArray *out)
 
 /* Next state, by state and record type; docs/interop/sev-record.md. */
 static const SevStreamState grid[SEV_STREAM__MAX][SEV_RECORD__MAX] = {
-/*          -   HELLO  CERTS MANIFEST SESSION BLOCK   PAGES  STATE BREAK  END
- *          IMAGE   HEADERS DIGEST SHARED ACK GO  LANE   SEALED */
+/*
+ *          -   HELLO  CERTS MANIFEST SESSION BLOCK   PAGES  STATE BREAK  END
+ *          IMAGE   HEADERS DIGEST SHARED ACK GO  LANE   SEALED
+ */
 [START] = { NO, ASKED, NO,   OFFERED, BLOCKS, NO,     NO,    NO,   NO,    NO,
             NO,     NO,     NO,    NO,    NO, NO, NO,     NO },
 [ASKED] = { NO, NO,    NO,   NO,      BLOCKS, NO,     NO,    NO,   NO,    NO,

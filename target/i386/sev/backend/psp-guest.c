@@ -6,8 +6,10 @@
  */
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
+#include "cpu.h"
 #include "qemu/bswap.h"
 #include "psp-int.h"
+#include "target/i386/sev/es/launch.h"
 #include "target/i386/sev/guest-page.h"
 #include "psp-host.h"
 
@@ -80,6 +82,31 @@ int sev_psp_launch_update(SevPsp *sp, struct kvm_sev_launch_update_data *p,
         sev_guest_page_mark_private(paddr, p->len);
     }
     return ret;
+}
+
+/* All vCPUs in their order; what they become is for the processor alone. */
+int sev_psp_launch_vmsas(SevPsp *sp, int *fw_error)
+{
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        QEMU_ALIGNED(16) PspVmsa vmsa;
+        PspLaunchUpdate buf = {
+            .handle = cpu_to_le32(sp->handle),
+            .paddr = psp_window(0, (uintptr_t)&vmsa, sizeof(vmsa)),
+            .len = cpu_to_le32(sizeof(vmsa)),
+        };
+        int ret;
+
+        sev_es_launch_vmsa(cs, &vmsa);
+        ret = sev_psp_run(sp, PSP_CMD_LAUNCH_UPDATE_VMSA, &buf, sizeof(buf),
+                          fw_error);
+        if (ret) {
+            return ret;
+        }
+    }
+    sev_es_launched();
+    return 0;
 }
 
 int sev_psp_launch_measure(SevPsp *sp, struct kvm_sev_launch_measure *p,

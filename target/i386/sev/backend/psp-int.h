@@ -36,6 +36,7 @@ int sev_psp_guest_start(SevPsp *sp, PspCommand cmd,
                         struct kvm_sev_launch_start *p, int *fw_error);
 int sev_psp_launch_update(SevPsp *sp, struct kvm_sev_launch_update_data *p,
                           int *fw_error);
+int sev_psp_launch_vmsas(SevPsp *sp, int *fw_error);
 int sev_psp_launch_measure(SevPsp *sp, struct kvm_sev_launch_measure *p,
                            int *fw_error);
 int sev_psp_attestation(SevPsp *sp, struct kvm_sev_attestation_report *p,

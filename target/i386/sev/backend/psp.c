@@ -56,6 +56,8 @@ int sev_psp_guest_cmd(SevPsp *sp, int cmd, void *data, int *fw_error)
         return sev_psp_guest_start(sp, PSP_CMD_LAUNCH_START, data, fw_error);
     case KVM_SEV_LAUNCH_UPDATE_DATA:
         return sev_psp_launch_update(sp, data, fw_error);
+    case KVM_SEV_LAUNCH_UPDATE_VMSA:
+        return sev_psp_launch_vmsas(sp, fw_error);
     case KVM_SEV_LAUNCH_SECRET:
         return sev_psp_packet(sp, PSP_CMD_LAUNCH_SECRET, data, fw_error);
     case KVM_SEV_LAUNCH_MEASURE:
@@ -176,7 +178,7 @@ SevPsp *sev_psp_new(const char *dir, Error **errp)
     g_autoptr(PspStore) store = NULL;
     g_autoptr(PspPlatform) psp = NULL;
     g_autoptr(GError) err = NULL;
-    PspInit init = {};
+    PspInit init = { .flags = cpu_to_le32(PSP_INIT_ES) };
     PspStatus status;
     SevPsp *sp;
 

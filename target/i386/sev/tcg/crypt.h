@@ -28,11 +28,13 @@ extern uint64_t sev_tcg_cbit;
 /*
  * After a successful walk: what tlb_set_page_with_attrs() would do, for a
  * page that the guest mapped private or shared.  Does not return when the
- * page cannot be had and the VM stops; @retaddr as for tlb_fill().
+ * page cannot be had and the VM stops, nor when an SEV-ES guest gets #VC for
+ * it; @retaddr as for tlb_fill().  False: it would get one, but this is a
+ * @probe.
  */
-void sev_tcg_set_page(CPUState *cs, vaddr addr, hwaddr paddr, bool is_private,
+bool sev_tcg_set_page(CPUState *cs, vaddr addr, hwaddr paddr, bool is_private,
                       int prot, MMUAccessType access, int mmu_idx,
-                      vaddr page_size, uintptr_t retaddr);
+                      vaddr page_size, bool probe, uintptr_t retaddr);
 
 /* Third address space and CPU features of a vCPU of an SEV guest. */
 void sev_tcg_cpu_realize(CPUState *cs);
@@ -67,11 +69,13 @@ void sev_tcg_smm_save(CPUX86State *env, bool is_saved);
 
 #define sev_tcg_cbit UINT64_C(0)
 
-static inline void sev_tcg_set_page(CPUState *cs, vaddr addr, hwaddr paddr,
+static inline bool sev_tcg_set_page(CPUState *cs, vaddr addr, hwaddr paddr,
                                     bool is_private, int prot,
                                     MMUAccessType access, int mmu_idx,
-                                    vaddr page_size, uintptr_t retaddr)
+                                    vaddr page_size, bool probe,
+                                    uintptr_t retaddr)
 {
+    return true;
 }
 
 static inline void sev_tcg_cpu_realize(CPUState *cs)

@@ -13,10 +13,13 @@
 #include "target/i386/sev/migration-control.h"
 #include "cache.h"
 #include "crypt.h"
+#include "insn.h"
+#include "target/i386/sev/es/es.h"
+#include "target/i386/sev/es/es-int.h"
 #include "target/i386/sev/trace.h"
 
-#define MSR_AMD64_SEV           0xc0010131
-#define MSR_AMD64_SEV_ENABLED   1
+#define MSR_AMD64_SEV_ENABLED           1
+#define MSR_AMD64_SEV_ES_ENABLED        2
 
 /*
  * CLFLUSH, CLFLUSHOPT, CLWB: the page that the line lies in goes to DRAM.
@@ -61,21 +64,35 @@ static bool vcpu_is_wanted(void *opaque)
  * Linux' hypercall has no bound, and KVM takes it to user space, where it can
  * be stopped.  Here the instruction begins again when the vCPU comes back.
  */
+int64_t sev_tcg_hypercall(CPUState *cs, unsigned cpl, uint64_t nr,
+                          const uint64_t args[3], bool *again)
+{
+    int64_t ret;
+
+    *again = false;
+    if (cpl) {
+        return -KVM_EPERM;
+    }
+    if (nr != KVM_HC_MAP_GPA_RANGE) {
+        return -KVM_ENOSYS;
+    }
+    ret = sev_declare_gpa_range_until(args[0], args[1], args[2],
+                                      vcpu_is_wanted, cs);
+    *again = ret > 0;
+    return ret;
+}
+
 void sev_tcg_vmmcall(CPUX86State *env, uintptr_t retaddr)
 {
     CPUState *cs = env_cpu(env);
-    int64_t ret;
+    const uint64_t args[] = { env->regs[R_EBX], env->regs[R_ECX],
+                              env->regs[R_EDX] };
+    bool again;
+    int64_t ret = sev_tcg_hypercall(cs, env->hflags & HF_CPL_MASK,
+                                    env->regs[R_EAX], args, &again);
 
-    if (env->hflags & HF_CPL_MASK) {
-        ret = -KVM_EPERM;
-    } else if (env->regs[R_EAX] == KVM_HC_MAP_GPA_RANGE) {
-        ret = sev_declare_gpa_range_until(env->regs[R_EBX], env->regs[R_ECX],
-                                          env->regs[R_EDX], vcpu_is_wanted, cs);
-        if (ret > 0) {
-            cpu_loop_exit_restore(cs, retaddr);
-        }
-    } else {
-        ret = -KVM_ENOSYS;
+    if (again) {
+        cpu_loop_exit_restore(cs, retaddr);
     }
     env->regs[R_EAX] = ret;
 }
@@ -89,6 +106,12 @@ void sev_tcg_cpuid(uint32_t index, uint32_t *eax, uint32_t *ebx,
         return;
     }
     switch (index) {
+    case 1:
+        /* KVM has no MONITOR; firmware's APs would meet #VC without an IDT. */
+        if (sev_es_active()) {
+            *ecx &= ~CPUID_EXT_MONITOR;
+        }
+        break;
     case KVM_CPUID_SIGNATURE:
         /* Linux reports page status only to a hypervisor of this name. */
         memcpy(signature, "KVMKVMKVM\0\0\0", sizeof(signature));
@@ -106,13 +129,20 @@ void sev_tcg_cpuid(uint32_t index, uint32_t *eax, uint32_t *ebx,
 
 bool sev_tcg_rdmsr(CPUX86State *env, uint64_t *val)
 {
+    SevEsCpu *es;
+
     if (!sev_tcg_active()) {
         return false;
     }
     switch ((uint32_t)env->regs[R_ECX]) {
     case MSR_AMD64_SEV:
-        *val = MSR_AMD64_SEV_ENABLED;
+        *val = MSR_AMD64_SEV_ENABLED |
+               (sev_es_active() ? MSR_AMD64_SEV_ES_ENABLED : 0);
         return true;
+    case MSR_AMD64_SEV_ES_GHCB:
+        es = sev_es_cpu(env_cpu(env));
+        *val = es ? es->ghcb : 0;
+        return es;
     case MSR_KVM_MIGRATION_CONTROL:
         *val = sev_migration_control();
         return true;
@@ -122,7 +152,20 @@ bool sev_tcg_rdmsr(CPUX86State *env, uint64_t *val)
 
 bool sev_tcg_wrmsr(CPUX86State *env, uint64_t val)
 {
-    return sev_tcg_active() &&
-           (uint32_t)env->regs[R_ECX] == MSR_KVM_MIGRATION_CONTROL &&
-           sev_migration_control_write(val);
+    SevEsCpu *es;
+
+    if (!sev_tcg_active()) {
+        return false;
+    }
+    switch ((uint32_t)env->regs[R_ECX]) {
+    case MSR_AMD64_SEV_ES_GHCB:
+        es = sev_es_cpu(env_cpu(env));
+        if (es) {
+            es->ghcb = val;
+        }
+        return es;
+    case MSR_KVM_MIGRATION_CONTROL:
+        return sev_migration_control_write(val);
+    }
+    return false;
 }

@@ -8,6 +8,7 @@
 #include "cache.h"
 #include "lent.h"
 #include "sealed.h"
+#include "target/i386/sev/es/launch.h"
 #include "target/i386/sev/transfer.h"
 
 void sev_cache_set_key(struct PspMemKey *key)
@@ -102,4 +103,14 @@ void sev_lent_rom_writable(bool writable)
 bool sev_smm_may_move(Error **errp)
 {
     return true;
+}
+
+void sev_es_launch_vmsa(CPUState *cs, PspVmsa *vmsa)
+{
+    g_assert_not_reached();
+}
+
+void sev_es_launched(void)
+{
+    g_assert_not_reached();
 }

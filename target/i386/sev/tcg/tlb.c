@@ -17,6 +17,9 @@
 #include "cache.h"
 #include "crypt.h"
 #include "lent.h"
+#include "svm.h"
+#include "target/i386/sev/es/es.h"
+#include "target/i386/sev/es/launch.h"
 #include "target/i386/sev/lane/windows.h"
 
 uint64_t sev_tcg_cbit;
@@ -29,6 +32,7 @@ typedef struct SevFill {
     hwaddr paddr;
     MemTxAttrs attrs;
     int prot;
+    bool mmio;                  /* not memory, for this access */
     bool failed;                /* the VM stops */
 } SevFill;
 
@@ -39,6 +43,7 @@ static void fill_private(SevFill *fill, MemoryRegion *mr, hwaddr xlat,
         if (access == MMU_DATA_STORE) {
             fill->prot = PAGE_WRITE;    /* a command to the flash chip */
             fill->map = NULL;
+            fill->mmio = true;
             return;
         }
         fill->prot &= ~PAGE_WRITE;
@@ -122,6 +127,7 @@ static void fill_page(CPUState *cs, SevFill *fill, bool is_private,
     mr = address_space_translate(cpu_get_address_space(cs, as), fill->paddr,
                                  &xlat, &len, false, MEMTXATTRS_UNSPECIFIED);
     if (!memory_region_is_ram(mr) && !memory_region_is_romd(mr)) {
+        fill->mmio = true;
         return;
     }
     fill->map = sev_page_map(mr->ram_block);
@@ -142,9 +148,19 @@ static void fill_page(CPUState *cs, SevFill *fill, bool is_private,
     }
 }
 
-void sev_tcg_set_page(CPUState *cs, vaddr addr, hwaddr paddr, bool is_private,
+/*
+ * What an SEV-ES guest does to registers of a device it must ask for: a nested
+ * page fault that the hypervisor has set up for MMIO is #VC.  The page walk's
+ * own reads are not; there silicon has an automatic exit, and we read on.
+ */
+static bool is_vc(const SevFill *fill, int mmu_idx)
+{
+    return fill->mmio && mmu_idx != MMU_PHYS_IDX;
+}
+
+bool sev_tcg_set_page(CPUState *cs, vaddr addr, hwaddr paddr, bool is_private,
                       int prot, MMUAccessType access, int mmu_idx,
-                      vaddr page_size, uintptr_t retaddr)
+                      vaddr page_size, bool probe, uintptr_t retaddr)
 {
     SevFill fill;
 
@@ -158,11 +174,18 @@ void sev_tcg_set_page(CPUState *cs, vaddr addr, hwaddr paddr, bool is_private,
         if (unlikely(fill.failed)) {
             cpu_loop_exit_restore(cs, retaddr);
         }
+        if (sev_es_active() && is_vc(&fill, mmu_idx)) {
+            if (probe) {
+                return false;
+            }
+            sev_es_intercept(cpu_env(cs), SVM_EXIT_NPF, retaddr);
+        }
         tlb_set_page_with_attrs(cs, addr & TARGET_PAGE_MASK, fill.paddr,
                                 fill.attrs, fill.prot, mmu_idx, page_size);
         /* Another vCPU may have moved the page before the entry existed. */
     } while (fill.map &&
              unlikely(!(sev_page_state(fill.map, fill.page) & fill.want)));
+    return true;
 }
 
 void sev_tcg_cpu_realize(CPUState *cs)
@@ -178,6 +201,7 @@ void sev_tcg_cpu_realize(CPUState *cs)
                          "added (say -cpu MODEL,+rdrand)");
         env->features[FEAT_1_ECX] |= CPUID_EXT_RDRAND;
     }
+    sev_es_cpu_realize(cs);
     cs->num_ases = X86ASIdx_SEV + 1;
     cpu_address_space_init(cs, X86ASIdx_SEV, "cpu-sev", sev_cache_root());
 }

@@ -106,8 +106,7 @@ static struct {
     unsigned countdown;         /* times until it fires */
     Action action;
     unsigned argument;          /* firmware status or milliseconds */
-    unsigned generation;        /* of sev_fault_set(): a stall ends when it
-                                   changes */
+    unsigned generation;        /* of sev_fault_set(): ends a stall */
 } fault;
 
 static void __attribute__((constructor)) fault_init(void)
