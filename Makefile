@@ -34,6 +34,11 @@ bench: ## how fast packets are, beside OpenSSL and the bare primitives
 	@$(OVERLAY)/lib-build.sh scripts/bench/psp/bench-psp
 	@"$(BUILD)/lib/scripts/bench/psp/bench-psp"
 
+bench-lane: ## how fast the lane seals and opens pages, beside OpenSSL, under KVM
+	@$(OVERLAY)/deps.sh build test
+	@$(OVERLAY)/lib-build.sh scripts/bench/lane/bench-lane lane/sev-lane.bin
+	@"$(BUILD)/lib/scripts/bench/lane/bench-lane" "$(BUILD)/lib/lane/sev-lane.bin"
+
 bench-clone: build ## clones against cold boots and stock templating (10 minutes)
 	@$(OVERLAY)/deps.sh test
 	@tests/guest/build.sh
@@ -216,7 +221,7 @@ distclean: ## remove the build directory and the choices of ./configure
 	rm -rf "$(BUILD)" config.mk
 
 .DEFAULT_GOAL := help
-.PHONY: check-faults check-hardware check-libvirt check-kata soak check-migration-full help demo bench bench-clone bench-migration bench-kernel bench-tcg guest-tools deps fetch patch build install check check-builds check-lib coverage fuzz \
+.PHONY: check-faults check-hardware check-libvirt check-kata soak check-migration-full help demo bench bench-lane bench-clone bench-migration bench-kernel bench-tcg guest-tools deps fetch patch build install check check-builds check-lib coverage fuzz \
     check-unit check-qtest check-functional check-matrix check-boots \
     check-stress guest-kernels lint lint-hook refresh diff \
     export hooks-report clean distclean
