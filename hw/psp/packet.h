@@ -59,7 +59,10 @@ typedef struct PspPacketJob {
     PspPacketHeader hdr;        /* sealing: the IV is an input */
 } PspPacketJob;
 
-/* The bytes are those of psp_packet_seal() and psp_packet_open(). */
+/*
+ * At most PSP_BATCH_MAX jobs.  The bytes are those of psp_packet_seal() and
+ * psp_packet_open().
+ */
 void psp_packet_seal_many(const PspTransport *t, PspPacketType type,
                           PspPacketJob *jobs, size_t n);
 /* The data of a job that is not authentic is left alone. */
@@ -77,7 +80,7 @@ bool psp_packet_set_provider(const char *name);
 void psp_packet_mac_head(PspPacketType type, const PspPacketHeader *hdr,
                          size_t len, uint8_t head[PSP_PACKET_MAC_HEAD]);
 
-/* packet-wide.c, or packet-narrow.c where the library is missing */
+/* packet-ipsec-mb.c, or packet-ipsec-mb-stub.c where the library is missing */
 bool psp_wide_available(void);
 void psp_wide_schedule(PspWideKeys *wide, const PspTransportKeys *keys);
 /* Counter mode, in place, of every job that is @authentic or all */

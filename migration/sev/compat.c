@@ -12,9 +12,9 @@
 #include "system/runstate.h"
 #include "target/i386/sev/transfer.h"
 #include "compat.h"
-#include "template-place.h"
+#include "migration/sev/template/in-place.h"
 #include "sev.h"
-#include "template.h"
+#include "migration/sev/template/template.h"
 #include "trace.h"
 
 typedef struct Refused {

@@ -12,14 +12,15 @@
 #include "migration/misc.h"
 #include "migration/qemu-file.h"
 #include "system/system.h"
+#include "fail.h"
 #include "handover.h"
 #include "params.h"
-#include "put.h"
+#include "migration/sev/wire/write.h"
 #include "return-path.h"
-#include "stream.h"
-#include "target/i386/sev/fault.h"
+#include "order.h"
+#include "target/i386/sev/test/fault.h"
 #include "trace.h"
-#include "transcript.h"
+#include "migration/sev/wire/transcript.h"
 
 QEMU_BUILD_BUG_ON(SEV_RECORD_REPORT_LEN != SEV_REPORT_LEN);
 
@@ -203,7 +204,6 @@ void coroutine_fn sev_handover_take(SevTarget *t, QEMUFile *f)
                "migration is 'completed', 'cont' it here, else it is there and "
                "this QEMU is to be ended (%s)", error_get_pretty(why));
     warn_report("%s", error_get_pretty(err));
-    migrate_set_error(migrate_get_current(), err);
-    error_free(err);
+    sev_migration_fail("hand-over", err);
     error_free(why);
 }

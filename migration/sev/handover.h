@@ -25,7 +25,7 @@
 
 #include "migration/migration.h"
 #include "outgoing.h"
-#include "target.h"
+#include "incoming.h"
 #include "target/i386/sev/transfer.h"
 
 /* --- Source ----------------------------------------------------------------- */

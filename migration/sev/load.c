@@ -1,7 +1,7 @@
 /*
  * The "sev" section on its way in, and the answers of the target's hooks.
  *
- *   load_state     main thread      records, in the order of stream.c
+ *   load_state     main thread      records, in the order of order.c
  *   sev_load_end   main thread      did they reach END?
  *   load_cleanup   main thread      if not: tell the source why
  *
@@ -16,17 +16,19 @@
 #include "migration/qemu-file.h"
 #include "system/runstate.h"
 #include "channels.h"
+#include "fail.h"
 #include "handover.h"
+#include "lane.h"
 #include "multifd.h"
 #include "return-path.h"
 #include "section.h"
 #include "sev.h"
-#include "stream.h"
-#include "tap.h"
-#include "template.h"
+#include "order.h"
+#include "migration/sev/wire/digest.h"
+#include "migration/sev/template/template.h"
 #include "trace.h"
-#include "transcript.h"
-#include "target/i386/sev/fault.h"
+#include "migration/sev/wire/transcript.h"
+#include "target/i386/sev/test/fault.h"
 
 /* Belongs to the main thread; the hooks come without an argument to carry it. */
 static SevTarget *target;
@@ -61,10 +63,7 @@ int sev_load_state(QEMUFile *f, void *opaque, int version_id)
         }
         return 0;
     }
-    trace_sev_migration_refused("load", error_get_pretty(err));
-    migrate_set_error(migrate_get_current(), err);
-    error_free(err);
-    return -EINVAL;
+    return sev_migration_fail("load", err);
 }
 
 void sev_load_other_machine(const char *theirs, uint32_t len,
@@ -79,8 +78,7 @@ void sev_load_other_machine(const char *theirs, uint32_t len,
     name = g_strndup(theirs, MIN(len, SEV_RECORD_TEXT_MAX));
     error_setg(&err, "The stream does not fit: field machine is %s, this guest "
                "has %s", name, ours);
-    migrate_set_error(migrate_get_current(), err);
-    error_free(err);
+    sev_migration_fail("machine", err);
 }
 
 /* Did the records reach END? */
@@ -155,6 +153,7 @@ int sev_load_cleanup(void *opaque)
     MigrationState *ms = migrate_get_current();
     g_autofree char *why = NULL;
 
+    sev_lane_end();
     g_clear_pointer(&target, sev_target_free);
     sev_transcript_drop();
     sev_tap_drop();

@@ -16,9 +16,9 @@
 #include "multifd-recv.h"
 #include "return-path.h"
 #include "sev.h"
-#include "target/i386/sev/fault.h"
+#include "target/i386/sev/test/fault.h"
 #include "trace.h"
-#include "transcript.h"
+#include "migration/sev/wire/transcript.h"
 
 #define PAGE_LEN SEV_RECORD_PACKET_DATA
 /* How long a channel waits for the session, and for a refused source to go */
@@ -185,6 +185,11 @@ static bool recv_pages(MultiFDRecvParams *p, Error **errp)
         return false;
     }
     t = gate_wait(errp);
+    if (t && t->method != SEV_METHOD_PACKET) {
+        error_setg(errp, "pages on a channel, of a stream that the lane "
+                   "sealed");
+        return false;
+    }
     if (!t || sev_fault(SEV_FAULT_CHANNEL_READ, errp) ||
         !check_offsets(p->normal, p->normal_num, errp) ||
         !check_offsets(p->zero, p->zero_num, errp)) {

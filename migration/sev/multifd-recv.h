@@ -1,5 +1,5 @@
 /*
- * The target's half of multifd's methods; multifd.c registers them.
+ * The target's half of multifd's methods; multifd-send.c registers them.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

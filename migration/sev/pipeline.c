@@ -9,7 +9,7 @@
 #include "qemu/thread.h"
 #include "qemu/timer.h"
 #include "pipeline.h"
-#include "record.h"
+#include "migration/sev/wire/record.h"
 #include "seal.h"
 
 /*

@@ -14,7 +14,7 @@
 #include "io/channel-tls.h"
 #include "migration/qemu-file.h"
 #include "return-path.h"
-#include "target/i386/sev/fault.h"
+#include "target/i386/sev/test/fault.h"
 #include "trace.h"
 
 /* Of a message: type and length, 16 bits each, as upstream has them */

@@ -8,7 +8,7 @@
 
 #include "migration/migration.h"
 #include "answers.h"
-#include "record.h"
+#include "migration/sev/wire/record.h"
 #include "target/i386/sev/transfer.h"
 
 void sev_return_path_init(void);

@@ -6,12 +6,12 @@
 #include "qemu/osdep.h"
 #include "migration/qemu-file.h"
 #include "params.h"
-#include "put.h"
+#include "migration/sev/wire/write.h"
 #include "return-path.h"
 #include "session.h"
-#include "target/i386/sev/fault.h"
+#include "target/i386/sev/test/fault.h"
 #include "trace.h"
-#include "transcript.h"
+#include "migration/sev/wire/transcript.h"
 
 static SevSpan span(const void *data, size_t len)
 {

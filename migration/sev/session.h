@@ -7,7 +7,7 @@
 #define MIGRATION_SEV_SESSION_H
 
 #include "migration/migration.h"
-#include "target.h"
+#include "incoming.h"
 #include "target/i386/sev/transfer.h"
 
 /* --- Source ---------------------------------------------------------------- */
@@ -28,7 +28,7 @@ bool sev_session_named_target(SevPlatformCerts *target, Error **errp);
 bool sev_session_seal(QEMUFile *f, const SevPlatformCerts *target,
                       Error **errp);
 
-/* --- Target: handlers of stream.c's table --------------------------------- */
+/* --- Target: handlers of order.c's table --------------------------------- */
 
 bool sev_session_load_hello(SevTarget *t, const SevRecord *rec, Error **errp);
 bool sev_session_load_session(SevTarget *t, const SevRecord *rec,

@@ -11,12 +11,12 @@
 #include "migration/misc.h"
 #include "migration/register.h"
 #include "config.h"
-#include "device-fault.h"
+#include "target/i386/sev/test/device-fault.h"
 #include "multifd.h"
 #include "return-path.h"
 #include "section.h"
 #include "sev.h"
-#include "template.h"
+#include "migration/sev/template/template.h"
 
 bool sev_migration_on;
 

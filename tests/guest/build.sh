@@ -25,6 +25,8 @@ drivers=(virtio_pci virtio_net virtio_rng virtio_blk)
 # For the tests of devices.
 more=(virtio_scsi sd_mod virtio_console virtiofs 9p 9pnet_virtio
       vmw_vsock_virtio_transport efivarfs qemu_fw_cfg virtio_balloon)
+# ... whose registers are memory; the cloud kernel lacks most of them.
+[ "$flavour" = cloud ] || more+=(nvme ahci e1000e xhci_pci usb_storage)
 
 # The metapackage names the kernel of the day.
 kernel_package() {
@@ -94,6 +96,9 @@ small_programs() {
     firmware sev-once tiny-sev.S 0 -DGUEST_ONCE
     firmware declare declare.S 0xf000
     firmware writer writer.S 0xf000
+    firmware sev-es es.S 0xffff0000
+    firmware sev-es-page es.S 0xffff0000 -DES_END=1
+    firmware sev-es-unsupported es.S 0xffff0000 -DES_END=2
 }
 
 # pack IMAGE PROGRAM... -- MODULE...: an initramfs, if anything is newer than it

@@ -8,6 +8,7 @@
 
 #include "hw/psp/measure.h"
 #include "hw/psp/packet.h"
+#include "measure-lane.h"
 #include "tool.h"
 
 /* --- The kernel-hashes table of QEMU and OVMF ----------------------------- */
@@ -71,6 +72,9 @@ typedef struct ToolMeasure {
     char *firmware, *kernel, *initrd, *cmdline, *policy, *tik;
     char *measurement, *nonce;
     char **vmsas;
+    ToolVcpus vcpus;
+    char *lane;
+    int cbitpos;
     int api_major, api_minor, build;
 } ToolMeasure;
 
@@ -93,7 +97,7 @@ static bool tool_digest_file(PspSha256 *sha, const char *path,
     return true;
 }
 
-/* Firmware, kernel hashes, VMSAs: the order in which QEMU launches them */
+/* Firmware, kernel hashes, lane, VMSAs: the order in which QEMU launches them */
 static bool tool_measure_digest(const ToolMeasure *m,
                                 uint8_t digest[PSP_SHA256_LEN],
                                 GError **error)
@@ -112,10 +116,17 @@ static bool tool_measure_digest(const ToolMeasure *m,
         }
         psp_sha256_update(&sha, &table, sizeof(table));
     }
+    if (m->lane && !tool_digest_lane(&sha, m->lane, m->cbitpos, error)) {
+        return false;
+    }
     for (char **vmsa = m->vmsas; vmsa && *vmsa; vmsa++) {
         if (!tool_digest_file(&sha, *vmsa, error)) {
             return false;
         }
+    }
+    if (m->vcpus.count &&
+        !tool_vcpu_digest(&sha, &m->vcpus, m->firmware, error)) {
+        return false;
     }
     psp_sha256_final(&sha, digest);
     return true;
@@ -177,6 +188,17 @@ int tool_cmd_measure(Tool *tool, int argc, char **argv, GError **error)
           "... and -append", "TEXT" },
         { "vmsa", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &m.vmsas,
           "SEV-ES: a vCPU's initial VMSA; may be repeated", "FILE" },
+        { "vcpus", 0, 0, G_OPTION_ARG_INT, &m.vcpus.count,
+          "... or as many vCPUs as -smp says, of model --cpu", "N" },
+        { "cpu", 0, 0, G_OPTION_ARG_STRING, &m.vcpus.cpu,
+          "-cpu (EPYC, EPYC-Rome, EPYC-Milan, EPYC-Genoa), or CPUID leaf 1"
+          " EAX", "MODEL" },
+        { "init2", 0, 0, G_OPTION_ARG_NONE, &m.vcpus.init2,
+          "With legacy-vm-type=off: the VMSAs have FPU state", NULL },
+        { "lane", 0, 0, G_OPTION_ARG_FILENAME, &m.lane,
+          "With lane=on: the program, sev-lane.bin", "FILE" },
+        { "cbitpos", 0, 0, G_OPTION_ARG_INT, &m.cbitpos,
+          "... and the position of the C-bit, as sev-guest has it", "N" },
         { "policy", 'p', 0, G_OPTION_ARG_STRING, &m.policy,
           "The guest's policy", "POLICY" },
         { "tik", 0, 0, G_OPTION_ARG_FILENAME, &m.tik,
@@ -206,6 +228,18 @@ int tool_cmd_measure(Tool *tool, int argc, char **argv, GError **error)
         tool_need(m.tik, "tik", error)) {
         if (!m.kernel && (m.initrd || m.cmdline)) {
             tool_usage(error, "--initrd and --cmdline need --kernel");
+        } else if (m.vcpus.count < 0 || m.vcpus.count > 4096) {
+            tool_usage(error, "--vcpus %d is not in the range of 1 to 4096",
+                       m.vcpus.count);
+        } else if (!m.vcpus.count != !m.vcpus.cpu) {
+            tool_usage(error, "--vcpus and --cpu need each other");
+        } else if (m.vcpus.count && m.vmsas) {
+            tool_usage(error, "--vmsa, or --vcpus?");
+        } else if (!m.lane != !m.cbitpos) {
+            tool_usage(error, "--lane needs --cbitpos, and the other way round");
+        } else if (m.lane && (m.cbitpos < 32 || m.cbitpos > 62)) {
+            tool_usage(error, "--cbitpos %d is not in the range of 32 to 62",
+                       m.cbitpos);
         } else if (!m.measurement == !m.nonce) {
             tool_usage(error, "--measurement, or --nonce?");
         } else {
@@ -218,9 +252,11 @@ int tool_cmd_measure(Tool *tool, int argc, char **argv, GError **error)
     g_free(m.cmdline);
     g_free(m.policy);
     g_free(m.tik);
+    g_free(m.lane);
     g_free(m.measurement);
     g_free(m.nonce);
     g_strfreev(m.vmsas);
+    g_free(m.vcpus.cpu);
     return code;
 }
 

@@ -6,6 +6,7 @@
 #ifndef SEV_PSP_TOOL_H
 #define SEV_PSP_TOOL_H
 
+#include "hw/psp/crypto.h"
 #include "hw/psp/psp-chain.h"
 #include "hw/psp/psp-store.h"
 #include "hw/psp/psp.h"
@@ -124,6 +125,20 @@ const char *tool_kernel_generation(void);
 bool tool_exists(Tool *tool);
 /* A warning, after a command that replaced the PDH */
 void tool_pdh_replaced(Tool *tool);
+
+/* --- vmsa.c --------------------------------------------------------------- */
+
+/* The vCPUs of an SEV-ES guest; @init2: launched by KVM_SEV_INIT2 */
+typedef struct ToolVcpus {
+    int count;
+    char *cpu;
+    gboolean init2;
+} ToolVcpus;
+/* -cpu as CPUID leaf 1 EAX: a model of QEMU's, or the number itself */
+bool tool_vcpu_signature(const char *cpu, uint32_t *signature, GError **error);
+/* What LAUNCH_UPDATE_VMSA adds to the launch digest */
+bool tool_vcpu_digest(PspSha256 *sha, const ToolVcpus *vcpus,
+                      const char *firmware, GError **error);
 
 /* --- main.c -------------------------------------------------------------- */
 

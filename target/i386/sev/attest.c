@@ -7,8 +7,8 @@
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
 #include <linux/psp-sev.h>
-#include "backend.h"
-#include "fault.h"
+#include "target/i386/sev/backend/backend.h"
+#include "target/i386/sev/test/fault.h"
 #include "hw/psp/psp-chain.h"
 #include "trace.h"
 #include "transfer.h"

@@ -5,7 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
-#include "backend.h"
+#include "target/i386/sev/backend/backend.h"
 #include "debug.h"
 #include "page-state.h"
 #include "qemu/error-report.h"
@@ -13,7 +13,7 @@
 #include "sev.h"
 #include "system/confidential-guest-debug.h"
 #include "system/runstate.h"
-#include "tcg-cache.h"
+#include "target/i386/sev/tcg/cache.h"
 #include "trace.h"
 #include "transfer.h"
 

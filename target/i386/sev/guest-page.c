@@ -7,8 +7,8 @@
 #include "declared-pages.h"
 #include "guest-page.h"
 #include "page-state.h"
-#include "tcg-cache.h"
-#include "tcg-sealed.h"
+#include "target/i386/sev/tcg/cache.h"
+#include "target/i386/sev/tcg/sealed.h"
 #include "exec/ram_addr.h"
 #include "hw/psp/psp-memory.h"
 

@@ -11,13 +11,13 @@
 #include "exec/ramblock.h"
 #include "qapi/error.h"
 
-/* RAM blocks of this name are the cache itself (tcg-cache.c). */
+/* RAM blocks of this name are the cache itself (tcg/cache.c). */
 #define SEV_SHADOW_PREFIX "sev-shadow"
 
 struct SevCacheBlock;
 
 /*
- * One byte per page.  Bits are changed under the cache lock (tcg-cache.c) or
+ * One byte per page.  Bits are changed under the cache lock (tcg/cache.c) or
  * while no vCPU runs; they are read by anybody, with acquire semantics.
  */
 enum {
@@ -33,14 +33,14 @@ enum {
     SEV_PAGE_MAPPED  = 1 << 2,
     /*
      * TCG: no longer marked newer than DRAM, but a store that was under way
-     * then may have missed it (tcg-cache.c, "stores under way").
+     * then may have missed it (tcg/cache.c, "stores under way").
      */
     SEV_PAGE_UNSETTLED = 1 << 3,
     /* TCG: DRAM is out of date until the dirty-log sync at hand ends. */
     SEV_PAGE_SYNCING = 1 << 4,
     /*
      * TCG: DRAM holds a transport packet, not memory under the guest's key
-     * (tcg-sealed.h).  With CACHED: the cache has what was in the packet.
+     * (tcg/sealed.h).  With CACHED: the cache has what was in the packet.
      */
     SEV_PAGE_SEALED = 1 << 5,
 };

@@ -8,7 +8,7 @@
 #include "qemu/error-report.h"
 #include "cpu.h"
 #include "target/i386/sev.h"
-#include "backend.h"
+#include "target/i386/sev/backend/backend.h"
 #include "hw/psp/psp-store.h"
 #include "platform-chain.h"
 #include "sev-guest.h"

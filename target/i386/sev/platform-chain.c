@@ -8,7 +8,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "backend.h"
+#include "target/i386/sev/backend/backend.h"
 #include "hw/psp/psp-store.h"
 #include "platform-chain.h"
 

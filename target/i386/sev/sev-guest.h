@@ -42,6 +42,9 @@ int sev_guest_kvm_init(SevCommonState *sev_common, Error **errp);
 /* Is this a guest that RECEIVE_START makes, and not LAUNCH_START? */
 bool sev_guest_incoming(void);
 
+/* The vCPUs' state is encrypted: KVM, if it runs them, must know. */
+void sev_guest_state_protected(void);
+
 /* Is this a launch that LAUNCH_FINISH has yet to end? */
 bool sev_guest_unlaunched(void);
 

@@ -5,7 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
-#include "backend.h"
+#include "target/i386/sev/backend/backend.h"
 #include "transfer.h"
 #include "hw/psp/psp-packet-key.h"
 

@@ -14,14 +14,14 @@
 #include "migration/migration-stats.h"
 #include "migration/misc.h"
 #include "migration/ram.h"
-#include "migration/sev/bulk.h"
+#include "migration/sev/wire/read.h"
 #include "migration/sev/pages.h"
 #include "migration/sev/params.h"
 #include "migration/sev/return-path.h"
-#include "migration/sev/tap.h"
-#include "migration/sev/template.h"
-#include "migration/sev/template-image.h"
-#include "migration/sev/transcript.h"
+#include "migration/sev/wire/digest.h"
+#include "migration/sev/template/template.h"
+#include "migration/sev/template/image.h"
+#include "migration/sev/wire/transcript.h"
 #include "model.h"
 
 #define PAGES 8                 /* of the largest block */
@@ -367,7 +367,7 @@ static void touch_sealed(void)
             sum += s->headers[at];
         }
     }
-    *(volatile uint64_t *)&sum;
+    *(volatile uint64_t *)&sum;         /* so that the reads are made */
 }
 
 void model_check(bool ok, const SevTarget *t)

@@ -9,7 +9,7 @@
 #include "exec/ramblock.h"
 #include "migration/qemu-file.h"
 #include "migration/sev/params.h"
-#include "migration/sev/stream.h"
+#include "migration/sev/order.h"
 
 #define MODEL_PAGE 4096
 #define MODEL_BLOCKS 2          /* that are migrated; a third is not */

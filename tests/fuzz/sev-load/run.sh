@@ -15,17 +15,18 @@ build=${BUILD:-$root/build}
 seconds=${1:-60}
 target=${TARGET:-load}
 out=$build/fuzz/sev-$target
-sources=(record record-fields record-rows put stream target session pages
-         pipeline seal map)
-sources+=(template-load template-open template-save template-shared)
-model=("$here/model.c")
+sources=(wire/record wire/record-fields wire/record-table wire/write order
+         incoming session pages pipeline seal page-map end)
+sources+=(template/image-read template/image-map template/image-write
+          template/shared-sum)
+model=("$here/model.c" "$root/tests/unit/sev/lane-mock.c")
 if [ "$target" = channel ]; then
     seeds=("$here/corpus-channel")
-    sources+=(multifd multifd-recv)
+    sources+=(multifd-send multifd-recv)
 elif [ "$target" = answers ]; then
     seeds=("$here/corpus-answers")
-    sources=(record record-fields record-rows put answers return-path handover)
-    sources+=(outgoing)
+    sources=(wire/record wire/record-fields wire/record-table wire/write)
+    sources+=(answers pace return-path handover outgoing fail)
     model=()
 else
     # Every record there is, beside whole streams
@@ -59,7 +60,7 @@ compile() {
         $(pkg-config --cflags glib-2.0 gnutls pixman-1) \
         "$here/fuzz-$target.c" "${model[@]}" \
         "${sources[@]/#/$root/migration/sev/}" \
-        "$root/target/i386/sev/fault.c" \
+        "$root/target/i386/sev/test/fault.c" \
         -Wl,--start-group "$build/obj/libqemuutil.a" "$build"/obj/libqom.a.p/*.o \
         "$build"/obj/lib{io,crypto,authz}.a.p/*.o \
         "$build"/obj/libevent-loop-base.a.p/*.o -Wl,--end-group \

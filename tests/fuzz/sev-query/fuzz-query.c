@@ -22,7 +22,7 @@
 #include "qemu/module.h"
 #include "crypto/init.h"
 #include "migration/sev/session.h"
-#include "migration/sev/template-visit.h"
+#include "migration/sev/template/inspect.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -96,7 +96,7 @@ void sev_verifier_free(SevVerifier *v)
     g_free(v);
 }
 
-/* The part of template-shared.c that looks at a guest's RAM is not used here. */
+/* The part of template/shared-sum.c that looks at a guest's RAM is not used here. */
 bool sev_page_foreach_private(RAMBlock *rb, SevPageRunFn fn, void *opaque)
 {
     g_assert_not_reached();

@@ -12,9 +12,9 @@ root=$(cd "$here/../../.." && pwd)
 build=${BUILD:-$root/build}
 seconds=${1:-60}
 out=$build/fuzz/sev-query
-sources=(record record-fields record-rows)
-sources+=(template-query template-visit template-blocks template-file)
-sources+=(template-shared)
+sources=(wire/record wire/record-fields wire/record-table)
+sources+=(template/query template/inspect template/inspect-blocks)
+sources+=(template/file template/shared-sum)
 
 command -v clang > /dev/null || {
     echo "skip (clang is not installed)"

@@ -5,7 +5,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "migration/sev/record.h"
+#include "migration/sev/wire/record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -25,7 +25,7 @@ static void touch(const SevRecord *rec)
         sev_record_run(&rec->u.state, i, &offset, &length);
         sum += offset + length;
     }
-    *(volatile uint64_t *)&sum;
+    *(volatile uint64_t *)&sum;         /* so that the reads are made */
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

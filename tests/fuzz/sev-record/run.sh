@@ -26,7 +26,7 @@ clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize=function \
     -I"$build/qemu/include" -I"$build/qemu/host/include/x86_64" \
     -I"$build/qemu/host/include/generic" -I"$build/obj/qapi" \
     $(pkg-config --cflags glib-2.0) -o "$out/fuzz-record" \
-    "$here/fuzz-record.c" "$root"/migration/sev/record{,-fields,-rows}.c \
+    "$here/fuzz-record.c" "$root"/migration/sev/wire/record{,-fields,-table}.c \
     "$build/obj/libqemuutil.a" \
     $(pkg-config --libs glib-2.0 gthread-2.0 gnutls zlib pixman-1) -lm
 # Half the limit of a PAGES record is enough to meet every field.

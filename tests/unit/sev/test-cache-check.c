@@ -5,7 +5,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "target/i386/sev/tcg-cache-int.h"
+#include "target/i386/sev/tcg/cache-int.h"
 #include "accel/tcg/tlb-host-range.h"
 #include "qemu/error-report.h"
 

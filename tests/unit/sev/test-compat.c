@@ -12,8 +12,8 @@
 #include "migration/options.h"
 #include "migration/sev/compat.h"
 #include "migration/sev/sev.h"
-#include "migration/sev/template.h"
-#include "migration/sev/template-place.h"
+#include "migration/sev/template/template.h"
+#include "migration/sev/template/in-place.h"
 #include "system/runstate.h"
 #include "target/i386/sev/transfer.h"
 

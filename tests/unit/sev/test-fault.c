@@ -6,7 +6,7 @@
 #include "qemu/osdep.h"
 #include <sys/wait.h>
 #include "qemu/thread.h"
-#include "target/i386/sev/fault.h"
+#include "target/i386/sev/test/fault.h"
 
 #define PAGES SEV_FAULT_PAGES_WRITE
 

@@ -9,8 +9,8 @@
 #include "qemu/osdep.h"
 #include "target/i386/sev/guest-page.h"
 #include "target/i386/sev/declared-pages.h"
-#include "target/i386/sev/tcg-cache.h"
-#include "target/i386/sev/tcg-sealed.h"
+#include "target/i386/sev/tcg/cache.h"
+#include "target/i386/sev/tcg/sealed.h"
 #include "hw/psp/psp-memory.h"
 #include "dirty-log.h"
 

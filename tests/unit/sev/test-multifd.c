@@ -23,7 +23,7 @@
 #include "migration/sev/multifd.h"
 #include "migration/sev/return-path.h"
 #include "migration/sev/seal.h"
-#include "migration/sev/transcript.h"
+#include "migration/sev/wire/transcript.h"
 
 #define PAGE 4096
 #define PAGES 400

@@ -19,17 +19,17 @@
 #include "migration/misc.h"
 #include "migration/qemu-file.h"
 #include "migration/ram.h"
-#include "migration/sev/bulk.h"
-#include "migration/sev/map.h"
+#include "migration/sev/wire/read.h"
+#include "migration/sev/end.h"
 #include "migration/sev/pages.h"
 #include "migration/sev/seal.h"
-#include "migration/sev/put.h"
+#include "migration/sev/wire/write.h"
 #include "migration/sev/session.h"
-#include "migration/sev/stream.h"
-#include "migration/sev/template.h"
-#include "migration/sev/tap.h"
-#include "migration/sev/template-image.h"
-#include "migration/sev/transcript.h"
+#include "migration/sev/order.h"
+#include "migration/sev/template/template.h"
+#include "migration/sev/wire/digest.h"
+#include "migration/sev/template/image.h"
+#include "migration/sev/wire/transcript.h"
 
 #define PAGE 4096
 #define MOST 10000              /* pages of the largest block */
@@ -373,7 +373,7 @@ static void assert_same(void)
 static void finish(SevSource *s, SevTarget *t, QEMUFile *f)
 {
     g_assert_true(sev_pages_save(s, f, true, &error_abort));
-    g_assert_true(sev_map_save_end(s, f, &error_abort));
+    g_assert_true(sev_end_save(s, f, &error_abort));
     g_assert_true(sev_stream_load(t, f, &error_abort));
     g_assert_cmpint(t->state, ==, SEV_STREAM_ENDED);
     g_assert_cmpuint(finished, ==, 1);

@@ -7,7 +7,7 @@
 #include "qemu/bswap.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
-#include "migration/sev/template-file.h"
+#include "migration/sev/template/file.h"
 
 #define LEN (13 * MiB + 77)
 

@@ -11,8 +11,8 @@
 #include "crypto/init.h"
 #include "io/channel-buffer.h"
 #include "migration/qemu-file.h"
-#include "migration/sev/tap.h"
-#include "migration/sev/transcript.h"
+#include "migration/sev/wire/digest.h"
+#include "migration/sev/wire/transcript.h"
 
 #define DEVICES "device state, and what comes behind it"
 

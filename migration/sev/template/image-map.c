@@ -1,0 +1,200 @@
+/*
+ * The image of a template: RAM is mapped from it, or filled.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/cutils.h"
+#include "qemu/madvise.h"
+#include "hw/boards.h"
+#include "migration/misc.h"
+#include "migration/ram.h"
+#include "migration/sev/lane.h"
+#include "migration/sev/params.h"
+#include "target/i386/sev/test/fault.h"
+#include "image.h"
+#include "migration/sev/trace.h"
+
+#define PAGE_LEN SEV_RECORD_PACKET_DATA
+#define HDR_LEN SEV_RECORD_PACKET_HDR
+
+/* --- RAM becomes the image -------------------------------------------------- */
+
+/* May the memory of @rb be replaced by a mapping? */
+static bool is_replaceable(RAMBlock *rb)
+{
+    return rb->fd < 0 && !qemu_ram_is_shared(rb) &&
+           !(rb->flags & (RAM_PREALLOC | RAM_READONLY | RAM_GUEST_MEMFD)) &&
+           qemu_ram_pagesize(rb) == qemu_real_host_page_size() &&
+           QEMU_IS_ALIGNED((uintptr_t)rb->host, qemu_real_host_page_size());
+}
+
+static bool map_block(RAMBlock *rb, SevTargetImage *image, Error **errp)
+{
+    if (image->layout == SEV_LAYOUT_IN_PLACE) {
+        return true;                    /* it is the image already */
+    }
+    if (mmap(rb->host, rb->used_length, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, image->fd,
+             image->pages) == MAP_FAILED) {
+        error_setg_errno(errp, errno, "Template %s cannot be mapped at RAM "
+                         "block %s", image->name, rb->idstr);
+        return false;
+    }
+    if (!machine_dump_guest_core(current_machine)) {
+        qemu_madvise(rb->host, rb->used_length, QEMU_MADV_DONTDUMP);
+    }
+    return true;
+}
+
+static bool mark_run(RAMBlock *rb, ram_addr_t offset, ram_addr_t length,
+                     void *opaque)
+{
+    sev_first_touch_mark(rb, offset, length);
+    return true;
+}
+
+static bool seal_block(SevTargetBlock *block, Error **errp)
+{
+    SevTargetImage *image = block->image;
+    SevSealedBlock *sealed;
+
+    if (sev_fault(SEV_FAULT_IMAGE_SEAL, errp) ||
+        !map_block(block->rb, image, errp)) {
+        return false;
+    }
+    sealed = g_new(SevSealedBlock, 1);
+    *sealed = (SevSealedBlock) {
+        .rb = block->rb,
+        .headers = image->table,
+        .fd = image->fd,
+        .start = image->pages,
+        .name = g_steal_pointer(&image->name),
+    };
+    image->table = NULL;                /* kept for the VM's life */
+    image->fd = -1;
+    sev_first_touch_add(sealed);
+    return sev_page_foreach_private(block->rb, mark_run, NULL);
+}
+
+/* --- RAM is filled from the image ------------------------------------------- */
+
+/* Pages that are opened together. */
+typedef struct Opening {
+    SevPageJob jobs[SEV_LANE_BATCH];
+    size_t n;
+} Opening;
+
+static bool open_pages(SevTarget *t, Opening *o, Error **errp)
+{
+    size_t n = o->n;
+
+    o->n = 0;
+    return !n || sev_method_open(t, o->jobs, n, errp);
+}
+
+static bool fill_page(SevTarget *t, SevTargetBlock *block, ram_addr_t at,
+                      uint8_t *bytes, Opening *o, Error **errp)
+{
+    RAMBlock *rb = block->rb;
+
+    if (sev_page_is_private(rb, at)) {
+        o->jobs[o->n++] = (SevPageJob) {
+            .page = { rb, at },
+            .hdr = block->image->table + at / PAGE_LEN * HDR_LEN,
+            .data = bytes,
+        };
+        return o->n < ARRAY_SIZE(o->jobs) || open_pages(t, o, errp);
+    }
+    if (bytes == rb->host + at) {
+        return true;
+    }
+    if (buffer_is_zero(bytes, PAGE_LEN)) {
+        ram_handle_zero(rb->host + at, PAGE_LEN);
+    } else {
+        memcpy(rb->host + at, bytes, PAGE_LEN);
+    }
+    return true;
+}
+
+/* Every packet is opened, every other page copied, before the guest runs. */
+static bool fill_block(SevTarget *t, SevTargetBlock *block, Error **errp)
+{
+    SevTargetImage *image = block->image;
+    uint64_t length = block->rb->used_length;
+    uint8_t *bytes = block->rb->host;
+    g_autofree Opening *o = g_new0(Opening, 1);
+    bool ok = true;
+
+    if (sev_fault(SEV_FAULT_IMAGE_FILL, errp)) {
+        return false;
+    }
+    if (image->layout == SEV_LAYOUT_MAPPED) {
+        bytes = mmap(NULL, length, PROT_READ, MAP_SHARED, image->fd,
+                     image->pages);
+        if (bytes == MAP_FAILED) {
+            error_setg_errno(errp, errno, "Template %s cannot be mapped",
+                             image->name);
+            return false;
+        }
+    }
+    for (ram_addr_t at = 0; ok && at < length; at += PAGE_LEN) {
+        ok = fill_page(t, block, at, bytes + at, o, errp);
+    }
+    ok = ok && open_pages(t, o, errp);
+    if (bytes != block->rb->host) {
+        munmap(bytes, length);
+    }
+    return ok;
+}
+
+/* --- Both ------------------------------------------------------------------- */
+
+/* The lane opens pages with a vCPU that the guest needs when it touches one. */
+static bool first_touch(const SevTarget *t, SevTargetBlock *block)
+{
+    return t->method == SEV_METHOD_PACKET &&
+           sev_params_template_open() != SEV_TEMPLATE_OPEN_EAGER &&
+           sev_first_touch_possible() &&
+           (block->image->layout == SEV_LAYOUT_IN_PLACE ||
+            is_replaceable(block->rb));
+}
+
+bool sev_image_load_end(SevTarget *t, Error **errp)
+{
+    bool begun = false;
+
+    for (guint i = 0; i < t->blocks->len; i++) {
+        SevTargetBlock *block = &g_array_index(t->blocks, SevTargetBlock, i);
+
+        if (!block->image) {
+            continue;
+        }
+        if (block->image->layout == SEV_LAYOUT_MAPPED && !t->digest_seen) {
+            error_setg(errp, "SEV stream: an image without a DIGEST record");
+            return false;
+        }
+        if (!sev_image_check_length(block, errp)) {
+            return false;
+        }
+        trace_sev_image_load(block->rb->idstr, block->image->layout,
+                             first_touch(t, block));
+        if (!first_touch(t, block)) {
+            if (!fill_block(t, block, errp)) {
+                return false;
+            }
+            continue;
+        }
+        if (!begun && !sev_first_touch_begin(errp)) {
+            return false;
+        }
+        begun = true;
+        if (!seal_block(block, errp)) {
+            return false;
+        }
+    }
+    if (begun && sev_params_template_open() == SEV_TEMPLATE_OPEN_SWEEP) {
+        sev_first_touch_sweep();
+    }
+    return true;
+}

@@ -1,0 +1,76 @@
+/*
+ * SEV-ES guests under TCG: the calls that hooks in target/i386/ make.
+ *
+ * The processor does not exit to the hypervisor where an SEV-ES guest does what
+ * is intercepted: it raises #VC, and the guest's handler asks for what it wants
+ * to with VMGEXIT (APM vol. 2, 15.35).  What is intercepted is what Linux' KVM
+ * intercepts (vc.c).
+ *
+ * When no SEV-ES guest is emulated each of these is one branch, taken when code
+ * is translated wherever it can be.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TARGET_I386_SEV_ES_ES_H
+#define TARGET_I386_SEV_ES_ES_H
+
+#ifndef CONFIG_USER_ONLY
+#include CONFIG_DEVICES                 /* CONFIG_SEV */
+#endif
+
+/* VMM communication exception; its error code is the exit code. */
+#define EXCP1D_VC 29
+
+#if defined(CONFIG_SEV) && defined(CONFIG_TCG) && !defined(CONFIG_USER_ONLY)
+
+/* Set once, before the first vCPU exists. */
+extern bool sev_es_enabled_tcg;
+
+static inline bool sev_es_active(void)
+{
+    return unlikely(sev_es_enabled_tcg);
+}
+
+/*
+ * An event with SVM exit code @type is about to happen.  Raises #VC, and does
+ * not return, if it is one that is intercepted; @retaddr as for helpers.
+ */
+void sev_es_intercept(CPUX86State *env, uint32_t type, uintptr_t retaddr);
+
+/* INIT and SIPI of a vCPU.  False: as always, this is no SEV-ES guest. */
+bool sev_es_cpu_init(X86CPU *cpu);
+bool sev_es_cpu_sipi(X86CPU *cpu);
+
+/* Registers of this guest are for nobody to see, or set. */
+bool sev_es_registers_hidden(void);
+
+#else
+
+static inline bool sev_es_active(void)
+{
+    return false;
+}
+
+static inline void sev_es_intercept(CPUX86State *env, uint32_t type,
+                                    uintptr_t retaddr)
+{
+}
+
+static inline bool sev_es_cpu_init(X86CPU *cpu)
+{
+    return false;
+}
+
+static inline bool sev_es_cpu_sipi(X86CPU *cpu)
+{
+    return false;
+}
+
+static inline bool sev_es_registers_hidden(void)
+{
+    return false;
+}
+
+#endif
+
+#endif /* TARGET_I386_SEV_ES_ES_H */

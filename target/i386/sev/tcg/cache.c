@@ -1,0 +1,367 @@
+/*
+ * The write-back cache between the vCPUs and DRAM.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "cache-int.h"
+#include "accel/tcg/tlb-host-range.h"
+#include "exec/address-spaces.h"
+#include "exec/cputlb.h"
+#include "exec/exec-all.h"
+#include "exec/ram_addr.h"
+#include "exec/tb-flush.h"
+#include "hw/psp/psp-memory.h"
+#include "qemu/lockable.h"
+#include "qemu/madvise.h"
+#include "system/runstate.h"
+#include "system/system.h"
+#include "sealed.h"
+#include "target/i386/sev/trace.h"
+
+QemuMutex sev_cache_lock;
+PspMemKey *sev_cache_vek;
+static MemoryRegion shadow_root;
+static Notifier machine_done;
+static bool machine_is_done;
+static size_t n_refills;
+
+MemoryRegion *sev_cache_root(void)
+{
+    return &shadow_root;
+}
+
+void sev_cache_set_key(PspMemKey *key)
+{
+    PspMemKey *old = sev_cache_vek;
+
+    sev_cache_vek = key ? psp_mem_key_ref(key) : NULL;
+    if (old) {
+        psp_mem_key_unref(old);
+    }
+}
+
+/*
+ * Moves.  First the state says that the page is not where it was, then the TLB
+ * entries go: a vCPU that fills its TLB meanwhile either is in time to be
+ * invalidated, or finds the new state when it looks again after the fill
+ * (sev_tcg_set_page), and waits for the lock.
+ */
+static void evict_locked(SevCacheBlock *b, size_t page)
+{
+    bool syncing = b->map->state[page] & SEV_PAGE_SYNCING;
+
+    sev_cache_set_bits(b->map, page, SEV_PAGE_CACHED | SEV_PAGE_UNSETTLED |
+                                     SEV_PAGE_SYNCING, 0);
+    tlb_invalidate_host_range_all((uintptr_t)b->plain + sev_cache_offset(page),
+                                  TARGET_PAGE_SIZE);
+    sev_cache_flush_evicted(b, page, syncing);
+}
+
+/*
+ * Pages that left the cache have no translated code.  Without the lock: a vCPU
+ * that is translating holds a page's TB lock while it fills the next page.
+ */
+static void forget_code(SevCacheBlock *b, size_t page, size_t n)
+{
+    ram_addr_t addr = b->shadow_addr + sev_cache_offset(page);
+
+    tb_invalidate_phys_range(addr, addr + sev_cache_offset(n) - 1);
+}
+
+bool sev_cache_fill(SevPageMap *map, size_t page)
+{
+    SevCacheBlock *b = map->cache;
+    ram_addr_t offset = sev_cache_offset(page);
+
+    QEMU_LOCK_GUARD(&sev_cache_lock);
+    if (!map->rb) {
+        return false;           /* just unplugged: look again */
+    }
+    if (map->state[page] & SEV_PAGE_CACHED) {
+        return true;
+    }
+    sev_cache_used(b, page);
+    n_refills += !!(map->state[page] & SEV_PAGE_PRIVATE);
+    if (map->state[page] & SEV_PAGE_SEALED) {
+        if (!sev_sealed_open(map, page, b->plain + offset)) {
+            return false;
+        }
+        sev_cache_set_bits(map, page, 0, SEV_PAGE_CACHED);
+        return true;
+    }
+    if (map->state[page] & SEV_PAGE_MAPPED) {
+        sev_cache_set_bits(map, page, SEV_PAGE_MAPPED, 0);
+        tlb_invalidate_host_range_all((uintptr_t)b->dram + offset,
+                                      TARGET_PAGE_SIZE);
+    }
+    psp_mem_decrypt(sev_cache_vek, map->rb->offset + offset, b->dram + offset,
+                    b->plain + offset, TARGET_PAGE_SIZE);
+    sev_page_state_set(map, page, SEV_PAGE_CACHED | SEV_PAGE_PRIVATE);
+    return true;
+}
+
+size_t sev_cache_take_refills(void)
+{
+    size_t n = n_refills;
+
+    n_refills = 0;
+    return n;
+}
+
+/* Returns whether the page was cached. */
+static bool share_locked(SevPageMap *map, size_t page, uint8_t state)
+{
+    bool cached = map->state[page] & SEV_PAGE_CACHED;
+
+    if (cached) {
+        evict_locked(map->cache, page);
+    }
+    sev_page_state_set(map, page, state);
+    return cached;
+}
+
+bool sev_cache_share(SevPageMap *map, size_t page)
+{
+    bool cached = false, settled;
+
+    WITH_QEMU_LOCK_GUARD(&sev_cache_lock) {
+        settled = map->rb && sev_sealed_settle(map, page);
+        if (settled) {
+            cached = share_locked(map, page, SEV_PAGE_MAPPED);
+        }
+    }
+    if (cached) {
+        forget_code(map->cache, page, 1);
+    }
+    return settled;
+}
+
+/* What has to be done for a page that is declared shared? */
+static bool is_shared_already(const SevPageMap *map, size_t page)
+{
+    return !(map->state[page] & (SEV_PAGE_PRIVATE | SEV_PAGE_CACHED |
+                                 SEV_PAGE_SEALED));
+}
+
+/*
+ * As share_locked() for each page, but with one pass over the TLBs.  What does
+ * not open stays as it is.  Returns how many pages changed.
+ */
+static size_t share_run_locked(SevPageMap *map, size_t first, size_t n,
+                               bool *evicted)
+{
+    SevCacheBlock *b = map->cache;
+    uint8_t old[SEV_CACHE_DECLARE_MAX];
+    size_t changed = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        old[i] = 0;
+        if (is_shared_already(map, first + i) ||
+            !sev_sealed_settle(map, first + i)) {
+            continue;
+        }
+        changed++;
+        old[i] = map->state[first + i];
+        if (old[i] & SEV_PAGE_CACHED) {
+            sev_cache_set_bits(map, first + i, SEV_PAGE_CACHED |
+                               SEV_PAGE_UNSETTLED | SEV_PAGE_SYNCING, 0);
+            *evicted = true;
+        }
+    }
+    if (*evicted) {
+        tlb_invalidate_host_range_all((uintptr_t)b->plain +
+                                      sev_cache_offset(first),
+                                      sev_cache_offset(n));
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (old[i] & SEV_PAGE_CACHED) {
+            sev_cache_flush_evicted(b, first + i, old[i] & SEV_PAGE_SYNCING);
+        }
+        if (old[i]) {
+            sev_page_state_set(map, first + i, old[i] & SEV_PAGE_MAPPED);
+        }
+    }
+    return changed;
+}
+
+/* Their content counts as ciphertext now; untouched pages have none. */
+static size_t privatize_run_locked(SevPageMap *map, size_t first, size_t n)
+{
+    size_t changed = 0;
+
+    for (size_t page = first; page < first + n; page++) {
+        uint8_t state = map->state[page];
+
+        if (state & SEV_PAGE_MAPPED && !(state & SEV_PAGE_PRIVATE)) {
+            sev_page_state_set(map, page, state | SEV_PAGE_PRIVATE);
+            changed++;
+        }
+    }
+    return changed;
+}
+
+size_t sev_cache_declare(SevPageMap *map, size_t page, size_t n,
+                         bool is_private)
+{
+    bool evicted = false;
+    size_t changed;
+
+    assert(n <= SEV_CACHE_DECLARE_MAX);
+    WITH_QEMU_LOCK_GUARD(&sev_cache_lock) {
+        if (!map->rb) {
+            return 0;
+        }
+        changed = is_private ? privatize_run_locked(map, page, n)
+                             : share_run_locked(map, page, n, &evicted);
+    }
+    if (evicted) {
+        forget_code(map->cache, page, n);
+    }
+    return changed;
+}
+
+void sev_cache_release(SevCacheBlock *b, size_t page, size_t n)
+{
+    uint8_t *plain = b->plain + sev_cache_offset(page);
+
+    if (!n) {
+        return;
+    }
+    memset(b->age + page, 0, n);
+    if (qemu_madvise(plain, sev_cache_offset(n), QEMU_MADV_DONTNEED) < 0) {
+        memset(plain, 0, sev_cache_offset(n));  /* locked in memory */
+    }
+}
+
+static void drop_block(SevPageMap *map)
+{
+    SevCacheBlock *b = map->cache;
+
+    if (!b) {
+        return;
+    }
+    sev_cache_flush_stopped(b);
+    for (size_t page = 0; page < map->npages; page++) {
+        qatomic_store_release(&map->state[page],
+                              map->state[page] &
+                              (SEV_PAGE_PRIVATE | SEV_PAGE_SEALED));
+    }
+    sev_cache_release(b, 0, map->npages);
+}
+
+/*
+ * Nothing is cached while the VM is stopped: loadvm, the secure processor,
+ * dumps and debuggers may look at DRAM and change it.
+ */
+static void sev_cache_vm_state(void *opaque, bool running, RunState state)
+{
+    CPUState *cpu;
+
+    if (running) {
+        return;
+    }
+    qemu_mutex_lock(&sev_cache_lock);
+    sev_page_map_foreach(drop_block);
+    qemu_mutex_unlock(&sev_cache_lock);
+    CPU_FOREACH(cpu) {
+        tlb_flush(cpu);
+    }
+    if (first_cpu) {
+        tb_flush(first_cpu);
+    }
+    trace_sev_cache_dropped();
+}
+
+static void forget_block(SevPageMap *map)
+{
+    for (size_t page = 0; page < map->npages; page++) {
+        sev_sealed_replaced(map, page);         /* nobody will open it */
+        sev_cache_set_bits(map, page, ~SEV_PAGE_PRIVATE, 0);
+    }
+    if (map->cache) {
+        sev_cache_release(map->cache, 0, map->npages);
+    }
+}
+
+void sev_cache_forget(void)
+{
+    QEMU_LOCK_GUARD(&sev_cache_lock);
+    sev_page_map_foreach(forget_block);
+    sev_sealed_forget();
+    sev_cache_set_key(NULL);
+    trace_sev_cache_forgotten();
+}
+
+static void create_shadow(SevPageMap *map)
+{
+    SevCacheBlock *b;
+    g_autofree char *name = NULL;
+    RAMBlock *rb = map->rb;
+
+    if (!machine_is_done || map->cache) {
+        return;
+    }
+    b = g_new0(SevCacheBlock, 1);
+    name = g_strdup_printf(SEV_SHADOW_PREFIX ".%s", memory_region_name(rb->mr));
+    b->map = map;
+    memory_region_init_ram_flags_nomigrate(&b->shadow, NULL, name,
+                                           sev_cache_offset(map->npages),
+                                           RAM_NORESERVE, &error_fatal);
+    b->dram = rb->host;
+    b->plain = memory_region_get_ram_ptr(&b->shadow);
+    b->shadow_addr = memory_region_get_ram_addr(&b->shadow);
+    /* plaintext never gets into a core file of QEMU */
+    qemu_madvise(b->plain, sev_cache_offset(map->npages), QEMU_MADV_DONTDUMP);
+    /* nor do other processes learn by KSM that they hold the same */
+    qemu_madvise(b->plain, sev_cache_offset(map->npages), QEMU_MADV_UNMERGEABLE);
+    /* it comes and goes by the page */
+    qemu_madvise(b->plain, sev_cache_offset(map->npages), QEMU_MADV_NOHUGEPAGE);
+    b->age = g_malloc0(ROUND_UP(map->npages, 8));
+    if (rb->mr->rom_device || rb->mr->readonly) {
+        memory_region_set_readonly(&b->shadow, true);
+    }
+    memory_region_add_subregion(&shadow_root, rb->offset, &b->shadow);
+    cpu_physical_memory_test_and_clear_dirty(b->shadow_addr,
+                                             sev_cache_offset(map->npages),
+                                             DIRTY_MEMORY_VGA);
+    trace_sev_cache_shadow(name, sev_cache_offset(map->npages));
+    qatomic_store_release(&map->cache, b);
+}
+
+/* The memory was unplugged: its plaintext goes with it. */
+static void destroy_shadow(SevPageMap *map)
+{
+    SevCacheBlock *b = map->cache;
+
+    WITH_QEMU_LOCK_GUARD(&sev_cache_lock) {
+        for (size_t page = 0; page < map->npages; page++) {
+            sev_sealed_replaced(map, page);     /* nobody will open it */
+        }
+        qatomic_set(&map->rb, NULL);
+    }
+    if (b) {
+        tb_invalidate_phys_range(b->shadow_addr, b->shadow_addr +
+                                 sev_cache_offset(map->npages) - 1);
+        memory_region_del_subregion(&shadow_root, &b->shadow);
+        object_unparent(OBJECT(&b->shadow));
+    }
+}
+
+static void sev_cache_machine_done(Notifier *n, void *unused)
+{
+    machine_is_done = true;
+    sev_page_map_foreach(create_shadow);
+    sev_cache_listen();
+    sev_cache_watch_idle();
+    qemu_add_vm_change_state_handler(sev_cache_vm_state, NULL);
+}
+
+void sev_cache_init(void)
+{
+    qemu_mutex_init(&sev_cache_lock);
+    memory_region_init(&shadow_root, NULL, "sev-shadow", UINT64_MAX);
+    sev_page_state_init(create_shadow, destroy_shadow);
+    machine_done.notify = sev_cache_machine_done;
+    qemu_add_machine_init_done_notifier(&machine_done);
+}

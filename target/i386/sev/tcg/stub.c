@@ -1,0 +1,116 @@
+/*
+ * Builds without TCG: no emulated memory encryption, no cache.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "smm.h"
+#include "cache.h"
+#include "lent.h"
+#include "sealed.h"
+#include "target/i386/sev/es/launch.h"
+#include "target/i386/sev/transfer.h"
+
+void sev_cache_set_key(struct PspMemKey *key)
+{
+}
+
+void sev_cache_forget(void)
+{
+}
+
+void sev_cache_writeback(SevPageMap *map, size_t page)
+{
+}
+
+bool sev_sealed_settle_range(SevPageMap *map, ram_addr_t offset, size_t length)
+{
+    return true;
+}
+
+bool sev_first_touch_possible(void)
+{
+    return false;
+}
+
+bool sev_first_touch_begin(Error **errp)
+{
+    error_setg(errp, "SEV: packets are opened at first touch under TCG only");
+    return false;
+}
+
+void sev_first_touch_add(SevSealedBlock *sealed)
+{
+    g_assert_not_reached();
+}
+
+void sev_first_touch_mark(RAMBlock *rb, ram_addr_t offset, ram_addr_t length)
+{
+    g_assert_not_reached();
+}
+
+void sev_first_touch_sweep(void)
+{
+    g_assert_not_reached();
+}
+
+__thread bool sev_lent_failed;
+
+void sev_lent_init(void)
+{
+}
+
+bool sev_lent_possible(Error **errp)
+{
+    error_setg(errp, "SEV: the lane runs under TCG only, so far");
+    return false;
+}
+
+void sev_lent_change(CPUState *cs, SevLentFor what)
+{
+}
+
+int sev_lent_exec(CPUState *cs)
+{
+    g_assert_not_reached();
+}
+
+uint64_t sev_lent_no_breakpoints(CPUState *cs)
+{
+    g_assert_not_reached();
+}
+
+void sev_lent_breakpoints(CPUState *cs, uint64_t dr7)
+{
+}
+
+void sev_lent_hold_interrupts(CPUState *cs)
+{
+}
+
+void sev_lent_evict(RAMBlock *rb, ram_addr_t offset)
+{
+}
+
+void sev_lent_evict_code(RAMBlock *rb, ram_addr_t offset)
+{
+}
+
+void sev_lent_rom_writable(bool writable)
+{
+}
+
+bool sev_smm_may_move(Error **errp)
+{
+    return true;
+}
+
+void sev_es_launch_vmsa(CPUState *cs, PspVmsa *vmsa)
+{
+    g_assert_not_reached();
+}
+
+void sev_es_launched(void)
+{
+    g_assert_not_reached();
+}
