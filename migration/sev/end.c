@@ -45,11 +45,11 @@ bool sev_end_load(SevTarget *t, const SevRecord *rec, Error **errp)
     /*
      * The image first: a page that its packet does not fit is an error, and
      * after RECEIVE_FINISH no packet can be opened by the secure processor.
+     * With the lane that was long ago: a program ran in the guest.
      */
     if (!sev_image_load_end(t, errp)) {
         return false;
     }
-    /* With the lane RECEIVE_FINISH was long ago: a program ran in the guest. */
     return t->method == SEV_METHOD_LANE ? sev_lane_load_end(t, errp)
                                         : sev_receive_finish(errp);
 }

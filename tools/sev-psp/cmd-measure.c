@@ -72,9 +72,9 @@ typedef struct ToolMeasure {
     char *firmware, *kernel, *initrd, *cmdline, *policy, *tik;
     char *measurement, *nonce;
     char **vmsas;
+    ToolVcpus vcpus;
     char *lane;
     int cbitpos;
-    ToolVcpus vcpus;
     int api_major, api_minor, build;
 } ToolMeasure;
 
@@ -228,11 +228,6 @@ int tool_cmd_measure(Tool *tool, int argc, char **argv, GError **error)
         tool_need(m.tik, "tik", error)) {
         if (!m.kernel && (m.initrd || m.cmdline)) {
             tool_usage(error, "--initrd and --cmdline need --kernel");
-        } else if (!m.lane != !m.cbitpos) {
-            tool_usage(error, "--lane needs --cbitpos, and the other way round");
-        } else if (m.lane && (m.cbitpos < 32 || m.cbitpos > 62)) {
-            tool_usage(error, "--cbitpos %d is not in the range of 32 to 62",
-                       m.cbitpos);
         } else if (m.vcpus.count < 0 || m.vcpus.count > 4096) {
             tool_usage(error, "--vcpus %d is not in the range of 1 to 4096",
                        m.vcpus.count);
@@ -240,6 +235,11 @@ int tool_cmd_measure(Tool *tool, int argc, char **argv, GError **error)
             tool_usage(error, "--vcpus and --cpu need each other");
         } else if (m.vcpus.count && m.vmsas) {
             tool_usage(error, "--vmsa, or --vcpus?");
+        } else if (!m.lane != !m.cbitpos) {
+            tool_usage(error, "--lane needs --cbitpos, and the other way round");
+        } else if (m.lane && (m.cbitpos < 32 || m.cbitpos > 62)) {
+            tool_usage(error, "--cbitpos %d is not in the range of 32 to 62",
+                       m.cbitpos);
         } else if (!m.measurement == !m.nonce) {
             tool_usage(error, "--measurement, or --nonce?");
         } else {

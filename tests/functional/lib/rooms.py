@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parents[1]
-TESTS = ('boot', 'secret', 'es', 'migrate', 'template', 'clone', 'users', 'kvm')
+TESTS = ('boot', 'secret', 'es', 'migrate', 'lane', 'template', 'clone', 'users', 'kvm')
 
 
 def enter():

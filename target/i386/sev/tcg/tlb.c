@@ -16,10 +16,10 @@
 #include "qemu/error-report.h"
 #include "cache.h"
 #include "crypt.h"
-#include "lent.h"
 #include "svm.h"
 #include "target/i386/sev/es/es.h"
 #include "target/i386/sev/es/launch.h"
+#include "lent.h"
 #include "target/i386/sev/lane/windows.h"
 
 uint64_t sev_tcg_cbit;

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT / 'tests/functional'))
+sys.path.insert(0, str(ROOT / 'tests/functional/lib'))
 
 import sevlib                           # noqa: E402
 from shape import Shape                 # noqa: E402
