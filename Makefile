@@ -121,6 +121,9 @@ check-matrix: build guest-kernels ## boot guests of every shape, print a table (
 	@$(OVERLAY)/deps.sh test
 	@tests/guest/extras.sh
 	@$(OVERLAY)/as-root.sh tests/functional/matrix/matrix.py --build "$(BUILD)"
+	@tests/guest/build.sh trixie generic
+	@$(OVERLAY)/as-root.sh $(PYTHON) tests/functional/run.py --build "$(BUILD)" \
+	    --all --filter '^device table'
 
 BOOTS ?= 50
 check-boots: build ## BOOTS=50 boots with four vCPUs in a row, none may be lost
