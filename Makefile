@@ -197,7 +197,7 @@ coverage: ## lines of hw/psp that its tests run; fails below 95 %
 	@MESON="$(BUILD)/lib/meson" tests/unit/psp/coverage.sh "$(BUILD)/coverage"
 
 FUZZ ?= 600
-fuzz: ## libFuzzer on the chip, FUZZ=600 seconds for each of three targets (needs clang)
+fuzz: ## libFuzzer on chip and lane, FUZZ=600 seconds for each of four targets (needs clang)
 	@$(OVERLAY)/deps.sh build test
 	@$(OVERLAY)/lib-build.sh
 	@MESON="$(BUILD)/lib/meson" tests/fuzz/psp/run.sh "$(BUILD)/fuzz" $(FUZZ)
