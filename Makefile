@@ -93,7 +93,7 @@ check: build ## all of the following; installs and builds what it needs
 	@$(OVERLAY)/deps.sh libvirt || echo "  deps       without libvirt its tests are skipped"
 	@tests/guest/build.sh
 	@tests/guest/build.sh trixie
-	@$(OVERLAY)/as-root.sh $(OVERLAY)/check.py lint lib unit qtest functional
+	@$(OVERLAY)/as-root.sh $(OVERLAY)/check.py lint series lib unit qtest functional
 
 check-lib: ## the chip's library alone, without QEMU, in seconds
 	@$(OVERLAY)/deps.sh build test
@@ -115,31 +115,30 @@ check-functional: build ## real guests: boot, migrate, clone, tamper
 check-matrix: build guest-kernels ## boot guests of every shape, print a table (half an hour on a busy machine)
 	@$(OVERLAY)/deps.sh test
 	@tests/guest/extras.sh
-	@$(OVERLAY)/as-root.sh tests/functional/matrix.py --build "$(BUILD)"
+	@$(OVERLAY)/as-root.sh tests/functional/matrix/matrix.py --build "$(BUILD)"
 
 BOOTS ?= 50
 check-boots: build ## BOOTS=50 boots with four vCPUs in a row, none may be lost
 	@$(OVERLAY)/deps.sh test
 	@tests/guest/build.sh
-	@$(OVERLAY)/as-root.sh tests/functional/matrix.py --build "$(BUILD)" --repeat $(BOOTS)
+	@$(OVERLAY)/as-root.sh tests/functional/matrix/matrix.py --build "$(BUILD)" --repeat $(BOOTS)
 
 STRESS ?= 600
 CHECKED ?= 1
 check-stress: build ## STRESS=600 seconds of load on four vCPUs, then kexec, reboot, sleep; the cache's rules checked unless CHECKED=0
 	@$(OVERLAY)/deps.sh test
 	@tests/guest/build.sh
-	@$(OVERLAY)/as-root.sh tests/functional/stress.py --build "$(BUILD)" --seconds $(STRESS) \
+	@$(OVERLAY)/as-root.sh tests/functional/matrix/stress.py --build "$(BUILD)" --seconds $(STRESS) \
 	    $(if $(filter 0,$(CHECKED)),--unchecked)
 
 guest-kernels:
 	@tests/guest/build.sh
 	@tests/guest/build.sh trixie
 
-check-faults: build ## every step of a migration fails in every way; a table
+check-faults: build ## every step of a migration fails in every way; a summary, and a table in BUILD/faults
 	@$(OVERLAY)/deps.sh test
 	@tests/guest/build.sh
-	@$(OVERLAY)/as-root.sh $(PYTHON) tests/functional/faultmatrix.py --build "$(BUILD)" \
-	    $(if $(WRITE),--write docs/devel/sev-failures.md)
+	@$(OVERLAY)/as-root.sh $(PYTHON) tests/functional/matrix/faultmatrix.py --build "$(BUILD)"
 
 check-libvirt: build ## an SEV guest under an unmodified libvirt, the system's daemon and a user's
 	@$(OVERLAY)/deps.sh test libvirt
@@ -166,12 +165,18 @@ MINUTES ?= 30
 soak: build ## a guest moves back and forth for MINUTES=30, with random faults
 	@$(OVERLAY)/deps.sh test
 	@tests/guest/build.sh
-	@$(OVERLAY)/as-root.sh $(PYTHON) tests/functional/soak.py --build "$(BUILD)" \
+	@$(OVERLAY)/as-root.sh $(PYTHON) tests/functional/matrix/soak.py --build "$(BUILD)" \
 	    --minutes $(MINUTES)
 
 check-migration-full: build ## upstream's migration-test in full, here and on the base
 	@tests/functional/build-base.sh
 	@scripts/overlay/migration-full.py
+
+check-prefixes: build ## every prefix of the patch series compiles; QUICK=1: the last patch of each section
+	@$(OVERLAY)/prefixes.py $(if $(QUICK),--quick)
+
+check-export: build export ## each commit of the export is applied with git am and built (long; QUICK=1: compiled)
+	@$(OVERLAY)/check-export.py $(if $(QUICK),quick,build)
 
 check-builds: patch ## TCG only, KVM only, without SEV, other targets: do they build? (long)
 	@$(OVERLAY)/builds.sh $(NAMES)
@@ -201,8 +206,13 @@ refresh: ## rewrite the patches; P=NAME.patch folds your edits of the tree into 
 diff: ## your edits of the tree that are in no patch yet
 	@$(OVERLAY)/series.py diff
 
-export: patch ## the whole overlay as one upstream-style series
-	@$(OVERLAY)/export.sh
+export: patch ## the whole overlay as one upstream-style series, cut by patches/topics
+	@$(OVERLAY)/export.py
+	@$(OVERLAY)/check-export.py style
+
+try-base: fetch ## which patches apply to the newest QEMU that Debian has; SUITE=unstable, or TRY=DIR|TARBALL|DSC
+	@$(OVERLAY)/try-base.py $(if $(TRY),"$(TRY)",--suite $(or $(SUITE),unstable)) \
+	    $(if $(WRITE),--write docs/devel/rebase.md)
 
 hooks-report: ## what the series does to upstream; fails above the budget
 	@$(OVERLAY)/hooks-report.py $(if $(RAISE),--raise)
@@ -219,4 +229,4 @@ distclean: ## remove the build directory and the choices of ./configure
 .PHONY: check-faults check-hardware check-libvirt check-kata soak check-migration-full help demo bench bench-clone bench-migration bench-kernel bench-tcg guest-tools deps fetch patch build install check check-builds check-lib coverage fuzz \
     check-unit check-qtest check-functional check-matrix check-boots \
     check-stress guest-kernels lint lint-hook refresh diff \
-    export hooks-report clean distclean
+    export check-export check-prefixes try-base hooks-report clean distclean

@@ -50,12 +50,15 @@ LAYOUT = {
     12: ('DIGEST', ['digest:blob']),
     13: ('SHARED', ['pages', 'sum']),
     15: ('GO', []),
+    16: ('LANE', ['program:blob', 'count']),
+    17: ('SEALED', []),
 }
 ZERO = bytes(PAGE)
 MAPPED, IN_PLACE = 2, 3
 IMAGE_ALIGN = 64 * 1024
 PAYLOAD_MAX = 16 + 64 * (8 + PACKET_HEADER.size + PAGE)
 
+LANE_MAX = 16
 PACKETS_MAX = 1 << 21           # 8 GiB of private pages: 400 MB of memory
 RECORDS_MAX = RUNS_MAX = 1 << 20
 BLOCKS_MAX = 4096
@@ -69,15 +72,18 @@ FOLLOWS = {
     'HELLO': ('SESSION', 'BREAK'),
     'MANIFEST': ('SESSION', 'BREAK'),
     'SESSION': ('BLOCK', 'BREAK'),
-    'BLOCK': ('BLOCK', 'IMAGE', 'BREAK', 'PAGES', 'STATE'),
+    'BLOCK': ('BLOCK', 'LANE', 'IMAGE', 'BREAK', 'PAGES', 'STATE'),
+    'LANE': ('IMAGE', 'BREAK'),
     'IMAGE': ('IMAGE', 'BREAK'),
-    'PAGES': ('PAGES', 'HEADERS', 'BREAK', 'STATE', 'END'),
-    'HEADERS': ('HEADERS', 'STATE'),
-    'BREAK': ('SESSION', 'BLOCK', 'PAGES', 'HEADERS', 'BREAK', 'STATE', 'END'),
+    'PAGES': ('PAGES', 'HEADERS', 'SEALED', 'BREAK', 'STATE', 'END'),
+    'HEADERS': ('HEADERS', 'SEALED', 'STATE'),
+    'SEALED': ('STATE', 'END'),
+    'BREAK': ('SESSION', 'BLOCK', 'PAGES', 'HEADERS', 'SEALED', 'BREAK', 'STATE',
+              'END'),
     'STATE': ('STATE', 'DIGEST', 'SHARED', 'END', 'BREAK'),
     'DIGEST': ('SHARED', 'END'),
     'SHARED': ('END',),
-    'END': ('GO',),
+    'END': ('GO', 'SEALED'),        # the lane's of a template comes last
     'GO': (),
 }
 
@@ -187,7 +193,7 @@ class Analysis:
         self.placed = 0                 # packets that lie outside the stream
         self.sent, self.end = set(), None
         self.runs, self.n_runs = {}, 0  # block number: [(offset, length)]
-        self.identity = {}
+        self.identity, self.program = {}, None
 
     def say(self, wrong):
         if len(self.wrong) < WRONG_MAX:
@@ -277,6 +283,8 @@ class Analysis:
 
     def _packet(self, page, header, data):
         flags, iv, _mac = PACKET_HEADER.unpack(header)
+        if self.program:                # the lane's: epoch, nonce, tag, zeros
+            flags, iv = any(header[32:]), header[4:16]
         if flags:
             self.say(f'flags {flags:#x} of page {page}')
         if iv in self.ivs:
@@ -289,6 +297,19 @@ class Analysis:
             self.weak += len(set(data)) < 240       # ciphertext has all 256
         self.again += page in self.sent
         self.sent.add(page)
+
+    def _lane(self, values, cursor):
+        if len(values['program']) != 32 or values['count'] > LANE_MAX:
+            raise Wrong('a lane whose program has no SHA-256, or '
+                        f'{values["count"]} packets')
+        for _ in range(values['count']):
+            cursor.take(8 + PACKET_HEADER.size + PAGE)
+        self.program = values['program'].hex()
+
+    def _sealed(self, _values, cursor):
+        cursor.take(PACKET_HEADER.size + PAGE)
+        if not self.program:
+            raise Wrong('SEALED without LANE')
 
     def _headers(self, values, cursor):
         for i in range(values['count']):
@@ -390,6 +411,8 @@ class Analysis:
     def result(self, size):
         return dict(
             bytes=size, layout=self.layout, records=self.counts,
+            method='lane' if self.program else 'packets',
+            lane_program=self.program,
             packets=self.packets + self.placed,
             sent_again=self.again, private_pages=self.private,
             packet_bytes=(self.packets + self.placed) *

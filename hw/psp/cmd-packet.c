@@ -12,8 +12,7 @@
 
 #include "commands.h"
 
-#define PSP_TURN_MAX    32
-#define PSP_TURN_AREA   (PSP_TURN_MAX * (PSP_PACKET_ROOM + PSP_PAGE_SIZE))
+#define PSP_TURN_AREA   (PSP_BATCH_MAX * (PSP_PACKET_ROOM + PSP_PAGE_SIZE))
 
 _Static_assert(PSP_TURN_AREA >= PSP_PACKET_ROOM + PSP_PACKET_MAX_LEN,
                "the largest packet fits");
@@ -21,7 +20,7 @@ _Static_assert(PSP_TURN_AREA >= PSP_PACKET_ROOM + PSP_PACKET_MAX_LEN,
 /* One turn's work */
 typedef struct PspTurn {
     uint8_t area[PSP_TURN_AREA];
-    PspPacketJob jobs[PSP_TURN_MAX];
+    PspPacketJob jobs[PSP_BATCH_MAX];
     size_t count;
     size_t used;                /* of the area */
 } __attribute__((aligned(64))) PspTurn;
@@ -54,7 +53,7 @@ static PspPacketJob *psp_turn_add(PspTurn *turn, size_t len)
     size_t need = PSP_PACKET_ROOM + ((len + 63) & ~(size_t)63);
     PspPacketJob *job = &turn->jobs[turn->count];
 
-    if (turn->count == PSP_TURN_MAX || need > PSP_TURN_AREA - turn->used) {
+    if (turn->count == PSP_BATCH_MAX || need > PSP_TURN_AREA - turn->used) {
         return NULL;
     }
     job->data = turn->area + turn->used + PSP_PACKET_ROOM;
@@ -137,7 +136,7 @@ static PspStatus psp_seal_gather(PspCall *call, PspTurn *turn)
 
 static void psp_seal_work(PspCall *call, PspTurn *turn, PspPacketType type)
 {
-    uint8_t ivs[PSP_TURN_MAX][PSP_AES_LEN];
+    uint8_t ivs[PSP_BATCH_MAX][PSP_AES_LEN];
 
     psp_random(&call->psp->rng, ivs, turn->count * PSP_AES_LEN);
     for (size_t i = 0; i < turn->count; i++) {

@@ -199,23 +199,9 @@ PspStatus psp_cmd_receive_update_vmsa(PspCall *call)
 
 /* --- End ----------------------------------------------------------------- */
 
-static PspStatus psp_transfer_end(PspCall *call)
+/* SEND_FINISH, SEND_CANCEL, RECEIVE_FINISH: their rows say what differs. */
+PspStatus psp_cmd_transfer_end(PspCall *call)
 {
     psp_guest_end_transport(call->guest);
     return PSP_SUCCESS;
-}
-
-PspStatus psp_cmd_send_finish(PspCall *call)
-{
-    return psp_transfer_end(call);
-}
-
-PspStatus psp_cmd_send_cancel(PspCall *call)
-{
-    return psp_transfer_end(call);
-}
-
-PspStatus psp_cmd_receive_finish(PspCall *call)
-{
-    return psp_transfer_end(call);
 }

@@ -86,7 +86,7 @@ static const PspCommandRow psp_commands[PSP_CMD_MAX] = {
     [PSP_CMD_DECOMMISSION] = {
         .name = "DECOMMISSION", .size = sizeof(PspHandleCmd),
         .platform = PSP_P(WORKING), .lock = PSP_LOCK_PLATFORM,
-        .guest = PSP_G_ANY, .next = PSP_GUEST_UNINIT,
+        .guest = PSP_G_ANY, .next = PSP_G_GONE,
         .run = psp_cmd_decommission,
     },
     [PSP_CMD_ACTIVATE] = {
@@ -189,13 +189,13 @@ static const PspCommandRow psp_commands[PSP_CMD_MAX] = {
         .name = "SEND_FINISH", .size = sizeof(PspHandleCmd),
         .platform = PSP_P(WORKING), .lock = PSP_LOCK_GUEST,
         .guest = PSP_G(SUPDATE), .next = PSP_GUEST_SENT,
-        .run = psp_cmd_send_finish,
+        .run = psp_cmd_transfer_end,
     },
     [PSP_CMD_SEND_CANCEL] = {
         .name = "SEND_CANCEL", .size = sizeof(PspHandleCmd),
         .platform = PSP_P(WORKING), .lock = PSP_LOCK_GUEST,
         .guest = PSP_G(SUPDATE), .next = PSP_GUEST_RUNNING,
-        .run = psp_cmd_send_cancel,
+        .run = psp_cmd_transfer_end,
     },
     [PSP_CMD_RECEIVE_START] = {
         .name = "RECEIVE_START", .size = sizeof(PspLaunchStart),
@@ -219,7 +219,7 @@ static const PspCommandRow psp_commands[PSP_CMD_MAX] = {
         .name = "RECEIVE_FINISH", .size = sizeof(PspHandleCmd),
         .platform = PSP_P(WORKING), .lock = PSP_LOCK_GUEST,
         .guest = PSP_G(RUPDATE), .next = PSP_GUEST_RUNNING,
-        .run = psp_cmd_receive_finish,
+        .run = psp_cmd_transfer_end,
     },
 
     /* Debug */

@@ -30,7 +30,9 @@ typedef enum PspLock {
 #define PSP_G_LIVE      (PSP_G(LUPDATE) | PSP_G(LSECRET) | PSP_G(RUNNING) | \
                          PSP_G(SUPDATE) | PSP_G(RUPDATE))
 #define PSP_G_ANY       (PSP_G_LIVE | PSP_G(SENT))
-#define PSP_G_SAME      (-1)
+/* Next states that are none: 0, what a row does not say, must harm nobody. */
+#define PSP_G_SAME      0
+#define PSP_G_GONE      (-1)
 
 typedef struct PspCommandRow {
     const char *name;
@@ -39,7 +41,7 @@ typedef struct PspCommandRow {
     uint8_t guest;              /* set of PSP_G(); 0: no guest involved */
     uint8_t handle_at;          /* offset of the handle in the buffer */
     bool many;                  /* the handler takes several buffers */
-    int8_t next;                /* guest state after success */
+    int8_t next;                /* guest state after success, or PSP_G_... */
     PspLock lock;
     PspHandler *run;
 } PspCommandRow;
@@ -83,12 +85,10 @@ PspHandler psp_cmd_attestation;
 PspHandler psp_cmd_send_start;
 PspHandler psp_cmd_send_update_data;
 PspHandler psp_cmd_send_update_vmsa;
-PspHandler psp_cmd_send_finish;
-PspHandler psp_cmd_send_cancel;
 PspHandler psp_cmd_receive_start;
 PspHandler psp_cmd_receive_update_data;
 PspHandler psp_cmd_receive_update_vmsa;
-PspHandler psp_cmd_receive_finish;
+PspHandler psp_cmd_transfer_end;
 
 /* cmd-debug.c */
 PspHandler psp_cmd_dbg_decrypt;

@@ -61,11 +61,11 @@ static PspStatus psp_exec_guest(const PspCommandRow *row, PspCall *call)
     if (row->guest & (1u << guest->state)) {
         status = row->run(call);
     }
-    if (status == PSP_SUCCESS && row->next > PSP_GUEST_UNINIT) {
+    if (status == PSP_SUCCESS && row->next > PSP_G_SAME) {
         guest->state = row->next;
     }
     psp_unlock_guest(guest, row);
-    if (status == PSP_SUCCESS && row->next == PSP_GUEST_UNINIT) {
+    if (status == PSP_SUCCESS && row->next == PSP_G_GONE) {
         psp_guest_remove(call->psp, guest);
     }
     return status;

@@ -8,8 +8,6 @@
 #include "packet.h"
 #include "psp.h"
 
-#define PSP_MANY 32             /* jobs per turn */
-
 /* --- Choice -------------------------------------------------------------- */
 
 typedef enum PspProvider {
@@ -64,7 +62,7 @@ void psp_transport_init(PspTransport *t, const PspTransportKeys *keys)
 static void psp_wide_seal(const PspTransport *t, PspPacketType type,
                           PspPacketJob *jobs, size_t n)
 {
-    uint8_t macs[PSP_MANY][PSP_SHA256_LEN];
+    uint8_t macs[PSP_BATCH_MAX][PSP_SHA256_LEN];
 
     for (size_t i = 0; i < n; i++) {
         jobs[i].hdr.flags = 0;
@@ -79,7 +77,7 @@ static void psp_wide_seal(const PspTransport *t, PspPacketType type,
 static void psp_wide_open(const PspTransport *t, PspPacketType type,
                           PspPacketJob *jobs, size_t n)
 {
-    uint8_t macs[PSP_MANY][PSP_SHA256_LEN];
+    uint8_t macs[PSP_BATCH_MAX][PSP_SHA256_LEN];
 
     psp_wide_mac(t, type, jobs, n, macs);
     for (size_t i = 0; i < n; i++) {
@@ -93,12 +91,11 @@ static void psp_wide_open(const PspTransport *t, PspPacketType type,
 void psp_packet_seal_many(const PspTransport *t, PspPacketType type,
                           PspPacketJob *jobs, size_t n)
 {
-    bool wide = psp_provider_is_wide();
-
-    for (size_t i = 0; wide && i < n; i += PSP_MANY) {
-        psp_wide_seal(t, type, jobs + i, MIN(n - i, PSP_MANY));
+    if (psp_provider_is_wide()) {
+        psp_wide_seal(t, type, jobs, n);
+        return;
     }
-    for (size_t i = 0; !wide && i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         psp_packet_seal(t, type, NULL, &jobs[i].hdr, jobs[i].data,
                         jobs[i].data, jobs[i].len);
     }
@@ -107,12 +104,11 @@ void psp_packet_seal_many(const PspTransport *t, PspPacketType type,
 void psp_packet_open_many(const PspTransport *t, PspPacketType type,
                           PspPacketJob *jobs, size_t n)
 {
-    bool wide = psp_provider_is_wide();
-
-    for (size_t i = 0; wide && i < n; i += PSP_MANY) {
-        psp_wide_open(t, type, jobs + i, MIN(n - i, PSP_MANY));
+    if (psp_provider_is_wide()) {
+        psp_wide_open(t, type, jobs, n);
+        return;
     }
-    for (size_t i = 0; !wide && i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         jobs[i].authentic = psp_packet_open(t, type, NULL, &jobs[i].hdr,
                                             jobs[i].data, jobs[i].data,
                                             jobs[i].len);

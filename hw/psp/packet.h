@@ -59,7 +59,10 @@ typedef struct PspPacketJob {
     PspPacketHeader hdr;        /* sealing: the IV is an input */
 } PspPacketJob;
 
-/* The bytes are those of psp_packet_seal() and psp_packet_open(). */
+/*
+ * At most PSP_BATCH_MAX jobs.  The bytes are those of psp_packet_seal() and
+ * psp_packet_open().
+ */
 void psp_packet_seal_many(const PspTransport *t, PspPacketType type,
                           PspPacketJob *jobs, size_t n);
 /* The data of a job that is not authentic is left alone. */

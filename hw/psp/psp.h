@@ -117,6 +117,9 @@ bool psp_platform_set_silicon(PspPlatform *psp, bool silicon, GError **error);
  */
 PspStatus psp_exec(PspPlatform *psp, PspCommand cmd, void *buf, size_t len);
 
+/* So many packets are worked on side by side. */
+#define PSP_BATCH_MAX 32
+
 /*
  * Run the same command for @n buffers that lie @stride bytes apart, as fast
  * as the crypto library can: for SEND_UPDATE_DATA and RECEIVE_UPDATE_DATA

@@ -17,8 +17,8 @@ void psp_wipe(void *secret, size_t len)
 
 bool psp_equal(const void *a, const void *b, size_t len)
 {
-    const volatile uint8_t *x = a;
-    const volatile uint8_t *y = b;
+    const volatile uint8_t *x = a;  /* volatile: no early end of the loop */
+    const volatile uint8_t *y = b;  /* volatile: as x */
     uint8_t diff = 0;
 
     for (size_t i = 0; i < len; i++) {
@@ -29,7 +29,7 @@ bool psp_equal(const void *a, const void *b, size_t len)
 
 bool psp_is_zero(const void *data, size_t len)
 {
-    const volatile uint8_t *x = data;
+    const volatile uint8_t *x = data;   /* volatile: no early end */
     uint8_t any = 0;
 
     for (size_t i = 0; i < len; i++) {

@@ -16,6 +16,9 @@ ip link set lo up
 # What Debian's packages libvirt-daemon-system and libvirt-daemon make.
 mkdir -p "$folder"/{lib/libvirt/{qemu,images},cache/libvirt,log/libvirt,run,etc,dev}
 chmod 711 "$folder/lib/libvirt/images" "$folder/cache/libvirt"
+# A guest of virt-install has a TPM where swtpm is installed; its folder is made
+# by that package, for its user.
+[ ! -d /var/lib/swtpm-localca ] || cp -a /var/lib/swtpm-localca "$folder/lib"
 cp /etc/passwd "$folder/passwd"
 cp /etc/group "$folder/group"
 # group NAME GID: its line, unless it is there

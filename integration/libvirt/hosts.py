@@ -203,6 +203,11 @@ class SystemHost(Host):
                         'sleep 0.1; done', 'sh', pid.read_text().strip())
         self.socket.unlink(missing_ok=True)
 
+    def configure(self, **values):
+        """What qemu.conf says from the daemon's next start on."""
+        (self.folder / 'etc/qemu.conf').write_text(''.join(
+            f'{name} = "{value}"\n' for name, value in values.items()))
+
     def connect(self, other):
         """A cable to the other host."""
         run(['ip', 'link', 'add', 'eth0', 'netns', self.init, 'type', 'veth',

@@ -19,9 +19,13 @@ import steps
 from domain import Domain
 from hosts import HERE, Failed, SystemHost, run
 
+sys.path.insert(1, str(steps.ROOT / 'tests/functional/lib'))
+import pki                              # noqa: E402
+
 EMULATOR = '/usr/local/bin/qemu-system-x86_64'
 FIRMWARE = '/usr/share/OVMF/OVMF_CODE_4M.fd'
 IDENTITY = '/var/lib/sev-psp'
+SHAPES = ('OpenStack', 'KubeVirt')       # tests/data/libvirt
 
 
 class Trial:
@@ -62,13 +66,19 @@ class Trial:
         yield 'policy 0x07 (SEV-ES) is refused in words', self.es
         if shutil.which('virt-install'):
             yield 'the line for virt-install works as pasted', self.installed
+        for shape in SHAPES:
+            yield f'a domain of {shape}\'s shape starts', \
+                lambda shape=shape: self.shaped(shape)
         yield 'start: the guest counts', self.boot
         yield 'managedsave, the daemon restarts, start', self.managed_save
         yield 'migrate --live, to the other host', self.there
         yield 'migrate --p2p --parallel, and back', self.back
         yield 'migrate --p2p --tunnelled: refused in words, it runs on', \
             lambda: self.domain.is_not_tunnelled(self.a, self.b)
-        yield 'save, both daemons restart, restore', self.save
+        yield 'save, both daemons restart with certificates, restore', self.save
+        yield 'migrate --live --tls, native and --p2p --parallel', self.over_tls
+        if shutil.which('lzop'):
+            yield 'save compressed, restore', self.compressed
         yield 'sev-clone make, with the owner\'s session', self.template
         yield 'a clone from its XML is there, paused', self.clone
         yield 'virt-qemu-sev-validate accepts its measurement', self.attested
@@ -134,7 +144,7 @@ class Trial:
     def installed(self):
         """README.md's command; its screen is a PNG."""
         text = (HERE / 'README.md').read_text('utf-8')
-        line = re.search(r'^    virt-install (?:.*\\\n)+.*$', text, re.M)
+        line = re.search(r'^virt-install (?:.*\\\n)+.*$', text, re.M)
         self.a.inside('sh', '-c', line.group(0))
         self.domain.measured(self.a, 'try1')
         self.domain.measurement = None
@@ -144,6 +154,22 @@ class Trial:
         self.a.virsh('undefine', '--nvram', 'try1')
         if not picture.read_bytes().startswith(b'\x89PNG'):
             raise Failed('the screenshot is not a PNG')
+
+    def shaped(self, shape):
+        """With all of its devices; firmware and kernel are as in others."""
+        disk = self.folder / 'shared/disk.qcow2'
+        if not disk.exists():
+            self.a.inside('qemu-img', 'create', '-q', '-f', 'qcow2',
+                          '/srv/disk.qcow2', '64M')
+            self.a.inside('install', '-d', '-o', 'libvirt-qemu',
+                          '/srv/kubevirt')
+        xml = steps.ROOT / f'tests/data/libvirt/{shape.lower()}.xml'
+        self.a.virsh('create', xml)
+        name, = self.a.virsh('list', '--name').split()
+        said = self.domain.measured(self.a, name)
+        self.domain.measurement = None
+        self.a.virsh('destroy', name)
+        return said
 
     def boot(self):
         self.a.virsh('define', '--validate', self.xml)
@@ -175,9 +201,32 @@ class Trial:
 
     def save(self):
         self.a.virsh('save', 'sev1', '/srv/saved')
+        pki.make(self.folder / 'shared/pki')
+        self.a.inside('chown', '-R', 'libvirt-qemu:', '/srv/pki')
+        for host in self.hosts():
+            host.configure(migrate_tls_x509_cert_dir='/srv/pki',
+                           save_image_format='lzop')
         self.restart(*self.hosts())
         self.a.virsh('restore', '/srv/saved')
         return self.domain.counts_on()
+
+    def over_tls(self):
+        """The certificates, both hosts', are for "localhost"."""
+        tls = ('--live', '--tls', '--tls-destination', 'localhost',
+               '--persistent')
+        self.a.virsh('migrate', *tls, 'sev1', self.b.uri,
+                     '--migrateuri', f'tcp://{self.b.address}')
+        self.domain.counts_on()
+        self.b.virsh('migrate', *tls, '--p2p', '--parallel', 'sev1',
+                     self.a.uri, f'tcp://{self.a.address}')
+        return self.domain.counts_on()
+
+    def compressed(self):
+        self.a.virsh('save', 'sev1', '/srv/saved')
+        image = self.folder / 'shared/saved'
+        self.a.virsh('restore', '/srv/saved')
+        return (f'{image.stat().st_size >> 20} MiB, '
+                f'{self.domain.counts_on()}')
 
     def sev_clone(self, *words):
         """As libvirt-qemu, whose secure processor seals and opens."""

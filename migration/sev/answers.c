@@ -26,17 +26,19 @@ static const struct {
     const char *name;
     uint16_t min, max;          /* length */
     unsigned states;            /* in which the message is legal */
-    bool once;
+    unsigned once;              /* in which it must not come again */
 } messages[] = {
-    { SEV_RP_PONG, "PONG", 4, 4, IN(QUIET) | IN(ASKED), true },
+    /* Upstream's first PING, then those of pace.c */
+    { SEV_RP_PONG, "PONG", 4, 4,
+      IN(QUIET) | IN(ASKED) | IN(SENDING) | IN(SENT), IN(QUIET) | IN(ASKED) },
     { SEV_RP_SWITCHOVER_ACK, "SWITCHOVER_ACK", 0, 0,
-      IN(QUIET) | IN(ASKED) | IN(SENDING), true },
+      IN(QUIET) | IN(ASKED) | IN(SENDING), ANY },
     { SEV_RP_CERTS, "certificates", SEV_RECORD_HEADER_LEN, UINT16_MAX,
-      IN(ASKED), true },
-    { SEV_RP_REFUSAL, "refusal", 1, SEV_RP_REFUSAL_MAX, ANY, true },
+      IN(ASKED), ANY },
+    { SEV_RP_REFUSAL, "refusal", 1, SEV_RP_REFUSAL_MAX, ANY, ANY },
     { SEV_RP_ACK, "acknowledgement", SEV_RECORD_HEADER_LEN, UINT16_MAX,
-      IN(SENT), true },
-    { SEV_RP_SHUT, "SHUT", 4, 4, IN(GIVEN), true },
+      IN(SENT), ANY },
+    { SEV_RP_SHUT, "SHUT", 4, 4, IN(GIVEN), ANY },
     /* Postcopy's, which an SEV guest is refused */
     { SEV_RP_REQ_PAGES_ID, "REQ_PAGES_ID" },
     { SEV_RP_REQ_PAGES, "REQ_PAGES" },
@@ -85,7 +87,7 @@ bool sev_answer_legal(SevRpState state, uint32_t *seen, uint16_t type,
                    state_name[state]);
         return false;
     }
-    if (messages[row].once && (*seen & (1u << row))) {
+    if ((messages[row].once & (1u << state)) && (*seen & (1u << row))) {
         error_setg(errp, "SEV return path: %s (type 0x%04x, %u bytes) comes a "
                    "second time", messages[row].name, type, len);
         return false;

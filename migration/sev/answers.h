@@ -53,8 +53,8 @@ const char *sev_answer_name(uint16_t type);
 
 /*
  * May a message of this type and length come in @state?  @seen remembers those
- * that come only once; it starts as 0.  A SWITCHOVER_ACK is one only when
- * @switchover_ack was asked for.
+ * that come only once; it starts as 0.  Which PONG is due is for pace.h to say.
+ * A SWITCHOVER_ACK is one only when @switchover_ack was asked for.
  */
 bool sev_answer_legal(SevRpState state, uint32_t *seen, uint16_t type,
                       uint16_t len, bool switchover_ack, Error **errp);

@@ -15,8 +15,10 @@
 
 /* How long a source may send on its main channel before the others are open */
 #define GRACE_S 5
-/* Packets of each channel that a source can make and nobody read: 10 MiB of
-   socket buffers, Linux' limits */
+/*
+ * Packets of each channel that a source can make and nobody read: 10 MiB of
+ * socket buffers, Linux' limits
+ */
 #define UNREAD_PACKETS 2560
 
 /* --- Target ------------------------------------------------------------------ */

@@ -4,12 +4,12 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "migration/migration.h"
 #include "migration/misc.h"
 #include "migration/vmstate.h"
 #include "target/i386/sev/transfer.h"
 #include "channels.h"
 #include "config.h"
+#include "fail.h"
 #include "trace.h"
 
 /* On a stream; on a target, what came. */
@@ -51,10 +51,7 @@ static int config_post_load(void *opaque, int version_id)
              id.reduced_phys_bits, &err)) {
         return 0;
     }
-    trace_sev_migration_refused("config", error_get_pretty(err));
-    migrate_set_error(migrate_get_current(), err);
-    error_free(err);
-    return -EINVAL;
+    return sev_migration_fail("config", err);
 }
 
 static const VMStateDescription vmstate_config = {

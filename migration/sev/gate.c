@@ -10,6 +10,7 @@
 #include "migration/migration.h"
 #include "migration/misc.h"
 #include "system/runstate.h"
+#include "target/i386/sev/lane/lend.h"
 #include "sev.h"
 #include "trace.h"
 
@@ -32,6 +33,11 @@ static bool may_start(Error **errp)
         return false;
     }
     return sev_migration_may_run(errp);
+}
+
+bool sev_migration_reset_is_ours(void)
+{
+    return sev_lend_shut_down();
 }
 
 /* A debugger waits for the answer to "c" or "s": it shows this one. */

@@ -12,6 +12,7 @@
 #include "migration/misc.h"
 #include "migration/qemu-file.h"
 #include "system/system.h"
+#include "fail.h"
 #include "handover.h"
 #include "params.h"
 #include "migration/sev/wire/write.h"
@@ -203,7 +204,6 @@ void coroutine_fn sev_handover_take(SevTarget *t, QEMUFile *f)
                "migration is 'completed', 'cont' it here, else it is there and "
                "this QEMU is to be ended (%s)", error_get_pretty(why));
     warn_report("%s", error_get_pretty(err));
-    migrate_set_error(migrate_get_current(), err);
-    error_free(err);
+    sev_migration_fail("hand-over", err);
     error_free(why);
 }

@@ -25,6 +25,7 @@ SevTarget *sev_target_new(void)
     SevTarget *t = g_new0(SevTarget, 1);
 
     t->buf = g_malloc(SEV_RECORD_MAX);
+    t->method = SEV_METHOD_PACKET;
     t->blocks = g_array_new(false, false, sizeof(SevTargetBlock));
     return t;
 }

@@ -54,11 +54,17 @@ typedef struct SevTarget {
     GArray *blocks;             /* of SevTargetBlock */
     Stat64 packets;             /* channel threads count here, too */
     uint64_t private_pages;
-    /* template/image-read.c: the file at hand, and where the stream goes on in it
-     * after the next BREAK, or 0 */
+    /*
+     * template/image-read.c: the file at hand, and where the stream goes on in it
+     * after the next BREAK, or 0
+     */
     QEMUFile *file;
     uint64_t resume_at;
     bool digest_seen;
+    /* lane.c: how pages are sealed, what was summed up, was it right? */
+    uint64_t method;            /* SEV_METHOD_... */
+    uint8_t shared_sum[SEV_RECORD_DIGEST_LEN];
+    bool sealed_checked;
 } SevTarget;
 
 SevTarget *sev_target_new(void);

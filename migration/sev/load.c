@@ -16,7 +16,9 @@
 #include "migration/qemu-file.h"
 #include "system/runstate.h"
 #include "channels.h"
+#include "fail.h"
 #include "handover.h"
+#include "lane.h"
 #include "multifd.h"
 #include "return-path.h"
 #include "section.h"
@@ -61,10 +63,7 @@ int sev_load_state(QEMUFile *f, void *opaque, int version_id)
         }
         return 0;
     }
-    trace_sev_migration_refused("load", error_get_pretty(err));
-    migrate_set_error(migrate_get_current(), err);
-    error_free(err);
-    return -EINVAL;
+    return sev_migration_fail("load", err);
 }
 
 void sev_load_other_machine(const char *theirs, uint32_t len,
@@ -79,8 +78,7 @@ void sev_load_other_machine(const char *theirs, uint32_t len,
     name = g_strndup(theirs, MIN(len, SEV_RECORD_TEXT_MAX));
     error_setg(&err, "The stream does not fit: field machine is %s, this guest "
                "has %s", name, ours);
-    migrate_set_error(migrate_get_current(), err);
-    error_free(err);
+    sev_migration_fail("machine", err);
 }
 
 /* Did the records reach END? */
@@ -155,6 +153,7 @@ int sev_load_cleanup(void *opaque)
     MigrationState *ms = migrate_get_current();
     g_autofree char *why = NULL;
 
+    sev_lane_end();
     g_clear_pointer(&target, sev_target_free);
     sev_transcript_drop();
     sev_tap_drop();

@@ -185,6 +185,11 @@ static bool recv_pages(MultiFDRecvParams *p, Error **errp)
         return false;
     }
     t = gate_wait(errp);
+    if (t && t->method != SEV_METHOD_PACKET) {
+        error_setg(errp, "pages on a channel, of a stream that the lane "
+                   "sealed");
+        return false;
+    }
     if (!t || sev_fault(SEV_FAULT_CHANNEL_READ, errp) ||
         !check_offsets(p->normal, p->normal_num, errp) ||
         !check_offsets(p->zero, p->zero_num, errp)) {

@@ -6,6 +6,8 @@
 #include "qemu/osdep.h"
 #include "migration/qemu-file.h"
 #include "migration/sev/wire/read.h"
+#include "end.h"
+#include "lane.h"
 #include "page-map.h"
 #include "pages.h"
 #include "session.h"
@@ -37,13 +39,22 @@ static bool stream_read(QEMUFile *f, uint8_t *buf, size_t len,
 /* The next record of @f; @rec points into @t->buf until the next call. */
 static bool stream_get(SevTarget *t, QEMUFile *f, SevRecord *rec, Error **errp)
 {
+    ERRP_GUARD();
     g_autofree char *what = NULL;
     SevRecordType type;
     size_t len;
 
     if (!stream_read(f, t->buf, SEV_RECORD_HEADER_LEN, "a record header",
-                     errp) ||
-        !sev_record_decode_header(t->buf, &type, &len, errp)) {
+                     errp)) {
+        if (t->state == SEV_STREAM_ASKED) {
+            /* libvirt shows the target's error, where it has both. */
+            error_prepend(errp, "The source ended the migration before it "
+                          "sealed the guest for this platform; its own log "
+                          "says why. ");
+        }
+        return false;
+    }
+    if (!sev_record_decode_header(t->buf, &type, &len, errp)) {
         return false;
     }
     what = g_strdup_printf("a %s record", sev_record_name(type));
@@ -77,6 +88,11 @@ static const char *const state_name[SEV_STREAM__MAX] = {
 
 static bool load_break(SevTarget *t, const SevRecord *rec, Error **errp)
 {
+    if (t->method == SEV_METHOD_LANE && !t->seen[SEV_RECORD_LANE]) {
+        error_setg(errp, "SEV stream: pages that a lane sealed, and no LANE "
+                   "record before them");
+        return false;
+    }
     return t->state != SEV_STREAM_BLOCKS || sev_pages_blocks_complete(t, errp);
 }
 
@@ -110,6 +126,14 @@ static const struct {
         IN(BLOCKS), SEV_STREAM_BLOCKS,
         SEV_FAULT_BLOCK_READ, sev_pages_load_block,
     },
+    [SEV_RECORD_LANE] = {
+        IN(BLOCKS), SEV_STREAM_BLOCKS,
+        SEV_FAULT_LANE_READ, sev_lane_load_lane,
+    },
+    [SEV_RECORD_SEALED] = {
+        IN(PAGES), SEV_STREAM_PAGES,
+        SEV_FAULT_SEALED_READ, sev_lane_load_sealed,
+    },
     [SEV_RECORD_IMAGE] = {
         IN(BLOCKS), SEV_STREAM_BLOCKS,
         SEV_FAULT_IMAGE_READ, sev_image_load,
@@ -140,7 +164,7 @@ static const struct {
     },
     [SEV_RECORD_END] = {
         IN(PAGES) | IN(MAP), SEV_STREAM_ENDED,
-        SEV_FAULT_END_READ, sev_map_load_end,
+        SEV_FAULT_END_READ, sev_end_load,
     },
     [SEV_RECORD_GO] = {
         IN(ACKED), SEV_STREAM_TOLD,

@@ -21,8 +21,10 @@ typedef struct Cell {
     SevOutgoingState next;
 } Cell;
 
-/* A state of a purpose: what each event does there.  What is not listed is
- * refused. */
+/*
+ * A state of a purpose: what each event does there.  What is not listed is
+ * refused.
+ */
 typedef Cell Row[SEV_OUTGOING_EVENT__MAX];
 
 #define ON(event, command, state) \

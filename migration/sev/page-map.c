@@ -1,5 +1,5 @@
 /*
- * Which pages are private <-> STATE and END records: both ends.
+ * Which pages are private <-> STATE records: both ends.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -8,7 +8,6 @@
 #include "migration/qemu-file.h"
 #include "page-map.h"
 #include "migration/sev/wire/write.h"
-#include "migration/sev/template/image.h"
 #include "trace.h"
 
 #define PAGE_LEN SEV_RECORD_PACKET_DATA
@@ -51,11 +50,11 @@ static bool save_run(RAMBlock *rb, ram_addr_t offset, ram_addr_t length,
     return true;
 }
 
-bool sev_map_save_end(SevSource *s, QEMUFile *f, Error **errp)
+bool sev_map_save(SevSource *s, QEMUFile *f, uint64_t *private_pages,
+                  Error **errp)
 {
     g_autoptr(GByteArray) runs = g_byte_array_new();
     SaveState save = { .f = f, .runs = runs };
-    SevRecord rec = { .type = SEV_RECORD_END };
 
     RCU_READ_LOCK_GUARD();
     for (guint i = 0; i < s->blocks->len; i++) {
@@ -69,14 +68,7 @@ bool sev_map_save_end(SevSource *s, QEMUFile *f, Error **errp)
         }
         put_state(&save, rb->used_length);
     }
-    if ((s->image && !sev_image_save_end(s, f, errp)) ||
-        ((s->image || s->in_place) && !sev_image_save_shared_sum(s, f, errp))) {
-        return false;
-    }
-    stat64_set(&sev_page_stats.private_pages, save.private_pages);
-    rec.u.end.packets = stat64_get(&sev_page_stats.packets) - s->placed;
-    rec.u.end.private_pages = save.private_pages;
-    sev_record_put(f, &rec);
+    *private_pages = save.private_pages;
     return true;
 }
 
@@ -147,11 +139,8 @@ bool sev_map_load_state(SevTarget *t, const SevRecord *rec, Error **errp)
     return true;
 }
 
-bool sev_map_load_end(SevTarget *t, const SevRecord *rec, Error **errp)
+bool sev_map_loaded(SevTarget *t, Error **errp)
 {
-    const SevRecordEnd *r = &rec->u.end;
-    uint64_t packets = stat64_get(&t->packets);
-
     for (guint i = 0; i < t->blocks->len; i++) {
         SevTargetBlock *block = &g_array_index(t->blocks, SevTargetBlock, i);
 
@@ -163,11 +152,5 @@ bool sev_map_load_end(SevTarget *t, const SevRecord *rec, Error **errp)
             return false;
         }
     }
-    if (r->packets != packets || r->private_pages != t->private_pages) {
-        error_setg(errp, "SEV stream: END counts %" PRIu64 " packets and %"
-                   PRIu64 " private pages, %" PRIu64 " and %" PRIu64 " came",
-                   r->packets, r->private_pages, packets, t->private_pages);
-        return false;
-    }
-    return sev_image_load_end(t, errp) && sev_receive_finish(errp);
+    return true;
 }

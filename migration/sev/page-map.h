@@ -1,5 +1,5 @@
 /*
- * Which pages are private <-> STATE and END records: both ends.
+ * Which pages are private <-> STATE records: both ends.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -8,11 +8,16 @@
 
 #include "pages.h"
 
-/* STATE records for every block, and END.  The guest is stopped. */
-bool sev_map_save_end(SevSource *s, QEMUFile *f, Error **errp);
+/*
+ * STATE records for every block; *@private_pages is the number of pages that
+ * they call private.  The guest is stopped.
+ */
+bool sev_map_save(SevSource *s, QEMUFile *f, uint64_t *private_pages,
+                  Error **errp);
 
-/* Handlers of order.c's table. */
+/* Handler of order.c's table. */
 bool sev_map_load_state(SevTarget *t, const SevRecord *rec, Error **errp);
-bool sev_map_load_end(SevTarget *t, const SevRecord *rec, Error **errp);
+/* Did STATE records describe all of every block? */
+bool sev_map_loaded(SevTarget *t, Error **errp);
 
 #endif /* MIGRATION_SEV_PAGE_MAP_H */

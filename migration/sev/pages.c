@@ -8,9 +8,11 @@
 #include "qemu/timer.h"
 #include "exec/memory.h"
 #include "exec/target_page.h"
+#include "migration/migration-stats.h"
 #include "migration/misc.h"
 #include "migration/qemu-file.h"
 #include "migration/ram.h"
+#include "lane.h"
 #include "pages.h"
 #include "pipeline.h"
 #include "migration/sev/wire/write.h"
@@ -128,6 +130,14 @@ void sev_pages_queue(SevSource *s, RAMBlock *rb, ram_addr_t offset)
     s->queue[s->count++] = (SevPage) { .rb = rb, .offset = offset };
 }
 
+void sev_pages_count(size_t n)
+{
+    stat64_add(&sev_page_stats.packets, n);
+    stat64_add(&sev_page_stats.bytes,
+               n * (SEV_RECORD_PACKET_HDR + SEV_RECORD_PACKET_DATA));
+    stat64_add(&mig_stats.normal_pages, n);
+}
+
 bool sev_pages_full(const SevSource *s)
 {
     return s->count - s->head >= QUEUE_FULL;
@@ -137,6 +147,41 @@ uint64_t sev_pages_pending(const SevSource *s)
 {
     return (s->count - s->head + (uint64_t)sev_pipeline_pages(s->pipeline)) *
            SEV_RECORD_PAGE_LEN;
+}
+
+/* Packets of a record, which has its offsets, go where they belong. */
+static bool put_record(SevSource *s, QEMUFile *f, uint8_t *buf, RAMBlock *rb,
+                       const ram_addr_t *offsets, size_t n, size_t len,
+                       Error **errp)
+{
+    if (s->sink) {
+        return s->sink->put(s, buf, rb, offsets, n, errp);
+    }
+    if (len) {
+        sev_record_put_fault(f, SEV_RECORD_PAGES);
+        sev_transcript_pages(buf);
+        ram_transferred_add(len);
+        /* Not copied: written out before the buffer is used again. */
+        qemu_put_buffer_async(f, buf, len, false);
+        qemu_fflush(f);
+    }
+    return true;
+}
+
+bool sev_pages_put(SevSource *s, QEMUFile *f, uint8_t *buf, RAMBlock *rb,
+                   const ram_addr_t *offsets, size_t n, Error **errp)
+{
+    guint number;
+
+    if (!sev_pages_block_number(s, rb, &number, errp)) {
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        sev_pages_set_offset(buf, i, offsets[i]);
+    }
+    sev_pages_count(n);
+    return put_record(s, f, buf, rb, offsets, n, sev_pages_end(buf, number, n),
+                      errp);
 }
 
 static bool write_batch(SevSource *s, QEMUFile *f, SevBatch *b, Error **errp)
@@ -150,18 +195,7 @@ static bool write_batch(SevSource *s, QEMUFile *f, SevBatch *b, Error **errp)
     if (!sev_seal_record(s, b->buf, b->rb, b->offsets, &b->n, &len, errp)) {
         return false;
     }
-    if (s->sink) {
-        return s->sink->put(s, b->buf, b->rb, b->offsets, b->n, errp);
-    }
-    if (len) {
-        sev_record_put_fault(f, SEV_RECORD_PAGES);
-        sev_transcript_pages(b->buf);
-        ram_transferred_add(len);
-        /* Not copied: written out before the buffer is used again. */
-        qemu_put_buffer_async(f, b->buf, len, false);
-        qemu_fflush(f);
-    }
-    return true;
+    return put_record(s, f, b->buf, b->rb, b->offsets, b->n, len, errp);
 }
 
 /* As much of the queue as the pipeline takes. */
@@ -185,6 +219,9 @@ bool sev_pages_save(SevSource *s, QEMUFile *f, bool all, Error **errp)
     /* ram.c found nothing new: then wait here for what is being made. */
     bool idle = s->head == s->count;
 
+    if (s->method == SEV_METHOD_LANE) {
+        return sev_lane_save_pages(s, f, all, errp);
+    }
     /* An error of the file ends the loop; upstream reports it. */
     while (!qemu_file_get_error(f)) {
         SevBatch *batch;
@@ -300,7 +337,7 @@ bool sev_pages_load(SevTarget *t, const SevRecord *rec, Error **errp)
             .data = (uint8_t *)packet + SEV_RECORD_PACKET_HDR,
         };
     }
-    if (!sev_receive_pages(jobs, r->count, errp)) {
+    if (!sev_method_open(t, jobs, r->count, errp)) {
         return false;
     }
     stat64_add(&t->packets, r->count);

@@ -26,6 +26,7 @@ typedef struct SevPageStats {
     Stat64 firmware_ns;
     Stat64 line_wait_ns;        /* the pipeline's packets wait to be written */
     Stat64 page_wait_ns;        /* the pipeline has nothing to do */
+    Stat64 target_wait_ns;      /* ... since the target is too far behind */
     Stat64 private_pages;       /* announced at the end */
     Stat64 start_ns, last_ns;   /* session made, last packet made */
 } SevPageStats;
@@ -51,6 +52,7 @@ struct SevSource {
     size_t head, count, room;
     struct SevPipeline *pipeline;       /* what was taken off the queue */
     bool stop;                  /* the source ends; any thread reads it */
+    uint64_t method;            /* SEV_METHOD_... */
     const SevPacketSink *sink;  /* NULL: packets go into PAGES records */
     struct SevImage *image;     /* of that sink: template/image-write.c */
     bool in_place;              /* blocks left out of the stream are sealed */
@@ -73,6 +75,16 @@ bool sev_pages_block_number(const SevSource *s, RAMBlock *rb, guint *number,
 void sev_pages_queue(SevSource *s, RAMBlock *rb, ram_addr_t offset);
 bool sev_pages_full(const SevSource *s);
 uint64_t sev_pages_pending(const SevSource *s);     /* bytes on the stream */
+
+/* So many packets, or pages that the lane sealed, are on their way. */
+void sev_pages_count(size_t n);
+
+/*
+ * Write the @n sealed pages of @buf, whose offsets these are, where the pages of
+ * @s go.  They count from here on.
+ */
+bool sev_pages_put(SevSource *s, QEMUFile *f, uint8_t *buf, RAMBlock *rb,
+                   const ram_addr_t *offsets, size_t n, Error **errp);
 
 /*
  * Write queued pages as PAGES records: all of them, or as many as rate limit

@@ -24,6 +24,8 @@ static struct {
     bool has_template_open;     /* it was set */
     SevAcknowledgement acknowledgement;
     bool has_acknowledgement;   /* it was set */
+    SevSealMethod method;
+    bool has_method;            /* it was set */
 } params;
 
 /* --- Values from outside ---------------------------------------------------- */
@@ -139,6 +141,10 @@ bool sev_params_set(const SevMigrationParameters *p, Error **errp)
         params.acknowledgement = p->sev_acknowledgement;
         params.has_acknowledgement = true;
     }
+    if (good && p->has_sev_method) {
+        params.method = p->sev_method;
+        params.has_method = true;
+    }
     return good;
 }
 
@@ -163,6 +169,8 @@ void sev_params_query(SevMigrationParameters *p)
     p->sev_template_open = params.template_open;
     p->has_sev_acknowledgement = params.has_acknowledgement;
     p->sev_acknowledgement = params.acknowledgement;
+    p->has_sev_method = params.has_method;
+    p->sev_method = params.method;
     p->has_sev_allowed_platforms = params.allowed;
     p->sev_allowed_platforms = platforms_list(params.allowed);
     p->has_sev_allowed_sources = params.sources;
@@ -238,6 +246,11 @@ SevAcknowledgement sev_params_acknowledgement(void)
     return params.acknowledgement;
 }
 
+SevSealMethod sev_params_method(void)
+{
+    return params.method;
+}
+
 /* --- Monitors ----------------------------------------------------------------- */
 
 /* A line of HMP cannot hold a certificate, so there it is the name of a file. */
@@ -278,7 +291,7 @@ void sev_params_from_hmp(MigrateSetParameters *p, MigrationParameter param,
                          const char *value, Error **errp)
 {
     const char *name = MigrationParameter_str(param);
-    int open, ack;
+    int open, ack, method;
 
     switch (param) {
     case MIGRATION_PARAMETER_SEV_PDH:
@@ -311,6 +324,11 @@ void sev_params_from_hmp(MigrateSetParameters *p, MigrationParameter param,
         ack = qapi_enum_parse(&SevAcknowledgement_lookup, value, -1, errp);
         p->has_sev_acknowledgement = ack >= 0;
         p->sev_acknowledgement = MAX(ack, 0);
+        break;
+    case MIGRATION_PARAMETER_SEV_METHOD:
+        method = qapi_enum_parse(&SevSealMethod_lookup, value, -1, errp);
+        p->has_sev_method = method >= 0;
+        p->sev_method = MAX(method, 0);
         break;
     default:
         error_setg(errp, "Migration parameter '%s' cannot be set here", name);
@@ -347,6 +365,9 @@ void sev_params_print(Monitor *mon)
     if (params.has_acknowledgement) {
         monitor_printf(mon, "sev-acknowledgement: %s\n",
                        SevAcknowledgement_str(params.acknowledgement));
+    }
+    if (params.has_method) {
+        monitor_printf(mon, "sev-method: %s\n", SevSealMethod_str(params.method));
     }
     if (params.has_refuse_replay) {
         monitor_printf(mon, "sev-refuse-replay: %s\n",

@@ -37,6 +37,9 @@ bool sev_params_refuse_replay(void);
 /* What an acknowledgement has to prove; ATTESTED when not set.  Any thread. */
 SevAcknowledgement sev_params_acknowledgement(void);
 
+/* How private pages are sealed; packets when not set. */
+SevSealMethod sev_params_method(void);
+
 /* When a clone opens the packets of its template; first-touch when not set. */
 SevTemplateOpen sev_params_template_open(void);
 

@@ -12,6 +12,7 @@
 #include "migration/options.h"
 #include "migration/qemu-file.h"
 #include "migration/sev/wire/record.h"
+#include "pace.h"
 #include "return-path.h"
 #include "target/i386/sev/test/fault.h"
 #include "trace.h"
@@ -47,6 +48,7 @@ void sev_return_path_begin(void)
     said.state = SEV_RP_QUIET;
     said.seen = 0;
     sev_platform_certs_clear(&said.certs);
+    sev_pace_begin();
 }
 
 void sev_return_path_step(SevRpState state)
@@ -251,6 +253,9 @@ static void message_read(MigrationState *ms, QEMUFile *rp, uint16_t type,
     case SEV_RP_REFUSAL:
         read_refusal(body, len, errp);
         break;
+    case SEV_RP_PONG:
+        sev_pace_heard(ldl_be_p(body), get_clock(), errp);
+        break;
     case SEV_RP_SHUT:
         read_early_shut(state, body, errp);
         break;
@@ -295,7 +300,8 @@ bool sev_return_path_message(MigrationState *ms, QEMUFile *rp, uint16_t type,
     trace_sev_return_path_message(type, len, sev_rp_state_name(state),
                                   legal && !early);
     ours = early || type == SEV_RP_CERTS || type == SEV_RP_ACK ||
-           type == SEV_RP_REFUSAL;
+           type == SEV_RP_REFUSAL ||
+           (type == SEV_RP_PONG && state >= SEV_RP_SENDING);
     if (legal && !ours) {
         return type == SEV_RP_SHUT && sev_fault(SEV_FAULT_SHUT_READ, errp);
     }

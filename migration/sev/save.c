@@ -21,9 +21,12 @@
 #include "channels.h"
 #include "compat.h"
 #include "handover.h"
-#include "page-map.h"
+#include "end.h"
+#include "fail.h"
+#include "lane.h"
 #include "multifd.h"
 #include "outgoing.h"
+#include "pace.h"
 #include "pages.h"
 #include "migration/sev/wire/write.h"
 #include "return-path.h"
@@ -57,7 +60,7 @@ int sev_save_prepare(void *opaque, Error **errp)
         return -EIO;
     }
     if (!sev_outgoing_take(&sev.outgoing, SEV_OUTGOING_PREPARE, errp) ||
-        !sev_compat_check(errp)) {
+        !sev_compat_check(errp) || !sev_method_choose(errp)) {
         return -EPERM;
     }
     if (sev_template_making() && !sev_template_end_last(errp)) {
@@ -121,6 +124,7 @@ int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
     /* Question and answer are small: each would wait for the other's ACK. */
     qio_channel_set_delay(qemu_file_get_ioc(f), false);
     sev.source = sev_source_new();
+    sev.source->method = sev_method();
     sev.source->doing = ms->rp_state.rp_thread_created
         ? "its certificates were awaited" : NULL;
     sev.source->in_place = sev.outgoing.purpose == SEV_PURPOSE_IN_PLACE;
@@ -133,7 +137,8 @@ int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
     }
     sev_handover_begin(&target);
     doing("the session was opened");
-    if (!sev_pages_save_blocks(sev.source, f, errp)) {
+    if (!sev_pages_save_blocks(sev.source, f, errp) ||
+        !sev_lane_save_begin(sev.source, f, errp)) {
         goto fail;
     }
     if (sev_template_layout() == SEV_LAYOUT_MAPPED) {
@@ -149,21 +154,14 @@ int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
     /* Channels are waiting for this, and ram for the channels. */
     qemu_fflush(f);
     stat64_set(&sev_page_stats.start_ns, get_clock());
-    sev_advice_begin();
+    /* A PING on this channel says nothing of multifd's. */
+    sev_downtime_begin(sev.outgoing.purpose == SEV_PURPOSE_MOVE &&
+                       !migrate_multifd());
     return 0;
 
 fail:
     trace_sev_migration_refused("setup", error_get_pretty(*errp));
     return -EPERM;
-}
-
-/* Upstream looks at the file; the sentence goes to query-migrate. */
-static int save_failed(Error *err)
-{
-    trace_sev_migration_refused("save", error_get_pretty(err));
-    migrate_set_error(migrate_get_current(), err);
-    error_free(err);
-    return -EIO;
 }
 
 bool sev_save_is_active_iterate(void *opaque)
@@ -178,7 +176,7 @@ int sev_save_iterate(QEMUFile *f, void *opaque)
 
     doing("pages were sent");
     if (!sev_pages_save(sev.source, f, false, &err)) {
-        return save_failed(err);
+        return sev_migration_fail("save", err);
     }
     sev_record_put(f, &rec);
     return !sev_pages_pending(sev.source);
@@ -193,8 +191,9 @@ int sev_save_complete(QEMUFile *f, void *opaque)
         !sev_pages_save(sev.source, f, true, &err) ||
         (sev.outgoing.purpose == SEV_PURPOSE_IN_PLACE &&
          !sev_place_save(sev.source, f, &sev.outgoing, &err)) ||
-        !sev_map_save_end(sev.source, f, &err)) {
-        return save_failed(err);
+        !sev_lane_save_end(sev.source, f, sev_template_making(), &err) ||
+        !sev_end_save(sev.source, f, &err)) {
+        return sev_migration_fail("save", err);
     }
     if (sev.outgoing.purpose == SEV_PURPOSE_MOVE) {
         sev_return_path_step(SEV_RP_SENT);
@@ -204,18 +203,20 @@ int sev_save_complete(QEMUFile *f, void *opaque)
     return 0;
 }
 
+/* Right after ram's, and so for all private pages that wait. */
 void sev_save_pending(void *opaque, uint64_t *must_precopy,
                       uint64_t *can_postcopy)
 {
     *must_precopy += sev_pages_pending(sev.source);
+    sev_downtime_estimate(must_precopy);
 }
 
 /* Right after ram's, which has read the dirty log. */
 void sev_save_pending_exact(void *opaque, uint64_t *must_precopy,
                             uint64_t *can_postcopy)
 {
-    sev_advice_look();
-    sev_save_pending(opaque, must_precopy, can_postcopy);
+    *must_precopy += sev_pages_pending(sev.source);
+    sev_downtime_exact(must_precopy);
 }
 
 /* The migration thread is gone. */
@@ -224,6 +225,7 @@ static void sev_migration_end(SevOutgoingEvent event)
     Error *err = NULL;
 
     sev_multifd_set_source(NULL);
+    sev_lane_end();
     g_clear_pointer(&sev.source, sev_source_free);
     sev_transcript_drop();
     sev_tap_drop();
@@ -279,7 +281,7 @@ bool sev_migration_hand_over(MigrationState *s)
         return true;
     }
     if (!sev_handover_give(s, &sev.outgoing, &err)) {
-        save_failed(err);
+        sev_migration_fail("save", err);
         return false;
     }
     return true;
@@ -348,6 +350,7 @@ bool sev_rp_message(MigrationState *s, QEMUFile *rp, uint16_t type,
 void sev_migration_populate_info(MigrationInfo *info)
 {
     uint64_t packets = stat64_get(&sev_page_stats.packets);
+    SevPace pace = sev_pace_get();
     int64_t start = stat64_get(&sev_page_stats.start_ns);
     int64_t ns = stat64_get(&sev_page_stats.last_ns) - start;
 
@@ -357,13 +360,20 @@ void sev_migration_populate_info(MigrationInfo *info)
     info->sev = g_new(MigrationSevStats, 1);
     *info->sev = (MigrationSevStats) {
         .packets = packets,
+        .method = sev_method() == SEV_METHOD_LANE ? SEV_SEAL_METHOD_LANE
+                                                  : SEV_SEAL_METHOD_PACKETS,
+        .method_reason = g_strdup(sev_method_why()),
         .packet_bytes = stat64_get(&sev_page_stats.bytes),
         .skipped = stat64_get(&sev_page_stats.skipped),
         .private_pages = stat64_get(&sev_page_stats.private_pages),
         .firmware_time = stat64_get(&sev_page_stats.firmware_ns) / SCALE_US,
-        .firmware_downtime = sev_advice_firmware_ms(),
+        .firmware_downtime = sev_downtime_ms(),
+        .target_packets = pace.opened,
+        .target_packet_time = pace.packet_ns / SCALE_US,
         .line_wait_time = stat64_get(&sev_page_stats.line_wait_ns) / SCALE_US,
         .page_wait_time = stat64_get(&sev_page_stats.page_wait_ns) / SCALE_US,
+        .target_wait_time = stat64_get(&sev_page_stats.target_wait_ns) /
+                            SCALE_US,
         .packets_per_second = ns > 0
             ? packets * (double)NANOSECONDS_PER_SECOND / ns : 0,
     };

@@ -6,10 +6,11 @@
 #include "qemu/osdep.h"
 #include "qemu/timer.h"
 #include "migration/migration.h"
-#include "migration/migration-stats.h"
 #include "migration/sev/wire/record.h"
 #include "seal.h"
 #include "trace.h"
+
+QEMU_BUILD_BUG_ON(SEV_RECORD_PAGES_MAX > SEV_PAGE_JOBS_MAX);
 
 /* A turn that took less than this may be longer, one that took more must not. */
 #define TURN_MIN_NS (4 * SCALE_MS)
@@ -116,10 +117,7 @@ bool sev_seal_record(const SevSource *s, uint8_t *buf, RAMBlock *rb,
     }
     trace_sev_pages_save(rb->idstr, kept ? offsets[0] : 0, kept, *n - kept);
     stat64_add(&sev_page_stats.skipped, *n - kept);
-    stat64_add(&sev_page_stats.packets, kept);
-    stat64_add(&sev_page_stats.bytes,
-               kept * (SEV_RECORD_PACKET_HDR + SEV_RECORD_PACKET_DATA));
-    stat64_add(&mig_stats.normal_pages, kept);
+    sev_pages_count(kept);
     *n = kept;
     *len = kept ? sev_pages_end(buf, number, kept) : 0;
     return true;

@@ -33,7 +33,10 @@ int sev_load_setup(QEMUFile *f, void *opaque, Error **errp);
 int sev_load_state(QEMUFile *f, void *opaque, int version_id);
 int sev_load_cleanup(void *opaque);
 
-/* Where the load under way is, or NULL is; main thread. */
+/*
+ * Address of the pointer to the incoming state.  The pointer is NULL while no
+ * migration is being loaded.  Main thread only.
+ */
 SevTarget **sev_load_target(void);
 
 #endif /* MIGRATION_SEV_SECTION_H */

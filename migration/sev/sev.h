@@ -44,6 +44,16 @@ static inline bool sev_start_refused(void)
     return unlikely(sev_migration_on) && !sev_migration_may_start();
 }
 
+/*
+ * Is a reset that is asked for on this thread none of the guest's?  While a vCPU
+ * is lent to the lane, it is the lane's program that shut down.  Any thread.
+ */
+bool sev_migration_reset_is_ours(void);
+static inline bool sev_reset_refused(void)
+{
+    return unlikely(sev_migration_on) && sev_migration_reset_is_ours();
+}
+
 /* --- ram.c, migration thread --------------------------------------------- */
 
 bool sev_migration_queue_page(RAMBlock *rb, ram_addr_t offset);

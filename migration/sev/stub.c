@@ -11,6 +11,12 @@
 
 bool sev_migration_on;
 
+/* Only sev.c calls it, which such a target lacks. */
+bool sev_migration_init(Error **errp)
+{
+    return true;
+}
+
 bool sev_migration_may_run(Error **errp)
 {
     return true;
@@ -19,6 +25,11 @@ bool sev_migration_may_run(Error **errp)
 bool sev_migration_may_start(void)
 {
     return true;
+}
+
+bool sev_migration_reset_is_ours(void)
+{
+    return false;
 }
 
 bool sev_migration_hand_over(MigrationState *s)
@@ -112,6 +123,11 @@ void sev_params_print(Monitor *mon)
 }
 
 #ifdef TARGET_I386
+SevLaneInfo *qmp_query_sev_lane(Error **errp)
+{
+    return g_new0(SevLaneInfo, 1);
+}
+
 SevPlatformCertificates *qmp_query_sev_platform_certs(Error **errp)
 {
     error_setg(errp, "This QEMU has no SEV");

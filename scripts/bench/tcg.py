@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / 'tests/functional'))
+sys.path.insert(0, str(ROOT / 'tests/functional/lib'))
 
 # pylint: disable=wrong-import-position
 import sevlib                           # noqa: E402

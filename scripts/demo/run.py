@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / 'tests/functional'))
+sys.path.insert(0, str(ROOT / 'tests/functional/lib'))
 
 # pylint: disable=wrong-import-position
 import compare                          # noqa: E402

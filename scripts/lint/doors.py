@@ -3,6 +3,7 @@
 names of files that exist, and every file is named where people look for it.
 """
 import fnmatch
+import hashlib
 import re
 
 OURS = ("hw/psp/", "target/i386/sev/", "migration/sev/")
@@ -15,7 +16,8 @@ def findable(repo):
     told = repo.text("ARCHITECTURE.md") + "".join(
         repo.text(path) for path in repo.files
         if path.startswith("docs/devel/"))
-    # `a.c`, `{a,b}.c` and `a-*.c` all name files.
+    # `a.c`, `a.[ch]`, `{a,b}.c` and `a-*.c` all name files.
+    told = told.replace(".[ch]", ".c")
     for braces, suffix in re.findall(r"([\w/-]*\{[\w,-]+\}[\w-]*)(\.c)\b", told):
         before, middle, after = re.match(r"(.*)\{(.*)\}(.*)", braces).groups()
         told += "".join(f" {before}{one}{after}{suffix}"
@@ -39,6 +41,22 @@ def comments(repo):
                 last = name.rsplit("/", 1)[-1]
                 if last not in ours and last not in upstream:
                     yield f"{path}: its comments name {name}, which is not there"
+
+
+def documents(repo):
+    """A file that ARCHITECTURE.md or docs/devel names exists."""
+    ours = {path.rsplit("/", 1)[-1] for path in repo.files}
+    upstream = set(repo.text("scripts/lint/upstream-files.list").split())
+    for path in repo.files:
+        if path != "ARCHITECTURE.md" and not path.startswith("docs/devel/"):
+            continue
+        if path == "docs/devel/rebase.md":      # names files of another QEMU
+            continue
+        for span in re.findall(r"`([^`\n]+)`", repo.text(path)):
+            for name in NAME.findall(span.replace(".[ch]", ".c")):
+                last = name.rsplit("/", 1)[-1]
+                if last not in ours and last not in upstream:
+                    yield f"{path}: names {name}, which is not there"
 
 
 def sections(repo):
@@ -70,4 +88,14 @@ def maintained(repo):
             yield f"{path}: no section of MAINTAINERS has it"
 
 
-RULES = [findable, comments, sections, maintained]
+def pictures(repo):
+    """A picture is drawn of the source beside it: docs/images/render.sh."""
+    for path in repo.files:
+        if path.endswith(".dot"):
+            total = hashlib.sha256(repo.text(path).encode()).hexdigest()
+            if total not in (repo.text(path[:-4] + ".svg") or ""):
+                yield f"{path}: its .svg is of another source"
+
+
+RULES = [findable, comments, documents, sections, maintained,
+         pictures]

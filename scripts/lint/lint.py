@@ -250,6 +250,8 @@ def python(repo):
                 yield f"{path}:{problem.lineno}: {problem.msg}"
 
 
+FORWARDED = r"^Forwarded: (not-needed$|https://)"
+FORWARDED_FIX = r"^Forwarded: (https://|(no|not-needed) \(.+\)$)"
 FIELDS = ("Subject", "From", "Forwarded", "Hook", "Why-not-overlay")
 
 
@@ -263,8 +265,6 @@ def patches(repo):
                if path.startswith("patches/") and path.endswith(".patch")]
     for name in set(present) - set(listed):
         yield f"patches/{name}: not in patches/series"
-    if listed != sorted(listed):
-        yield "patches/series: keep it sorted by number"
     for name in listed:
         text = repo.text("patches/" + name)
         if text is None:
@@ -279,8 +279,28 @@ def patches(repo):
                 yield f"patches/{name}: no '{field}:' field"
             elif re.search(r"\b(REASON|FUNCTION\(\)|CALL)\b", value.group(1)):
                 yield f"patches/{name}: fill in '{field}:'"
+        if not re.search(r"^From: .+ <\S+@\S+>$", head, re.M):
+            yield f"patches/{name}: 'From:' is a name and an <address>"
+        if not re.search(FORWARDED_FIX if name.startswith("07") else
+                         FORWARDED, head, re.M):
+            yield (f"patches/{name}: 'Forwarded:' is not-needed or a URL; of a "
+                   "fix a URL, or no or not-needed with a (reason)")
+        if re.search(r"\b0[1-7]\d\d\b", head.partition("\n\n")[2]):
+            yield (f"patches/{name}: its text names a patch by number, which "
+                   "the export does not have; say what it does")
         if re.search(r"^(index [0-9a-f]+\.\.|(---|\+\+\+) \S+\t)", text, re.M):
             yield f"patches/{name}: index lines or time stamps; 'make refresh'"
+
+
+@rule
+def topics(repo):
+    """Every file and every patch has its place in the export."""
+    del repo
+    done = subprocess.run(
+        [sys.executable, os.path.join(ROOT, "scripts/overlay/topics.py"),
+         "--check"], capture_output=True, text=True)
+    yield from (line.removeprefix("error: ")
+                for line in done.stderr.splitlines())
 
 
 @rule

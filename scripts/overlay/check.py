@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Run the tests and count them.
 
-usage: check.py SUITE[:NAME]...       lint lib unit qtest functional
+usage: check.py SUITE[:NAME]...       lint series lib unit qtest functional
 
 With NAME, of lib, unit or qtest only the program of that name.
 
@@ -29,7 +29,7 @@ SHARES = 3              # of migration-test, at a time
 SLOWER = 3              # than the machine upstream's time limits are for
 OVERLAY = os.path.join(ROOT, "scripts", "overlay")
 
-sys.path.insert(1, os.path.join(ROOT, "tests", "functional"))
+sys.path.insert(1, os.path.join(ROOT, "tests", "functional", "lib"))
 import ownhome                          # noqa: E402
 
 # Upstream's tests that our hooks could break, beside all of our own: the
@@ -206,6 +206,11 @@ def suite_lint(count, _only):
                 [os.path.join(ROOT, "scripts/lint/lint.py")])
 
 
+def suite_series(count, _only):
+    run_program(count, "series", "prefixes",
+                [os.path.join(OVERLAY, "prefixes.py"), "--quick"])
+
+
 def suite_lib(count, only):
     if not os.path.exists(os.path.join(ROOT, "meson.build")):
         count.skip("lib: there is no meson.build yet")
@@ -316,8 +321,8 @@ def suite_functional(count, _only):
                  "--build", BUILD], shown="")
 
 
-SUITES = {"lint": suite_lint, "lib": suite_lib, "unit": suite_unit,
-          "qtest": suite_qtest, "functional": suite_functional}
+SUITES = {"lint": suite_lint, "series": suite_series, "lib": suite_lib,
+          "unit": suite_unit, "qtest": suite_qtest, "functional": suite_functional}
 
 
 def main(arguments):

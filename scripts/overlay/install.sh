@@ -16,16 +16,19 @@ logged install-lib env DESTDIR="$stage/lib" "$BUILD/lib/meson" install -C "$BUIL
     die "sev-psp cannot be installed ($(tail -1 "$LOGS/install-lib.log" | cut -c1-160)); see $LOGS/install-lib.log."
 mkdir -p "$target" 2>/dev/null && [ -w "$target" ] ||
     die "cannot write to $target; run 'make install' as root or choose DESTDIR= or PREFIX=."
-cp -a "$stage$configured/." "$target/" || disk_full
-cp -a "$stage/lib/usr/local/." "$target/" || disk_full
+# A guest may run from what is there: it keeps its file, new ones get a new one.
+put() { logged install-copy cp -a --remove-destination "$1/." "$target/" ||
+            die "cannot install to $target ($(tail -1 "$LOGS/install-copy.log" | cut -c1-160))."; }
+put "$stage$configured"
+put "$stage/lib/usr/local"
 rm -rf "${stage:?}/lib"
-install -D -m 755 "$ROOT/scripts/sev-clone" "$target/bin/sev-clone"
+install -D -m 755 "$ROOT/tools/sev-clone/sev-clone" "$target/bin/sev-clone"
 install -D -m 755 -t "$target/bin" "$ROOT/integration/kata/qemu-kata"
 install -D -m 644 -t "$target/share/sev-clone/kata" "$ROOT"/integration/kata/configuration-*.toml
-install -D -m 644 -t "$target/share/sev-clone/sevclone" "$ROOT"/scripts/sevclone/*.py
-install -D -m 755 -t "$target/libexec" "$ROOT/tools/sev-clone-qemu"
+install -D -m 644 -t "$target/share/sev-clone/sevclone" "$ROOT"/tools/sev-clone/sevclone/*.py
+install -D -m 755 -t "$target/libexec" "$ROOT/tools/sev-clone/sev-clone-qemu"
 mkdir -p "$target/share/man/man1"
-PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$ROOT/scripts "$PYTHON" -m sevclone.man > "$target/share/man/man1/sev-clone.1"
+PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$ROOT/tools/sev-clone "$PYTHON" -m sevclone.man > "$target/share/man/man1/sev-clone.1"
 install -D -m 755 -t "$target/share/sev-clone" "$ROOT/scripts/analyze-sev-stream.py"
 "$ROOT/tools/guest/build.sh" "$BUILD/guest-tools"
 install -D -m 755 -t "$target/share/sev-clone/guest" "$BUILD/guest-tools/sev-reseed"

@@ -35,6 +35,7 @@ PATCHES = os.path.join(ROOT, "patches")
 TREE = os.path.join(BUILD, "qemu")
 PRISTINE = os.path.join(BUILD, "pristine")
 APPLIED = os.path.join(BUILD, "applied")
+OBJ = os.path.join(BUILD, "obj")
 
 
 def die(sentence):
@@ -285,17 +286,15 @@ def merge3(mine, base, other, name, path):
 
 
 def add_to_series(name):
-    """Insert name inside its band, sorted by number."""
+    """Insert name behind the nearest number of its band; it may be moved to
+    another section of patches/topics, inside which numbers are sorted."""
     path = os.path.join(PATCHES, "series")
     lines = read(path).decode().splitlines(True)
-    at = None
-    for index, line in enumerate(lines):
-        number = re.match(r"(?:# )?(\d\d)(\d\d|xx)", line)
-        if number and (line.startswith("# ") and number.group(1) == name[:2]
-                       or not line.startswith("#") and line.strip() < name):
-            at = index + 1
-    if at is None:
+    band = [line.strip() for line in lines if line.startswith(name[:2])]
+    if not band:
         die(f"{name} has no number of a band in patches/series.")
+    before = max((other for other in band if other < name), default=None)
+    at = lines.index((before or min(band)) + "\n") + (before is not None)
     lines.insert(at, name + "\n")
     write(path, "".join(lines).encode())
 
@@ -303,7 +302,7 @@ def add_to_series(name):
 HEADER = """Subject: {title}
 From: {author}
 Date: {date}
-Forwarded: no
+Forwarded: not-needed
 Hook: CALL from FUNCTION()
 Why-not-overlay: REASON
 

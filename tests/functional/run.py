@@ -11,72 +11,11 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(1, str(ROOT / 'scripts/demo'))
+sys.path.insert(1, str(ROOT / 'tests/functional/lib'))
 
 # pylint: disable=wrong-import-position
 import registry                         # noqa: E402
-import test_capability_table            # noqa: E402,F401
-import test_advice                      # noqa: E402,F401
-import test_blocks                      # noqa: E402,F401
-import test_boot                        # noqa: E402,F401
-import test_bounds                      # noqa: E402,F401
-import test_claims                      # noqa: E402,F401
-import test_clone                       # noqa: E402,F401
-import test_clone_ends                  # noqa: E402,F401
-import test_clone_screen                # noqa: E402,F401
-import test_clone_users                 # noqa: E402,F401
-import test_firmware                    # noqa: E402,F401
-import test_gates                       # noqa: E402,F401
-import test_golden                      # noqa: E402,F401
-import test_hermetic                    # noqa: E402,F401
-import test_hops                        # noqa: E402,F401
-import test_hotplug                     # noqa: E402,F401
-import test_install                     # noqa: E402,F401
-import test_kata                        # noqa: E402,F401
-import test_libvirt                     # noqa: E402,F401
-import test_kata_config                 # noqa: E402,F401
-import test_kata_path                   # noqa: E402,F401
-import test_kata_vsock                  # noqa: E402,F401
-import test_leak                        # noqa: E402,F401
-import test_debug                       # noqa: E402,F401
-import test_silicon                     # noqa: E402,F401
-import test_migrate                     # noqa: E402,F401
-import test_multifd                     # noqa: E402,F401
-import test_faults                      # noqa: E402,F401
-import test_strangers                   # noqa: E402,F401
-import test_handover                    # noqa: E402,F401
-import test_liar                        # noqa: E402,F401
-import test_template                    # noqa: E402,F401
-import test_template_crash              # noqa: E402,F401
-import test_template_image              # noqa: E402,F401
-import test_template_misfit             # noqa: E402,F401
-import test_template_power              # noqa: E402,F401
-import test_template_query              # noqa: E402,F401
-import test_pagemap                     # noqa: E402,F401
-import test_template_tamper             # noqa: E402,F401
-import test_refused                     # noqa: E402,F401
-import test_tool                        # noqa: E402,F401
-import test_trust                       # noqa: E402,F401
-import test_off                         # noqa: E402,F401
-import test_hardware                    # noqa: E402,F401
-import test_backends                    # noqa: E402,F401
-import test_kvm                         # noqa: E402,F401
-import test_kvm_cpuid                   # noqa: E402,F401
-import test_kvm_gate                    # noqa: E402,F401
-import test_kvm_sev                     # noqa: E402,F401
-import test_kvm_sev_chain               # noqa: E402,F401
-import test_kvm_sev_linux               # noqa: E402,F401
-import test_kvm_sev_socket              # noqa: E402,F401
-import test_matrix                      # noqa: E402,F401
-import test_cache                       # noqa: E402,F401
-import test_devices                     # noqa: E402,F401
-import test_es                          # noqa: E402,F401
-import test_es_devices                  # noqa: E402,F401
-import test_secret                     # noqa: E402,F401
-import test_stress                      # noqa: E402,F401
-import test_tamper                      # noqa: E402,F401
-import test_views                       # noqa: E402,F401
-import test_wrong_key                   # noqa: E402,F401
+import rooms                            # noqa: E402
 from verdict import Failed              # noqa: E402
 
 
@@ -135,6 +74,7 @@ def show(entry, env, verbose):
 
 def main():
     args = arguments()
+    rooms.load()
     tests = list(chosen(args))
     if args.list:
         for entry in tests:

@@ -92,7 +92,7 @@ static void parse_line(char **words, guint count)
         if (g_str_equal(words[3], "errno")) {
             rule.fault.error = atoi(words[4]);
         } else {
-            rule.fault.status = strtoul(words[4], NULL, 0);
+            rule.fault.status = g_ascii_strtoull(words[4], NULL, 0);
         }
         g_array_append_val(faults, rule);
     } else if (count == 1) {

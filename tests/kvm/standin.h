@@ -161,8 +161,10 @@ KsVm *ks_vm_new(void);
 int ks_region(KsVm *vm, uint64_t arg, bool is_new);
 int ks_pin(KsVm *vm, uint64_t uaddr, uint64_t len, uint64_t *pages);
 void ks_unpin(KsVm *vm, uint64_t pages);
-/* Violations: slots that are not registered; a range that is not; a range that
-   is and goes away. */
+/*
+ * Violations: slots that are not registered; a range that is not; a range that
+ * is and goes away.
+ */
 void ks_check_slots(KsVm *vm);
 void ks_check_range(KsVm *vm, const char *command, uint64_t addr,
                     uint64_t len);

@@ -8,6 +8,7 @@
 
 #include "hw/psp/measure.h"
 #include "hw/psp/packet.h"
+#include "measure-lane.h"
 #include "tool.h"
 
 /* --- The kernel-hashes table of QEMU and OVMF ----------------------------- */
@@ -72,6 +73,8 @@ typedef struct ToolMeasure {
     char *measurement, *nonce;
     char **vmsas;
     ToolVcpus vcpus;
+    char *lane;
+    int cbitpos;
     int api_major, api_minor, build;
 } ToolMeasure;
 
@@ -94,7 +97,7 @@ static bool tool_digest_file(PspSha256 *sha, const char *path,
     return true;
 }
 
-/* Firmware, kernel hashes, VMSAs: the order in which QEMU launches them */
+/* Firmware, kernel hashes, lane, VMSAs: the order in which QEMU launches them */
 static bool tool_measure_digest(const ToolMeasure *m,
                                 uint8_t digest[PSP_SHA256_LEN],
                                 GError **error)
@@ -112,6 +115,9 @@ static bool tool_measure_digest(const ToolMeasure *m,
             return false;
         }
         psp_sha256_update(&sha, &table, sizeof(table));
+    }
+    if (m->lane && !tool_digest_lane(&sha, m->lane, m->cbitpos, error)) {
+        return false;
     }
     for (char **vmsa = m->vmsas; vmsa && *vmsa; vmsa++) {
         if (!tool_digest_file(&sha, *vmsa, error)) {
@@ -189,6 +195,10 @@ int tool_cmd_measure(Tool *tool, int argc, char **argv, GError **error)
           " EAX", "MODEL" },
         { "init2", 0, 0, G_OPTION_ARG_NONE, &m.vcpus.init2,
           "With legacy-vm-type=off: the VMSAs have FPU state", NULL },
+        { "lane", 0, 0, G_OPTION_ARG_FILENAME, &m.lane,
+          "With lane=on: the program, sev-lane.bin", "FILE" },
+        { "cbitpos", 0, 0, G_OPTION_ARG_INT, &m.cbitpos,
+          "... and the position of the C-bit, as sev-guest has it", "N" },
         { "policy", 'p', 0, G_OPTION_ARG_STRING, &m.policy,
           "The guest's policy", "POLICY" },
         { "tik", 0, 0, G_OPTION_ARG_FILENAME, &m.tik,
@@ -225,6 +235,11 @@ int tool_cmd_measure(Tool *tool, int argc, char **argv, GError **error)
             tool_usage(error, "--vcpus and --cpu need each other");
         } else if (m.vcpus.count && m.vmsas) {
             tool_usage(error, "--vmsa, or --vcpus?");
+        } else if (!m.lane != !m.cbitpos) {
+            tool_usage(error, "--lane needs --cbitpos, and the other way round");
+        } else if (m.lane && (m.cbitpos < 32 || m.cbitpos > 62)) {
+            tool_usage(error, "--cbitpos %d is not in the range of 32 to 62",
+                       m.cbitpos);
         } else if (!m.measurement == !m.nonce) {
             tool_usage(error, "--measurement, or --nonce?");
         } else {
@@ -237,6 +252,7 @@ int tool_cmd_measure(Tool *tool, int argc, char **argv, GError **error)
     g_free(m.cmdline);
     g_free(m.policy);
     g_free(m.tik);
+    g_free(m.lane);
     g_free(m.measurement);
     g_free(m.nonce);
     g_strfreev(m.vmsas);

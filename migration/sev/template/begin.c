@@ -4,9 +4,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "migration/migration.h"
 #include "migration/vmstate.h"
 #include "migration/sev/order.h"
+#include "migration/sev/fail.h"
 #include "target/i386/sev/test/fault.h"
 #include "template.h"
 #include "migration/sev/trace.h"
@@ -33,9 +33,7 @@ static int manifest_pre_save(void *opaque)
     if (sev_fault(SEV_FAULT_MANIFEST_WRITE, &err) ||
         !sev_template_may_begin(&err) ||
         !sev_template_encode_manifest(out, &err)) {
-        migrate_set_error(migrate_get_current(), err);
-        error_free(err);
-        return -EINVAL;
+        return sev_migration_fail("template", err);
     }
     assert(out->len <= MANIFEST_ROOM);
     memset(section.bytes, 0, MANIFEST_ROOM);
@@ -51,10 +49,7 @@ static int manifest_post_load(void *opaque, int version_id)
                               &err)) {
         return 0;
     }
-    trace_sev_migration_refused("template", error_get_pretty(err));
-    migrate_set_error(migrate_get_current(), err);
-    error_free(err);
-    return -EINVAL;
+    return sev_migration_fail("template", err);
 }
 
 static const VMStateDescription vmstate_manifest = {

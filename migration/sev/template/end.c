@@ -7,10 +7,12 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "migration/migration.h"
 #include "migration/qemu-file.h"
 #include "migration/vmstate.h"
+#include "migration/sev/lane.h"
+#include "migration/sev/section.h"
 #include "migration/sev/wire/digest.h"
+#include "migration/sev/fail.h"
 #include "target/i386/sev/test/fault.h"
 #include "template.h"
 #include "migration/sev/trace.h"
@@ -26,14 +28,17 @@ static int digest_put(QEMUFile *f, void *pv, size_t size,
     Error *err = NULL;
 
     if (sev_fault(SEV_FAULT_LAST_WRITE, &err)) {
-        migrate_set_error(migrate_get_current(), err);
-        error_free(err);
-        return -EIO;
+        return sev_migration_fail("template-end", err);
     }
     if (!sev_tap_end(f, digest)) {
         return -EINVAL;
     }
     qemu_put_buffer(f, digest, sizeof(digest));
+    if (!sev_lane_save_sealed(f, digest, &err)) {
+        migrate_set_error(migrate_get_current(), err);
+        error_free(err);
+        return -EINVAL;
+    }
     return 0;
 }
 
@@ -50,16 +55,15 @@ static int digest_get(QEMUFile *f, void *pv, size_t size,
     if (!sev_fault(SEV_FAULT_LAST_READ, &err) && had &&
         sev_span_is_bytes((SevSpan) { theirs, sizeof(theirs) }, digest,
                           sizeof(digest))) {
-        return 0;
+        if (sev_lane_load_sealed_end(*sev_load_target(), f, digest, &err)) {
+            return 0;
+        }
     }
     if (!err) {
         error_setg(&err, "The template was changed: its records and its "
                    "device state do not have the digest at its end");
     }
-    trace_sev_migration_refused("template-end", error_get_pretty(err));
-    migrate_set_error(migrate_get_current(), err);
-    error_free(err);
-    return -EINVAL;
+    return sev_migration_fail("template-end", err);
 }
 
 static const VMStateInfo info_digest = {

@@ -9,6 +9,7 @@
 #include "hw/boards.h"
 #include "migration/misc.h"
 #include "migration/ram.h"
+#include "migration/sev/lane.h"
 #include "migration/sev/params.h"
 #include "target/i386/sev/test/fault.h"
 #include "image.h"
@@ -80,20 +81,20 @@ static bool seal_block(SevTargetBlock *block, Error **errp)
 
 /* Pages that are opened together. */
 typedef struct Opening {
-    SevPageJob jobs[SEV_RECORD_PAGES_MAX];
+    SevPageJob jobs[SEV_LANE_BATCH];
     size_t n;
 } Opening;
 
-static bool open_pages(Opening *o, Error **errp)
+static bool open_pages(SevTarget *t, Opening *o, Error **errp)
 {
     size_t n = o->n;
 
     o->n = 0;
-    return !n || sev_receive_pages(o->jobs, n, errp);
+    return !n || sev_method_open(t, o->jobs, n, errp);
 }
 
-static bool fill_page(SevTargetBlock *block, ram_addr_t at, uint8_t *bytes,
-                      Opening *o, Error **errp)
+static bool fill_page(SevTarget *t, SevTargetBlock *block, ram_addr_t at,
+                      uint8_t *bytes, Opening *o, Error **errp)
 {
     RAMBlock *rb = block->rb;
 
@@ -103,7 +104,7 @@ static bool fill_page(SevTargetBlock *block, ram_addr_t at, uint8_t *bytes,
             .hdr = block->image->table + at / PAGE_LEN * HDR_LEN,
             .data = bytes,
         };
-        return o->n < ARRAY_SIZE(o->jobs) || open_pages(o, errp);
+        return o->n < ARRAY_SIZE(o->jobs) || open_pages(t, o, errp);
     }
     if (bytes == rb->host + at) {
         return true;
@@ -117,12 +118,12 @@ static bool fill_page(SevTargetBlock *block, ram_addr_t at, uint8_t *bytes,
 }
 
 /* Every packet is opened, every other page copied, before the guest runs. */
-static bool fill_block(SevTargetBlock *block, Error **errp)
+static bool fill_block(SevTarget *t, SevTargetBlock *block, Error **errp)
 {
     SevTargetImage *image = block->image;
     uint64_t length = block->rb->used_length;
     uint8_t *bytes = block->rb->host;
-    Opening o = { .n = 0 };
+    g_autofree Opening *o = g_new0(Opening, 1);
     bool ok = true;
 
     if (sev_fault(SEV_FAULT_IMAGE_FILL, errp)) {
@@ -138,9 +139,9 @@ static bool fill_block(SevTargetBlock *block, Error **errp)
         }
     }
     for (ram_addr_t at = 0; ok && at < length; at += PAGE_LEN) {
-        ok = fill_page(block, at, bytes + at, &o, errp);
+        ok = fill_page(t, block, at, bytes + at, o, errp);
     }
-    ok = ok && open_pages(&o, errp);
+    ok = ok && open_pages(t, o, errp);
     if (bytes != block->rb->host) {
         munmap(bytes, length);
     }
@@ -149,9 +150,11 @@ static bool fill_block(SevTargetBlock *block, Error **errp)
 
 /* --- Both ------------------------------------------------------------------- */
 
-static bool first_touch(SevTargetBlock *block)
+/* The lane opens pages with a vCPU that the guest needs when it touches one. */
+static bool first_touch(const SevTarget *t, SevTargetBlock *block)
 {
-    return sev_params_template_open() != SEV_TEMPLATE_OPEN_EAGER &&
+    return t->method == SEV_METHOD_PACKET &&
+           sev_params_template_open() != SEV_TEMPLATE_OPEN_EAGER &&
            sev_first_touch_possible() &&
            (block->image->layout == SEV_LAYOUT_IN_PLACE ||
             is_replaceable(block->rb));
@@ -175,9 +178,9 @@ bool sev_image_load_end(SevTarget *t, Error **errp)
             return false;
         }
         trace_sev_image_load(block->rb->idstr, block->image->layout,
-                             first_touch(block));
-        if (!first_touch(block)) {
-            if (!fill_block(block, errp)) {
+                             first_touch(t, block));
+        if (!first_touch(t, block)) {
+            if (!fill_block(t, block, errp)) {
                 return false;
             }
             continue;

@@ -106,11 +106,11 @@ bool sev_image_load(SevTarget *t, const SevRecord *rec, Error **errp)
     if (!block) {
         return false;
     }
-    if (r->method != SEV_METHOD_PACKET || block->image) {
+    if (r->method != t->method || block->image) {
         error_setg(errp, "The template does not fit: field method of RAM "
-                   "block %s is %" PRIu64 "%s, this QEMU reads %d",
+                   "block %s is %" PRIu64 "%s, its stream has %" PRIu64,
                    block->rb->idstr, r->method,
-                   block->image ? " (again)" : "", SEV_METHOD_PACKET);
+                   block->image ? " (again)" : "", t->method);
         return false;
     }
     block->image = image = g_new0(SevTargetImage, 1);

@@ -150,7 +150,7 @@ void sev_image_save_begin(SevSource *s, QEMUFile *f)
     for (size_t i = 0; i < image->n; i++) {
         rec.u.image = (SevRecordImage) {
             .block = i,
-            .method = SEV_METHOD_PACKET,
+            .method = s->method,
             .layout = SEV_LAYOUT_MAPPED,
             .pages = image->blocks[i].pages,
             .headers = image->blocks[i].headers,

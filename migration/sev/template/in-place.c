@@ -14,6 +14,7 @@
 #include "migration/options.h"
 #include "migration/qemu-file.h"
 #include "migration/ram.h"
+#include "migration/sev/lane.h"
 #include "migration/sev/wire/write.h"
 #include "target/i386/sev/test/fault.h"
 #include "in-place.h"
@@ -42,7 +43,7 @@ void sev_place_save_begin(SevSource *s, QEMUFile *f)
             .type = SEV_RECORD_IMAGE,
             .u.image = {
                 .block = i,
-                .method = SEV_METHOD_PACKET,
+                .method = s->method,
                 .layout = SEV_LAYOUT_IN_PLACE,
             },
         };
@@ -95,7 +96,7 @@ static bool place_batch(Placing *p, RAMBlock *rb, ram_addr_t offset, size_t n)
             .data = p->data + i * PAGE_LEN,
         };
     }
-    if (!sev_send_pages(jobs, n, p->errp) ||
+    if (!sev_method_seal(p->s, jobs, n, p->errp) ||
         !sev_outgoing_take(p->outgoing, SEV_OUTGOING_OVERWRITE, p->errp)) {
         return false;
     }

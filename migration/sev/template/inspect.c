@@ -12,10 +12,11 @@
 
 /* --- Packets ---------------------------------------------------------------- */
 
+/* What a lane sealed only a clone can open; its packets are in LANE. */
 static bool check_packet(SevQuery *q, SevQueryBlock *b, uint64_t offset,
                          const uint8_t *hdr, const uint8_t *data, Error **errp)
 {
-    if (!q->verifier) {
+    if (!q->verifier || q->method != SEV_METHOD_PACKET) {
         return true;
     }
     if (!sev_verifier_check(q->verifier, hdr, data)) {
@@ -169,6 +170,32 @@ static bool visit_headers(SevQuery *q, const SevRecordHeaders *r, Error **errp)
     return b;
 }
 
+static bool visit_lane(SevQuery *q, const SevRecordLane *r, Error **errp)
+{
+    GString *program;
+
+    if (q->method != SEV_METHOD_LANE || q->info->lane_program) {
+        error_setg(errp, "there is a LANE record too many");
+        return false;
+    }
+    for (size_t i = 0; q->verifier && i < r->count; i++) {
+        const uint8_t *packet = r->packets.data + i * SEV_RECORD_PAGE_LEN + 8;
+
+        if (!sev_verifier_check(q->verifier, packet, packet + HDR_LEN)) {
+            error_setg(errp, "packet %zu of the lane's program and key fails "
+                       "its MAC", i);
+            return false;
+        }
+        q->info->verified++;
+    }
+    program = g_string_new(NULL);
+    for (size_t i = 0; i < r->program.len; i++) {
+        g_string_append_printf(program, "%02x", r->program.data[i]);
+    }
+    q->info->lane_program = g_string_free(program, FALSE);
+    return true;
+}
+
 /* --- The other records ------------------------------------------------------ */
 
 static char *span_text(SevSpan span)
@@ -190,7 +217,14 @@ static bool visit_manifest(SevQuery *q, const SevRecordManifest *r,
         error_setg(errp, "there is a second MANIFEST record");
         return false;
     }
+    if (r->method != SEV_METHOD_PACKET && r->method != SEV_METHOD_LANE) {
+        error_setg(errp, "method %" PRIu64 " is unknown", r->method);
+        return false;
+    }
     q->has_manifest = true;
+    q->method = r->method;
+    info->method = r->method == SEV_METHOD_LANE ? SEV_SEAL_METHOD_LANE
+                                                : SEV_SEAL_METHOD_PACKETS;
     info->layout = r->layout - SEV_LAYOUT_STREAM;
     info->policy = r->policy;
     info->fingerprint = span_text(r->fingerprint);
@@ -271,6 +305,8 @@ bool sev_query_visit(SevQuery *q, const SevRecord *rec, Error **errp)
         return visit_session(q, &rec->u.session, errp);
     case SEV_RECORD_BLOCK:
         return visit_block(q, &rec->u.block, errp);
+    case SEV_RECORD_LANE:
+        return visit_lane(q, &rec->u.lane, errp);
     case SEV_RECORD_IMAGE:
         return sev_query_image(q, &rec->u.image, errp);
     case SEV_RECORD_PAGES:

@@ -31,6 +31,7 @@ typedef struct SevQuery {
     uint64_t holes;             /* ... its holes counted */
     SevSharedSum shared;        /* of the blocks that STATE described */
     bool verify;                /* MACs and sums, too */
+    uint64_t method;            /* of the manifest */
     bool has_manifest, has_session, has_end;
 } SevQuery;
 

@@ -27,6 +27,10 @@ void sev_shared_sum_page(SevSharedSum *s, uint64_t block, uint64_t offset,
     stq_be_p(place + 8, offset);
     s->sum += crc32_z(crc32_z(0, place, sizeof(place)), bytes, PAGE_LEN);
     s->pages++;
+    if (s->hash) {
+        g_checksum_update(s->hash, place, sizeof(place));
+        g_checksum_update(s->hash, bytes, PAGE_LEN);
+    }
 }
 
 /* Where data begins in [@at, @end), in whole pages from @start on; or @end. */

@@ -15,6 +15,7 @@
 
 typedef struct SevSharedSum {
     uint64_t pages, sum;
+    GChecksum *hash;            /* of the same, in their order; NULL: none */
 } SevSharedSum;
 
 /* The page at @offset of block number @block, unless it is zero. */

@@ -11,6 +11,7 @@
 #include "migration/misc.h"
 #include "migration/qemu-file.h"
 #include "migration/ram.h"
+#include "migration/sev/lane.h"
 #include "migration/sev/pages.h"
 #include "migration/sev/session.h"
 #include "migration/sev/sev.h"
@@ -18,6 +19,7 @@
 #include "in-place.h"
 #include "template.h"
 #include "migration/sev/trace.h"
+#include "target/i386/sev/lane/lend.h"
 
 bool sev_template_wanted(void)
 {
@@ -160,7 +162,7 @@ bool sev_template_encode_manifest(GByteArray *out, Error **errp)
         .fingerprint = text_span(fingerprint),
         .measurement = text_span(id.measurement),
         .machine = text_span(machine_name()),
-        .method = SEV_METHOD_PACKET,
+        .method = sev_method(),
         .vcpus = current_machine->smp.cpus,
         .cpu = text_span(current_machine->cpu_type),
         .chip = text_span(chip),
@@ -204,6 +206,14 @@ static bool fits_text(const char *field, SevSpan theirs, const char *ours,
     return false;
 }
 
+static bool method_fits(uint64_t method, Error **errp)
+{
+    if (method == SEV_METHOD_LANE) {
+        return sev_lend_possible(errp);
+    }
+    return fits("method", method, SEV_METHOD_PACKET, errp);
+}
+
 bool sev_template_load_manifest(SevTarget *t, const SevRecord *rec,
                                 Error **errp)
 {
@@ -222,7 +232,7 @@ bool sev_template_load_manifest(SevTarget *t, const SevRecord *rec,
     sev_guest_identity(&id);
     if (!fits_text("machine", r->machine, machine_name(), errp) ||
         !fits("page-size", r->page_size, SEV_RECORD_PACKET_DATA, errp) ||
-        !fits("method", r->method, SEV_METHOD_PACKET, errp) ||
+        !method_fits(r->method, errp) ||
         !fits("blocks", r->blocks, layout.blocks, errp) ||
         !fits("ram-bytes", r->ram_bytes, layout.bytes, errp) ||
         !fits_text("ram-layout", r->ram_layout, layout.digest, errp) ||
@@ -232,6 +242,7 @@ bool sev_template_load_manifest(SevTarget *t, const SevRecord *rec,
         !sev_session_is_here(r->fingerprint, r->chip, errp)) {
         return false;
     }
+    t->method = r->method;
     trace_sev_template_manifest(machine_name(), layout.blocks, layout.bytes);
     sev_record_encode(rec, again);
     if (!sev_tap_begin(errp)) {

@@ -296,6 +296,38 @@ static bool decode_ack(SevRecord *rec, SevCursor *c, Error **errp)
                        SEV_RECORD_REPORT_LEN, &r->report, errp);
 }
 
+static void encode_lane(const SevRecord *rec, GByteArray *out)
+{
+    const SevRecordLane *r = &rec->u.lane;
+
+    sev_put_blob(out, r->program);
+    sev_put_u64(out, r->count);
+    g_byte_array_append(out, r->packets.data, r->packets.len);
+}
+
+static bool decode_lane(SevRecord *rec, SevCursor *c, Error **errp)
+{
+    SevRecordLane *r = &rec->u.lane;
+
+    return sev_cursor_blob(c, "program", SEV_RECORD_DIGEST_LEN,
+                       SEV_RECORD_DIGEST_LEN, &r->program, errp) &&
+           sev_cursor_u64(c, "count", &r->count, errp) &&
+           sev_cursor_array(c, "packets", r->count, SEV_RECORD_LANE_MAX,
+                        SEV_RECORD_PAGE_LEN, &r->packets, errp);
+}
+
+static void encode_sealed(const SevRecord *rec, GByteArray *out)
+{
+    g_byte_array_append(out, rec->u.sealed.packet.data,
+                        rec->u.sealed.packet.len);
+}
+
+static bool decode_sealed(SevRecord *rec, SevCursor *c, Error **errp)
+{
+    return sev_cursor_array(c, "packet", 1, 1, SEV_RECORD_PACKET_LEN,
+                            &rec->u.sealed.packet, errp);
+}
+
 /* BREAK and GO */
 static void encode_break(const SevRecord *rec, GByteArray *out)
 {
@@ -374,6 +406,16 @@ const SevRecordRow sev_record_rows[SEV_RECORD__MAX] = {
         "ACK", BLOB(SEV_RECORD_DIGEST_LEN) + 8 + BLOB(0),
         BLOB(SEV_RECORD_DIGEST_LEN) + 8 + BLOB(SEV_RECORD_REPORT_LEN),
         encode_ack, decode_ack,
+    },
+    [SEV_RECORD_LANE] = {
+        "LANE", BLOB(SEV_RECORD_DIGEST_LEN) + 8,
+        BLOB(SEV_RECORD_DIGEST_LEN) + 8 +
+        SEV_RECORD_LANE_MAX * SEV_RECORD_PAGE_LEN,
+        encode_lane, decode_lane,
+    },
+    [SEV_RECORD_SEALED] = {
+        "SEALED", SEV_RECORD_PACKET_LEN, SEV_RECORD_PACKET_LEN,
+        encode_sealed, decode_sealed,
     },
     [SEV_RECORD_GO] = { "GO", 0, 0, encode_break, decode_break },
 };

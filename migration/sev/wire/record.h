@@ -8,12 +8,14 @@
  *               <--------- return path ----------  CERTS   who I am
  *      SESSION  whose packets these are            -------->  RECEIVE_START
  *      BLOCK    number, name, length; one each     -------->
+ *      LANE     method lane: its program and key   -------->  RECEIVE_FINISH
  *      IMAGE    templates: where a block's pages lie  ----->
  *   section PART, as often as needed
  *      PAGES    up to 64 packets of one block      -------->  RECEIVE_UPDATE
  *   section END (guest stopped)
  *      PAGES    the rest                           -------->
  *      HEADERS  templates in place: of packets in RAM  ---->
+ *      SEALED   method lane: sum of what it sealed -------->
  *      STATE    which pages are private            -------->
  *      DIGEST   templates: of headers beside the stream  -->
  *      SHARED   templates: sum of pages beside the stream ->
@@ -46,24 +48,28 @@
 #define SEV_RECORD_VERSION  1
 
 enum {
-    SEV_RECORD_HEADER_LEN   = 16,       /* magic u32, version u16, type u16,
-                                           payload length u64 */
+    /* magic u32, version u16, type u16, payload length u64 */
+    SEV_RECORD_HEADER_LEN   = 16,
     SEV_RECORD_PACKET_HDR   = 52,       /* flags u32, IV[16], MAC[32] */
     SEV_RECORD_PACKET_DATA  = 4096,
     SEV_RECORD_PAGE_LEN     = 8 + SEV_RECORD_PACKET_HDR
                                 + SEV_RECORD_PACKET_DATA,
+    SEV_RECORD_PACKET_LEN   = SEV_RECORD_PACKET_HDR + SEV_RECORD_PACKET_DATA,
     SEV_RECORD_RUN_LEN      = 16,       /* offset u64, length u64 */
     SEV_RECORD_SESSION_LEN  = 128,      /* SEND_START's session blob */
     SEV_RECORD_FINGERPRINT_LEN = 64,    /* hex digits */
     SEV_RECORD_DIGEST_LEN   = 32,       /* SHA-256 */
     SEV_RECORD_REPORT_LEN   = 208,      /* ATTESTATION's report */
     SEV_RECORD_IMAGE_LEN    = SEV_RECORD_HEADER_LEN + 40,
-    /* An image begins at a multiple of this in its file, and the stream goes
-     * on at the next one behind its last page. */
+    /*
+     * An image begins at a multiple of this in its file, and the stream goes
+     * on at the next one behind its last page.
+     */
     SEV_RECORD_IMAGE_ALIGN  = 64 * 1024,
 
     /* Limits: a reader refuses more before it reads it. */
     SEV_RECORD_PAGES_MAX    = 64,
+    SEV_RECORD_LANE_MAX     = 16,       /* packets of program and key */
     SEV_RECORD_RUNS_MAX     = 4096,
     SEV_RECORD_HEADERS_MAX  = 4096,
     SEV_RECORD_BLOCKS_MAX   = 4096,
@@ -95,6 +101,8 @@ typedef enum SevRecordType {
     SEV_RECORD_SHARED   = 13,
     SEV_RECORD_ACK      = 14,           /* on the return path only */
     SEV_RECORD_GO       = 15,
+    SEV_RECORD_LANE     = 16,
+    SEV_RECORD_SEALED   = 17,
     SEV_RECORD__MAX,
 } SevRecordType;
 
@@ -130,6 +138,7 @@ enum {
 /* How a private page of a template is sealed. */
 enum {
     SEV_METHOD_PACKET = 1,              /* SEND_UPDATE_DATA */
+    SEV_METHOD_LANE = 2,                /* a program in the guest */
 };
 
 typedef struct SevRecordManifest {
@@ -142,8 +151,7 @@ typedef struct SevRecordManifest {
     uint64_t method;                    /* SEV_METHOD_... */
     uint64_t vcpus;
     SevSpan cpu;                        /* type of the CPUs */
-    SevSpan chip;                       /* fingerprint of its CEK: stays when
-                                           the PDH is replaced */
+    SevSpan chip;                       /* fingerprint of its CEK, not PDH */
     SevSpan ram_layout;                 /* digest of names and lengths, hex */
 } SevRecordManifest;
 
@@ -195,6 +203,18 @@ typedef struct SevRecordState {
     SevSpan runs;                       /* count * SEV_RECORD_RUN_LEN */
 } SevRecordState;
 
+/* The lane's program and its key: packets for places of its own memory. */
+typedef struct SevRecordLane {
+    SevSpan program;                    /* SHA-256 of its file */
+    uint64_t count;
+    SevSpan packets;                    /* count * SEV_RECORD_PAGE_LEN */
+} SevRecordLane;
+
+/* What the lane made of all that it sealed: as a packet, header first. */
+typedef struct SevRecordSealed {
+    SevSpan packet;                     /* SEV_RECORD_PACKET_LEN */
+} SevRecordSealed;
+
 typedef struct SevRecordEnd {
     uint64_t packets;                   /* in all PAGES records */
     uint64_t private_pages;             /* in all STATE records */
@@ -223,6 +243,8 @@ typedef struct SevRecord {
         SevRecordDigest digest;
         SevRecordShared shared;
         SevRecordAck ack;
+        SevRecordLane lane;
+        SevRecordSealed sealed;
     } u;
 } SevRecord;
 

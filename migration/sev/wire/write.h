@@ -15,7 +15,10 @@
  */
 void sev_record_put(QEMUFile *f, const SevRecord *rec);
 
-/* For who writes a record without the above: its fault point, if armed. */
+/*
+ * Callers that write a record without sev_record_put() call this first, so that
+ * the record's fault point still fires.
+ */
 void sev_record_put_fault(QEMUFile *f, SevRecordType type);
 
 #endif /* MIGRATION_SEV_WIRE_WRITE_H */

@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path[1:1] = [str(ROOT / 'scripts'), str(ROOT / 'integration/kata')]
+sys.path[1:1] = [str(ROOT / 'tools/sev-clone'), str(ROOT / 'integration/kata')]
 
 TEN = ', 10 at a time'
 

@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path[1:1] = [str(ROOT / 'tests/functional')]
+sys.path[1:1] = [str(ROOT / 'tests/functional/lib')]
 
 # pylint: disable=wrong-import-position
 import pki                              # noqa: E402

@@ -74,9 +74,6 @@ typedef struct kvm_sev_send_update_data SevUpdateData;
 QEMU_BUILD_BUG_ON(sizeof(SevUpdateData) !=
                   sizeof(struct kvm_sev_receive_update_data));
 
-/* Pages per command; the software backend works on so many side by side. */
-#define UPDATE_BATCH 32
-
 /* The command for @job; false when there is no such page. */
 static bool update_data(SevUpdateData *update, const SevPageJob *job,
                         Error **errp)
@@ -130,14 +127,14 @@ static bool update_failed(Error **errp, const Update *u,
     return false;
 }
 
-/* At most UPDATE_BATCH pages. */
-static bool update_batch(const Update *u, const SevPageJob *jobs, size_t n,
+static bool update_pages(const Update *u, const SevPageJob *jobs, size_t n,
                          Error **errp)
 {
-    SevUpdateData updates[UPDATE_BATCH];
+    SevUpdateData updates[SEV_PAGE_JOBS_MAX];
     int fw_error = 0, ret;
     size_t done;
 
+    assert(n <= SEV_PAGE_JOBS_MAX);
     for (size_t i = 0; i < n; i++) {
         if (!update_data(&updates[i], &jobs[i], errp)) {
             return false;
@@ -149,17 +146,6 @@ static bool update_batch(const Update *u, const SevPageJob *jobs, size_t n,
     }
     ret = sev_guest_packets(u->cmd, updates, n, &done, &fw_error);
     return !ret || update_failed(errp, u, &jobs[done].page, ret, fw_error);
-}
-
-static bool update_pages(const Update *u, const SevPageJob *jobs, size_t n,
-                         Error **errp)
-{
-    for (size_t i = 0; i < n; i += UPDATE_BATCH) {
-        if (!update_batch(u, jobs + i, MIN(n - i, UPDATE_BATCH), errp)) {
-            return false;
-        }
-    }
-    return true;
 }
 
 /* --- Source -------------------------------------------------------------- */

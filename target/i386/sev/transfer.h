@@ -151,8 +151,11 @@ typedef struct SevPageJob {
     uint8_t *data;              /* SEV_PACKET_DATA_LEN */
 } SevPageJob;
 
+/* At a time; as many as a record of the stream may have. */
+#define SEV_PAGE_JOBS_MAX 64
+
 /*
- * SEND_UPDATE_DATA for @n pages, as many at a time as the backend can.  Any
+ * SEND_UPDATE_DATA for @n pages, SEV_PAGE_JOBS_MAX at most.  Any
  * thread, after sev_send_start().  The packet of a page that is not private
  * any more when the command is over is worth nothing: the caller looks.
  */
@@ -181,7 +184,7 @@ bool sev_receive_start(const SevGuestIdentity *id,
  */
 bool sev_session_once(const uint8_t *session, size_t len, Error **errp);
 /*
- * RECEIVE_UPDATE_DATA for @n pages, as many at a time as the backend can.  It
+ * RECEIVE_UPDATE_DATA for @n pages, SEV_PAGE_JOBS_MAX at most.  It
  * stops at the first failure, and that page is as it was.  Any thread.
  */
 bool sev_receive_pages(const SevPageJob *jobs, size_t n, Error **errp);

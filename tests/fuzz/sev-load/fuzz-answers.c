@@ -2,7 +2,7 @@
  * Any bytes on a source's return path: refused in words, and the guest stays,
  * or the one good conversation, and the guest is the target's.
  *
- * Real are what reads and judges: answers.c, return-path.c, handover.c,
+ * Real are what reads and judges: answers.c, pace.c, return-path.c, handover.c,
  * outgoing.c, and the records below them.  Upstream's return path thread and the
  * migration thread take turns here, as the input says; the secure processor
  * knows whether a report is good.
@@ -20,6 +20,7 @@
 #include "migration/qemu-file.h"
 #include "migration/sev/answers.h"
 #include "migration/sev/handover.h"
+#include "migration/sev/pace.h"
 #include "migration/sev/params.h"
 #include "migration/sev/return-path.h"
 #include "migration/sev/order.h"
@@ -234,7 +235,8 @@ static void put_record(GByteArray *out, uint8_t turns, uint16_t type,
 
 static void put_seed(const char *name)
 {
-    static const uint8_t some[64], four[4];
+    static const uint8_t some[64], four[4], first_pace[4] = { 0x5e, 0, 0, 1 },
+                         second_pace[4] = { 0x5e, 0, 0, 2 };
     uint8_t report[SEV_REPORT_LEN] = { 0 };
     g_autoptr(GByteArray) out = g_byte_array_new();
     SevRecord certs = {
@@ -255,7 +257,9 @@ static void put_seed(const char *name)
     put_message(out, 0, SEV_RP_SWITCHOVER_ACK, some, 0);
     put_message(out, 1, SEV_RP_PONG, four, 4);
     put_record(out, 0, SEV_RP_CERTS, &certs);
-    put_record(out, 1, SEV_RP_ACK, &ack);
+    put_message(out, 0x84, SEV_RP_PONG, first_pace, 4);
+    put_message(out, 1, SEV_RP_PONG, second_pace, 4);
+    put_record(out, 0, SEV_RP_ACK, &ack);
     put_message(out, 1, SEV_RP_SHUT, four, 4);
     exit(!g_file_set_contents(name, (char *)out->data, out->len, NULL));
 }
@@ -323,6 +327,14 @@ static void judge(Move *m)
     error_free(err);
 }
 
+/* What it is always: no more packets are opened than were sent. */
+static void check_pace(uint64_t sent)
+{
+    SevPace p = sev_pace_get();
+
+    g_assert(p.opened <= sent && p.under_way <= SEV_PACE_MARKS);
+}
+
 /* The migration thread has its turn. */
 static void turn(Move *m)
 {
@@ -351,7 +363,8 @@ static bool message(Move *m)
             error_free(err);
             return false;
         }
-        g_assert(type == SEV_RP_CERTS || type == SEV_RP_ACK);
+        g_assert(type == SEV_RP_CERTS || type == SEV_RP_ACK ||
+                 type == SEV_RP_PONG);
     } else {
         g_assert(!err && len <= 4);     /* upstream's: it reads it */
         g_assert(type == SEV_RP_PONG || type == SEV_RP_SWITCHOVER_ACK ||
@@ -367,6 +380,7 @@ static bool message(Move *m)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     Move m = { .guest = { SEV_PURPOSE_MOVE, SEV_OUTGOING_OPEN } };
+    uint64_t sent = 0;
     uint8_t turns;
 
     if (!size) {
@@ -380,12 +394,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     state.rp_state.from_dst_file = &incoming;
     sev_return_path_begin();
     while (!m.over && qemu_get_buffer(&incoming, &turns, 1) == 1) {
+        /* Packets go out, or none, and a PING behind them. */
+        if (m.state == SEV_RP_SENDING && (turns & 4)) {
+            sent += turns >> 3;
+            if (!sev_pace_mark(sent, sent) && (turns & 8)) {
+                sev_pace_ask(sent);
+            }
+            sent++;
+            sev_pace_mark(sent, sent);
+        }
         for (int i = 0; i < (turns & 3) && !m.over; i++) {
             turn(&m);
         }
         if (m.over || !message(&m)) {
             break;
         }
+        check_pace(sent);
     }
     g_assert(go_written == (m.guest.state == SEV_OUTGOING_GIVEN));
     sev_return_path_begin();

@@ -16,7 +16,7 @@
 #include "qemu/bswap.h"
 #include "qemu/cutils.h"
 #include "migration/migration.h"
-#include "migration/sev/page-map.h"
+#include "migration/sev/end.h"
 #include "migration/sev/pages.h"
 #include "migration/sev/wire/write.h"
 #include "migration/sev/session.h"
@@ -129,7 +129,7 @@ static GByteArray *good_stream(const char *kind)
         put_pages(s, f);
         put_break(f);
     }
-    sev_map_save_end(s, f, &error_abort);
+    sev_end_save(s, f, &error_abort);
     sev_source_free(s);
     return model_file_free(f);
 }

@@ -367,7 +367,7 @@ static void touch_sealed(void)
             sum += s->headers[at];
         }
     }
-    *(volatile uint64_t *)&sum;
+    *(volatile uint64_t *)&sum;         /* so that the reads are made */
 }
 
 void model_check(bool ok, const SevTarget *t)

@@ -16,17 +16,17 @@ seconds=${1:-60}
 target=${TARGET:-load}
 out=$build/fuzz/sev-$target
 sources=(wire/record wire/record-fields wire/record-table wire/write order
-         incoming session pages pipeline seal page-map)
+         incoming session pages pipeline seal page-map end)
 sources+=(template/image-read template/image-map template/image-write
           template/shared-sum)
-model=("$here/model.c")
+model=("$here/model.c" "$root/tests/unit/sev/lane-mock.c")
 if [ "$target" = channel ]; then
     seeds=("$here/corpus-channel")
     sources+=(multifd-send multifd-recv)
 elif [ "$target" = answers ]; then
     seeds=("$here/corpus-answers")
     sources=(wire/record wire/record-fields wire/record-table wire/write)
-    sources+=(answers return-path handover outgoing)
+    sources+=(answers pace return-path handover outgoing fail)
     model=()
 else
     # Every record there is, beside whole streams

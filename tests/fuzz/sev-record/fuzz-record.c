@@ -25,7 +25,7 @@ static void touch(const SevRecord *rec)
         sev_record_run(&rec->u.state, i, &offset, &length);
         sum += offset + length;
     }
-    *(volatile uint64_t *)&sum;
+    *(volatile uint64_t *)&sum;         /* so that the reads are made */
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -15,7 +15,7 @@ static const PspTransportKeys keys = { .tek = "the same for all",
 
 /* --- Providers ----------------------------------------------------------- */
 
-#define JOBS 70
+#define JOBS PSP_BATCH_MAX
 
 typedef struct Jobs {
     PspPacketJob jobs[JOBS];

@@ -54,6 +54,7 @@ static void needle_saw_random(const void *bytes, size_t len)
 
 /* --- The search ---------------------------------------------------------- */
 
+/* volatile: other threads may write the memory that is searched */
 static bool needle_is_at(const Needle *needle, const volatile uint8_t *p)
 {
     for (int i = 0; i < NEEDLE_LEN; i++) {
@@ -70,6 +71,7 @@ static unsigned search_range(const char *name, uintptr_t from, uintptr_t to,
     unsigned found = 0;
 
     for (uintptr_t at = from; at + NEEDLE_LEN <= to; at++) {
+        /* volatile: other threads may write here */
         const volatile uint8_t *p = (const volatile uint8_t *)at;
 
         for (unsigned i = 0; i < needle_count; i++) {

@@ -9,6 +9,7 @@
 #include "qemu/osdep.h"
 #include "migration/qemu-file.h"
 #include "migration/sev/wire/read.h"
+#include "migration/sev/lane.h"
 #include "migration/sev/page-map.h"
 #include "migration/sev/pages.h"
 #include "migration/sev/session.h"
@@ -81,7 +82,9 @@ HANDLER(sev_template_load_manifest)
 HANDLER(sev_pages_load_block)
 HANDLER(sev_pages_load)
 HANDLER(sev_map_load_state)
-HANDLER(sev_map_load_end)
+HANDLER(sev_end_load)
+HANDLER(sev_lane_load_lane)
+HANDLER(sev_lane_load_sealed)
 HANDLER(sev_image_load)
 HANDLER(sev_image_load_headers)
 HANDLER(sev_image_load_digest)
@@ -129,6 +132,7 @@ static SevSpan text(const char *s)
 static void encode(SevRecordType type, GByteArray *out)
 {
     static const uint8_t blob[SEV_RECORD_SESSION_LEN];
+    static const uint8_t packet[SEV_RECORD_PACKET_LEN];
     SevSpan one = { blob, 1 };
     SevRecord rec = { .type = type };
 
@@ -157,6 +161,12 @@ static void encode(SevRecordType type, GByteArray *out)
     case SEV_RECORD_DIGEST:
         rec.u.digest.digest = (SevSpan) { blob, SEV_RECORD_DIGEST_LEN };
         break;
+    case SEV_RECORD_LANE:
+        rec.u.lane.program = (SevSpan) { blob, SEV_RECORD_DIGEST_LEN };
+        break;
+    case SEV_RECORD_SEALED:
+        rec.u.sealed.packet = (SevSpan) { packet, sizeof(packet) };
+        break;
     case SEV_RECORD_ACK:
         rec.u.ack.digest = (SevSpan) { blob, SEV_RECORD_DIGEST_LEN };
         break;
@@ -179,26 +189,28 @@ static void encode(SevRecordType type, GByteArray *out)
 
 /* Next state, by state and record type; docs/interop/sev-record.md. */
 static const SevStreamState grid[SEV_STREAM__MAX][SEV_RECORD__MAX] = {
-/*          -   HELLO  CERTS MANIFEST SESSION BLOCK   PAGES  STATE BREAK  END
- *          IMAGE   HEADERS DIGEST SHARED ACK GO */
+/*
+ *          -   HELLO  CERTS MANIFEST SESSION BLOCK   PAGES  STATE BREAK  END
+ *          IMAGE   HEADERS DIGEST SHARED ACK GO  LANE   SEALED
+ */
 [START] = { NO, ASKED, NO,   OFFERED, BLOCKS, NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO,    NO,    NO, NO },
+            NO,     NO,     NO,    NO,    NO, NO, NO,     NO },
 [ASKED] = { NO, NO,    NO,   NO,      BLOCKS, NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO,    NO,    NO, NO },
+            NO,     NO,     NO,    NO,    NO, NO, NO,     NO },
 [OFFERED] = { NO, NO,  NO,   NO,      BLOCKS, NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO,    NO,    NO, NO },
+            NO,     NO,     NO,    NO,    NO, NO, NO,     NO },
 [BLOCKS] = { NO, NO,   NO,   NO,      NO,     BLOCKS, NO,    NO,   PAGES, NO,
-            BLOCKS, NO,     NO,    NO,    NO, NO },
+            BLOCKS, NO,     NO,    NO,    NO, NO, BLOCKS, NO },
 [PAGES] = { NO, NO,    NO,   NO,      NO,     NO,     PAGES, MAP,  PAGES, ENDED,
-            NO,     PAGES,  NO,    NO,    NO, NO },
+            NO,     PAGES,  NO,    NO,    NO, NO, NO,     PAGES },
 [MAP] = {   NO, NO,    NO,   NO,      NO,     NO,     NO,    MAP,  NO,    ENDED,
-            NO,     NO,     MAP,   MAP,   NO, NO },
+            NO,     NO,     MAP,   MAP,   NO, NO, NO,     NO },
 [ENDED] = { NO, NO,    NO,   NO,      NO,     NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO,    NO,    NO, NO },
+            NO,     NO,     NO,    NO,    NO, NO, NO,     NO },
 [ACKED] = { NO, NO,    NO,   NO,      NO,     NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO,    NO,    NO, TOLD },
+            NO,     NO,     NO,    NO,    NO, TOLD, NO,     NO },
 [TOLD] = {  NO, NO,    NO,   NO,      NO,     NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO,    NO,    NO, NO },
+            NO,     NO,     NO,    NO,    NO, NO, NO,     NO },
 };
 
 static void test_order(void)

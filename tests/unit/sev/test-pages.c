@@ -20,7 +20,7 @@
 #include "migration/qemu-file.h"
 #include "migration/ram.h"
 #include "migration/sev/wire/read.h"
-#include "migration/sev/page-map.h"
+#include "migration/sev/end.h"
 #include "migration/sev/pages.h"
 #include "migration/sev/seal.h"
 #include "migration/sev/wire/write.h"
@@ -373,7 +373,7 @@ static void assert_same(void)
 static void finish(SevSource *s, SevTarget *t, QEMUFile *f)
 {
     g_assert_true(sev_pages_save(s, f, true, &error_abort));
-    g_assert_true(sev_map_save_end(s, f, &error_abort));
+    g_assert_true(sev_end_save(s, f, &error_abort));
     g_assert_true(sev_stream_load(t, f, &error_abort));
     g_assert_cmpint(t->state, ==, SEV_STREAM_ENDED);
     g_assert_cmpuint(finished, ==, 1);

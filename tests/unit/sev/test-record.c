@@ -122,6 +122,11 @@ static GPtrArray *samples(void)
     ADD(.type = SEV_RECORD_ACK, .u.ack = {
             .digest = filler(SEV_RECORD_DIGEST_LEN), .status = 2 });
     ADD(.type = SEV_RECORD_GO);
+    ADD(.type = SEV_RECORD_LANE, .u.lane = {
+            .program = filler(SEV_RECORD_DIGEST_LEN), .count = 2,
+            .packets = span(two->data, two->len) });
+    ADD(.type = SEV_RECORD_SEALED, .u.sealed = {
+            .packet = filler(SEV_RECORD_PACKET_LEN) });
 
     /* At the limits. */
     ADD(.type = SEV_RECORD_PAGES, .u.pages = {

@@ -23,7 +23,9 @@ static bool is_private[PAGES];
 bool sev_page_foreach_private(RAMBlock *rb, SevPageRunFn fn, void *opaque)
 {
     for (size_t page = 0, end; page < PAGES; page = end + 1) {
-        for (end = page; end < PAGES && is_private[end]; end++) {
+        end = page;
+        while (end < PAGES && is_private[end]) {
+            end++;
         }
         if (end > page &&
             !fn(rb, page * PAGE, (end - page) * PAGE, opaque)) {

@@ -17,7 +17,7 @@ extern const PspHost sev_psp_host;
  * process, until it is opened on another.  Returns its paddr as it goes into
  * a command buffer (little endian); 0 for an empty or NULL buffer.
  */
-#define PSP_WINDOWS 64          /* two for each of 32 packets */
+#define PSP_WINDOWS (2 * PSP_BATCH_MAX)     /* a header and data each */
 uint64_t psp_window(unsigned int n, uint64_t uaddr, size_t len);
 
 #endif /* TARGET_I386_SEV_BACKEND_PSP_HOST_H */

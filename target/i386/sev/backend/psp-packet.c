@@ -90,7 +90,7 @@ static int packet_batch(SevPsp *sp, PspCommand cmd,
                         struct kvm_sev_send_update_data *p, size_t n,
                         size_t *done, int *fw_error)
 {
-    PspPacketCmd bufs[PSP_WINDOWS / 2];
+    PspPacketCmd bufs[PSP_BATCH_MAX];
     PspStatus status;
     int64_t until;
     int bad = 0, ret;
@@ -134,7 +134,7 @@ static int packets(SevPsp *sp, PspCommand cmd,
     for (*done = 0; *done < n && !ret;) {
         size_t ok;
 
-        ret = packet_batch(sp, cmd, p + *done, MIN(n - *done, PSP_WINDOWS / 2),
+        ret = packet_batch(sp, cmd, p + *done, MIN(n - *done, PSP_BATCH_MAX),
                            &ok, fw_error);
         *done += ok;
     }

@@ -19,6 +19,8 @@
 #include "svm.h"
 #include "target/i386/sev/es/es.h"
 #include "target/i386/sev/es/launch.h"
+#include "lent.h"
+#include "target/i386/sev/lane/windows.h"
 
 uint64_t sev_tcg_cbit;
 
@@ -67,6 +69,49 @@ static void fill_shared(SevFill *fill)
     fill->want = SEV_PAGE_MAPPED;
 }
 
+/*
+ * For a vCPU that is lent to the lane.  Its page tables are measured, so only a
+ * host's mistake leads elsewhere than to the lane's places: then there is
+ * nothing.  A look at a page that is not private must not make it so, because
+ * another vCPU may share it at this moment: the lane sees a page of its own that
+ * nobody uses in its place, and what it makes of that is never used either.
+ */
+static void fill_lent(SevFill *fill, bool is_private)
+{
+    SevLanePlace place;
+    uint8_t state;
+
+    if (!sev_windows_find(fill->paddr, &place) ||
+        place.is_shared == is_private) {
+        return;
+    }
+    fill->attrs.space = X86ASIdx_SEV;
+    if (place.is_shared) {
+        fill->prot &= ~PAGE_EXEC;
+        fill->paddr = SEV_LENT_SHARED_AT + place.offset;
+        return;
+    }
+    fill->map = sev_page_map(place.rb);
+    fill->page = place.offset >> TARGET_PAGE_BITS;
+    state = sev_page_state(fill->map, fill->page);
+    if (place.is_window && sev_lent == SEV_LENT_READ) {
+        fill->prot &= ~PAGE_WRITE;
+        if (!(state & (SEV_PAGE_PRIVATE | SEV_PAGE_CACHED))) {
+            sev_windows_find(LANE_GPA + SEV_LANE_NOTHING, &place);
+            fill->map = sev_page_map(place.rb);
+            fill->page = place.offset >> TARGET_PAGE_BITS;
+            state = sev_page_state(fill->map, fill->page);
+        }
+    }
+    if (!(state & SEV_PAGE_CACHED)) {
+        fill->failed = !sev_cache_fill(fill->map, fill->page);
+        sev_lent_failed |= fill->failed;
+    }
+    sev_cache_used(fill->map->cache, fill->page);
+    fill->want = SEV_PAGE_CACHED;
+    fill->paddr = place.rb->offset + (place.offset & TARGET_PAGE_MASK);
+}
+
 static void fill_page(CPUState *cs, SevFill *fill, bool is_private,
                       MMUAccessType access)
 {
@@ -74,6 +119,10 @@ static void fill_page(CPUState *cs, SevFill *fill, bool is_private,
     hwaddr xlat, len = TARGET_PAGE_SIZE;
     MemoryRegion *mr;
 
+    if (unlikely(sev_lent != SEV_LENT_NOT)) {
+        fill_lent(fill, is_private);
+        return;
+    }
     RCU_READ_LOCK_GUARD();
     mr = address_space_translate(cpu_get_address_space(cs, as), fill->paddr,
                                  &xlat, &len, false, MEMTXATTRS_UNSPECIFIED);

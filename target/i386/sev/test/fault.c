@@ -30,6 +30,10 @@ static const char *const point_name[SEV_FAULT__MAX] = {
     [SEV_FAULT_SESSION_WRITE] = "session-write",
     [SEV_FAULT_BLOCK_WRITE] = "block-write",
     [SEV_FAULT_BREAK_WRITE] = "break-write",
+    [SEV_FAULT_LANE_PROGRAM] = "lane-program",
+    [SEV_FAULT_LANE_KEY] = "lane-key",
+    [SEV_FAULT_LANE_WRITE] = "lane-write",
+    [SEV_FAULT_LANE_SEAL] = "lane-seal",
     [SEV_FAULT_SEND_UPDATE_DATA] = "send-update-data",
     [SEV_FAULT_PAGES_WRITE] = "pages-write",
     [SEV_FAULT_CHANNEL_SETUP] = "channel-setup",
@@ -42,6 +46,8 @@ static const char *const point_name[SEV_FAULT__MAX] = {
     [SEV_FAULT_STATE_WRITE] = "state-write",
     [SEV_FAULT_DIGEST_WRITE] = "digest-write",
     [SEV_FAULT_SHARED_WRITE] = "shared-write",
+    [SEV_FAULT_LANE_DIGEST] = "lane-digest",
+    [SEV_FAULT_SEALED_WRITE] = "sealed-write",
     [SEV_FAULT_END_WRITE] = "end-write",
     [SEV_FAULT_DEVICE_STATE] = "device-state",
     [SEV_FAULT_LAST_WRITE] = "last-write",
@@ -61,6 +67,8 @@ static const char *const point_name[SEV_FAULT__MAX] = {
     [SEV_FAULT_SESSION_READ] = "session-read",
     [SEV_FAULT_RECEIVE_START] = "receive-start",
     [SEV_FAULT_BLOCK_READ] = "block-read",
+    [SEV_FAULT_LANE_READ] = "lane-read",
+    [SEV_FAULT_LANE_ADOPT] = "lane-adopt",
     [SEV_FAULT_BREAK_READ] = "break-read",
     [SEV_FAULT_PAGES_READ] = "pages-read",
     [SEV_FAULT_CHANNEL_WAIT] = "channel-wait",
@@ -68,11 +76,14 @@ static const char *const point_name[SEV_FAULT__MAX] = {
     [SEV_FAULT_IMAGE_READ] = "image-read",
     [SEV_FAULT_HEADERS_READ] = "headers-read",
     [SEV_FAULT_RECEIVE_UPDATE_DATA] = "receive-update-data",
+    [SEV_FAULT_LANE_OPEN] = "lane-open",
     [SEV_FAULT_STATE_READ] = "state-read",
     [SEV_FAULT_DIGEST_READ] = "digest-read",
     [SEV_FAULT_SHARED_READ] = "shared-read",
     [SEV_FAULT_IMAGE_FILL] = "image-fill",
     [SEV_FAULT_IMAGE_SEAL] = "image-seal",
+    [SEV_FAULT_SEALED_READ] = "sealed-read",
+    [SEV_FAULT_LANE_CHECK] = "lane-check",
     [SEV_FAULT_END_READ] = "end-read",
     [SEV_FAULT_RECEIVE_FINISH] = "receive-finish",
     [SEV_FAULT_LAST_READ] = "last-read",
@@ -95,8 +106,7 @@ static struct {
     unsigned countdown;         /* times until it fires */
     Action action;
     unsigned argument;          /* firmware status or milliseconds */
-    unsigned generation;        /* of sev_fault_set(): a stall ends when it
-                                   changes */
+    unsigned generation;        /* of sev_fault_set(): ends a stall */
 } fault;
 
 static void __attribute__((constructor)) fault_init(void)

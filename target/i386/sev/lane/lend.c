@@ -1,0 +1,319 @@
+/*
+ * Lending a vCPU to the lane.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/lockable.h"
+#include "qemu/main-loop.h"
+#include "qemu/timer.h"
+#include "cpu.h"
+#include "exec/address-spaces.h"
+#include "exec/memory.h"
+#include "hw/core/cpu.h"
+#include "lane/abi.h"
+#include "lend.h"
+#include "target/i386/sev/tcg/crypt.h"
+#include "target/i386/sev/tcg/lent.h"
+#include "target/i386/sev/trace.h"
+
+/*
+ * A program that works takes some milliseconds.  One that has not rung by then,
+ * on the busiest machine, never will.
+ */
+#define PATIENCE_NS (10 * NANOSECONDS_PER_SECOND)
+
+/* One run of the program.  The vCPU's thread alone, while it is lent. */
+typedef struct Lend {
+    unsigned slot;
+    SevLentFor what;
+    bool rang, shut_down;
+    uint8_t said;               /* what it rang with */
+    const char *failed;
+    uint64_t rip;               /* where it was then */
+    CPUX86State *guest;         /* registers of who is not on the vCPU */
+    CPUX86State *program;
+    uint32_t guest_halted;
+    int guest_exception;
+    uint64_t guest_dr7;
+    bool done;                  /* BQL */
+} Lend;
+
+/* Some run is over; with the BQL. */
+static QemuCond lend_over;
+/* A program that never leaves the CPU is made to so often. */
+#define LOOK_MS 200
+
+static __thread Lend *lent;
+
+/* --- The bell --------------------------------------------------------------- */
+
+static MemoryRegion bell;
+
+static uint64_t bell_read(void *opaque, hwaddr addr, unsigned size)
+{
+    return UINT64_MAX;          /* as where there is no device */
+}
+
+/* A guest may write here as well: nobody is lent then. */
+static void bell_write(void *opaque, hwaddr addr, uint64_t value, unsigned size)
+{
+    if (lent) {
+        lent->rang = true;
+        lent->said = value;
+        cpu_exit(current_cpu);
+    }
+}
+
+static const MemoryRegionOps bell_ops = {
+    .read = bell_read,
+    .write = bell_write,
+    .endianness = DEVICE_LITTLE_ENDIAN,
+    .impl = { .min_access_size = 1, .max_access_size = 1 },
+};
+
+static void bell_create(void)
+{
+    static bool exists;
+
+    if (!exists) {
+        memory_region_init_io(&bell, NULL, &bell_ops, NULL, "sev-lane-bell", 1);
+        memory_region_add_subregion_overlap(get_system_io(), LANE_PORT, &bell,
+                                            -1);
+        qemu_cond_init(&lend_over);
+        exists = true;
+    }
+}
+
+/* --- The program's registers ------------------------------------------------ */
+
+static void load_segment(CPUX86State *env, int seg, unsigned selector,
+                         uint32_t flags)
+{
+    cpu_x86_load_seg_cache(env, seg, selector, 0, selector ? UINT32_MAX : 0,
+                           flags);
+}
+
+static void load_segments(CPUX86State *env, unsigned slot)
+{
+    const uint32_t any = DESC_G_MASK | DESC_P_MASK | DESC_S_MASK | DESC_A_MASK;
+
+    load_segment(env, R_CS, LANE_CS0, any | DESC_L_MASK | DESC_CS_MASK |
+                                      DESC_R_MASK);
+    load_segment(env, R_SS, LANE_DS0, any | DESC_B_MASK | DESC_W_MASK);
+    load_segment(env, R_DS, LANE_DS0, any | DESC_B_MASK | DESC_W_MASK);
+    load_segment(env, R_ES, LANE_DS0, any | DESC_B_MASK | DESC_W_MASK);
+    load_segment(env, R_FS, 0, 0);
+    load_segment(env, R_GS, 0, 0);
+    env->ldt = (SegmentCache) { 0 };
+    env->gdt = (SegmentCache) { .base = LANE_GDT, .limit = LANE_GDT_SIZE - 1 };
+    env->idt = (SegmentCache) { .base = LANE_IDT, .limit = LANE_IDT_SIZE - 1 };
+    env->tr = (SegmentCache) {
+        .selector = LANE_TR,
+        .base = LANE_TSS + slot * LANE_TSS_STRIDE,
+        .limit = 103,
+        .flags = DESC_P_MASK | (11 << DESC_TYPE_SHIFT),     /* a busy TSS */
+    };
+}
+
+static void load_registers(CPUX86State *env, unsigned slot)
+{
+    uint64_t xcr0 = env->features[FEAT_XSAVE_XCR0_LO];
+
+    /* No guest of the guest, no SMM, nothing in a shadow. */
+    env->hflags &= ~(HF_SMM_MASK | HF_GUEST_MASK | HF_INHIBIT_IRQ_MASK |
+                     HF_RF_MASK);
+    env->hflags2 &= ~(HF2_NPT_MASK | HF2_VINTR_MASK | HF2_SMM_INSIDE_NMI_MASK);
+    env->a20_mask = -1;
+    env->eflags = 2;
+    env->old_exception = -1;
+    cpu_load_efer(env, LANE_EFER & ~MSR_EFER_LMA);
+    env->cr[0] = CR0_PE_MASK;
+    cpu_x86_update_cr4(env, LANE_CR4 | (env->features[FEAT_1_ECX] &
+                                        CPUID_EXT_XSAVE ? LANE_CR4_OSXSAVE
+                                                        : 0));
+    cpu_x86_update_cr3(env, (LANE_GPA + LANE_TABLES) | sev_tcg_cbit);
+    cpu_x86_update_cr0(env, LANE_CR0);
+    load_segments(env, slot);
+    memset(env->regs, 0, sizeof(env->regs));
+    env->regs[R_EDI] = slot;
+    env->eip = LANE_IMAGE;
+    env->xcr0 = XSTATE_FP_MASK | (xcr0 & LANE_XCR0);
+    cpu_set_mxcsr(env, 0x1f80);
+    env->fpstt = 0;
+    memset(env->fptags, 1, sizeof(env->fptags));
+    x86_update_hflags(env);
+    cpu_sync_avx_hflag(env);
+}
+
+/* --- Changing hands --------------------------------------------------------- */
+
+/* The guest's registers go, the program's come: @first loads those of "ENTRY" */
+static void take_vcpu(Lend *l, CPUState *cs, bool first)
+{
+    CPUX86State *env = cpu_env(cs);
+
+    l->guest_dr7 = sev_lent_no_breakpoints(cs);
+    memcpy(l->guest, env, sizeof(*env));
+    l->guest_halted = cs->halted;
+    l->guest_exception = cs->exception_index;
+    if (first) {
+        load_registers(env, l->slot);
+    } else {
+        memcpy(env, l->program, sizeof(*env));
+    }
+    sev_lent_hold_interrupts(cs);
+    cs->halted = 0;
+    cs->exception_index = -1;
+    sev_lent_change(cs, l->what);
+    lent = l;
+}
+
+static void give_back(Lend *l, CPUState *cs)
+{
+    CPUX86State *env = cpu_env(cs);
+
+    lent = NULL;
+    sev_lent_change(cs, SEV_LENT_NOT);
+    memcpy(l->program, env, sizeof(*env));
+    memcpy(env, l->guest, sizeof(*env));
+    cs->halted = l->guest_halted;
+    cs->exception_index = l->guest_exception;
+    sev_lent_breakpoints(cs, l->guest_dr7);
+}
+
+/*
+ * Others may have asked for something, a flush of a full translation cache for
+ * one, without which the program cannot go on.  It is the guest's vCPU that
+ * they ask.
+ */
+static void do_queued_work(Lend *l, CPUState *cs)
+{
+    bool none;
+
+    WITH_QEMU_LOCK_GUARD(&cs->work_mutex) {
+        none = QSIMPLEQ_EMPTY(&cs->work_list);
+    }
+    if (!none) {
+        give_back(l, cs);
+        process_queued_cpu_work(cs);
+        take_vcpu(l, cs, false);
+    }
+}
+
+/* Why the program is over that did not ring, or NULL: it goes on. */
+static const char *over(const Lend *l, int r, int64_t start)
+{
+    if (l->shut_down) {
+        return "shut down";
+    }
+    if (sev_lent_failed) {
+        return "met a page that cannot be opened";
+    }
+    if (r == EXCP_DEBUG) {
+        return "met a debugger's breakpoint";
+    }
+    if (r == EXCP_HLT || r == EXCP_HALTED) {
+        return "was halted or reset";
+    }
+    return get_clock() - start > PATIENCE_NS ? "did not end in 10 s" : NULL;
+}
+
+/* On the vCPU's own thread, outside of cpu_exec().  BQL held. */
+static void lend_work(CPUState *cs, run_on_cpu_data data)
+{
+    Lend *l = data.host_ptr;
+    int64_t start = get_clock();
+
+    take_vcpu(l, cs, true);
+    while (!l->rang && !l->failed) {
+        int r;
+
+        qatomic_set_mb(&cs->exit_request, false);
+        r = sev_lent_exec(cs);
+        if (!l->rang) {
+            l->failed = over(l, r, start);
+            do_queued_work(l, cs);
+        }
+    }
+    l->rip = cpu_env(cs)->eip;
+    give_back(l, cs);
+    /* What came meanwhile wants to be looked at. */
+    cpu_exit(cs);
+    trace_sev_lane_lend(l->slot, l->what, get_clock() - start);
+    l->done = true;
+    qemu_cond_broadcast(&lend_over);
+}
+
+/* --- For the session -------------------------------------------------------- */
+
+bool sev_lend_possible(Error **errp)
+{
+    static const struct {
+        FeatureWord word;
+        uint64_t bit;
+        const char *name;
+    } need[] = {
+        { FEAT_1_ECX, CPUID_EXT_AES, "aes" },
+        { FEAT_1_ECX, CPUID_EXT_PCLMULQDQ, "pclmulqdq" },
+        { FEAT_1_ECX, CPUID_EXT_SSE41, "sse4.1" },
+        { FEAT_1_ECX, CPUID_EXT_SSSE3, "ssse3" },
+        { FEAT_1_ECX, CPUID_EXT_RDRAND, "rdrand" },
+        { FEAT_8000_0001_EDX, CPUID_EXT2_PDPE1GB, "pdpe1gb" },
+        { FEAT_8000_0001_EDX, CPUID_EXT2_NX, "nx" },
+    };
+    X86CPU *cpu = X86_CPU(first_cpu);
+
+    for (size_t i = 0; i < ARRAY_SIZE(need); i++) {
+        if (!(cpu->env.features[need[i].word] & need[i].bit)) {
+            error_setg(errp, "SEV: the lane needs a CPU model with '%s' (say "
+                       "-cpu MODEL,+%s)", need[i].name, need[i].name);
+            return false;
+        }
+    }
+    if (cpu->phys_bits < 40) {
+        error_setg(errp, "SEV: the lane needs 40 bits of physical addresses, "
+                   "this CPU has %u", cpu->phys_bits);
+        return false;
+    }
+    return sev_lent_possible(errp);
+}
+
+bool sev_lend_run(unsigned slot, SevLentFor what, Error **errp)
+{
+    g_autofree CPUX86State *guest = g_new(CPUX86State, 1);
+    g_autofree CPUX86State *program = g_new(CPUX86State, 1);
+    Lend l = {
+        .slot = slot, .what = what, .guest = guest, .program = program,
+    };
+
+    BQL_LOCK_GUARD();
+    bell_create();
+    async_run_on_cpu(first_cpu, lend_work, RUN_ON_CPU_HOST_PTR(&l));
+    while (!l.done) {
+        qemu_cond_timedwait_bql(&lend_over, LOOK_MS);
+        if (!l.done) {
+            cpu_exit(first_cpu);
+        }
+    }
+    explicit_bzero(program, sizeof(*program));
+    if (l.rang && l.said != slot) {
+        l.failed = "rang for another slot";
+    }
+    if (l.failed) {
+        trace_sev_lane_lend_failed(slot, l.failed, l.rip);
+        error_setg(errp, "SEV: the lane's program %s, at 0x%" PRIx64,
+                   l.failed, l.rip);
+        return false;
+    }
+    return true;
+}
+
+bool sev_lend_shut_down(void)
+{
+    if (!lent) {
+        return false;
+    }
+    lent->shut_down = true;
+    return true;
+}

@@ -1,0 +1,46 @@
+/*
+ * Lending a vCPU to the lane.
+ *
+ * A vCPU's own thread saves its registers, loads those with which the program
+ * begins (lane/abi.h, "ENTRY"), runs until the program rings, and restores.
+ * Neither the run state nor timers or devices take part: the VM may run, be
+ * paused, or wait for a migration to come in.  A guest that runs sees stolen
+ * time.
+ *
+ * Interrupts, NMI and SMI stay pending until the guest has its registers back.
+ * What other threads ask of the vCPU meanwhile is done with the guest's
+ * registers in place.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TARGET_I386_SEV_LANE_LEND_H
+#define TARGET_I386_SEV_LANE_LEND_H
+
+#include "hw/core/cpu.h"
+#include "qapi/error.h"
+
+/* What may the program do with the guest's pages? */
+typedef enum SevLentFor {
+    SEV_LENT_NOT,
+    SEV_LENT_READ,              /* SEAL: a look that changes no page's state */
+    SEV_LENT_WRITE,             /* OPEN: pages are written whole */
+} SevLentFor;
+
+/* Can a vCPU of this VM run the program?  The error says what it lacks. */
+bool sev_lend_possible(Error **errp);
+
+/*
+ * Run the program in @slot, until it rings.  False: it faulted, shut down, did
+ * not ring in time, or the guest's debugger was in the way; the guest has its
+ * registers all the same.  One call at a time.  Any thread but a vCPU's, with
+ * or without the BQL, which is released while the program runs.
+ */
+bool sev_lend_run(unsigned slot, SevLentFor what, Error **errp);
+
+/*
+ * For the hook in qemu_system_reset_request(): does the vCPU whose thread this
+ * is belong to the lane?  Then a shutdown is the program's, not the guest's.
+ */
+bool sev_lend_shut_down(void);
+
+#endif /* TARGET_I386_SEV_LANE_LEND_H */

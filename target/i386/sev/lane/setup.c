@@ -1,0 +1,198 @@
+/*
+ * The lane's program in this guest: where it comes from.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/cutils.h"
+#include "qemu/datadir.h"
+#include "cpu.h"
+#include "exec/memory.h"
+#include "exec/ram_addr.h"
+#include "hw/boards.h"
+#include "qapi/qapi-commands-sev-overlay-target.h"
+#include "system/runstate.h"
+#include "lane.h"
+#include "lane/tables.h"
+#include "lend.h"
+#include "setup.h"
+#include "target/i386/sev.h"
+#include "target/i386/sev/page-state.h"
+#include "target/i386/sev/tcg/crypt.h"
+#include "target/i386/sev/tcg/lent.h"
+#include "windows.h"
+
+#define DEFAULT_FILE "sev-lane.bin"
+
+/* Main thread. */
+static struct {
+    char *wanted;               /* value of property "lane", or NULL: off */
+    size_t pages;               /* of the program that is in the guest, or 0 */
+    char *sum;                  /* its SHA-256 in hex */
+    bool is_claim;              /* ... is what a stream said */
+} lane;
+
+bool sev_lane_present(void)
+{
+    return lane.pages;
+}
+
+size_t sev_lane_program_pages(void)
+{
+    return lane.pages;
+}
+
+const char *sev_lane_program(void)
+{
+    return lane.sum;
+}
+
+bool sev_lane_usable(Error **errp)
+{
+    if (!lane.pages) {
+        error_setg(errp, "SEV: this guest has no lane: launch it with "
+                   "'-object sev-guest,...,lane=on', which changes its "
+                   "measurement, or use sev-method=packets");
+        return false;
+    }
+    return sev_lend_possible(errp);
+}
+
+void sev_lane_make_room(void)
+{
+    sev_windows_create();
+    sev_lent_init();
+}
+
+void sev_lane_received(size_t pages, const char *claim)
+{
+    lane.pages = pages;
+    lane.is_claim = true;
+    g_free(lane.sum);
+    lane.sum = g_strdup(claim);
+}
+
+void sev_lane_leave_cache(void)
+{
+    RAMBlock *rb = sev_windows_private();
+
+    for (ram_addr_t at = 0; !runstate_is_running() && at < rb->used_length;
+         at += TARGET_PAGE_SIZE) {
+        sev_lent_evict_code(rb, at);
+    }
+}
+
+RAMBlock *sev_lane_some_memory(size_t n)
+{
+    RAMBlock *rb = current_machine->ram ? current_machine->ram->ram_block
+                                        : NULL;
+
+    return rb && rb->used_length / TARGET_PAGE_SIZE >= n ? rb : NULL;
+}
+
+/* --- The launch ------------------------------------------------------------- */
+
+static char *find_file(Error **errp)
+{
+    const char *name = g_str_equal(lane.wanted, "on") ? DEFAULT_FILE
+                                                      : lane.wanted;
+    char *path = qemu_find_file(QEMU_FILE_TYPE_BIOS, name);
+
+    if (!path) {
+        error_setg(errp, "SEV: lane=%s: there is no file '%s'", lane.wanted,
+                   name);
+    }
+    return path;
+}
+
+static bool read_image(char **bytes, gsize *len, Error **errp)
+{
+    g_autofree char *path = find_file(errp);
+    g_autoptr(GError) gerr = NULL;
+
+    if (!path) {
+        return false;
+    }
+    if (!g_file_get_contents(path, bytes, len, &gerr)) {
+        error_setg(errp, "SEV: lane=%s: %s", lane.wanted, gerr->message);
+        return false;
+    }
+    if (!*len || *len > LANE_IMAGE_MAX) {
+        error_setg(errp, "SEV: lane=%s: '%s' has %zu bytes, a lane has 1 to %d",
+                   lane.wanted, path, *len, (int)LANE_IMAGE_MAX);
+        return false;
+    }
+    if (DIV_ROUND_UP(*len, LANE_PAGE) + LANE_TABLES_PAGES + 1 >
+        SEV_LANE_PACKETS_MAX) {
+        error_setg(errp, "SEV: lane=%s: '%s' has %zu bytes, and with its tables "
+                   "and key it would not travel in %d packets", lane.wanted,
+                   path, *len, SEV_LANE_PACKETS_MAX);
+        return false;
+    }
+    return true;
+}
+
+/* The order and the padding are the owner's as well: lane/abi.h. */
+static bool encrypt(uint64_t at, size_t len, Error **errp)
+{
+    return sev_encrypt_flash(LANE_GPA + at, sev_windows_host(at), len,
+                             errp) >= 0;
+}
+
+bool sev_lane_launch(Error **errp)
+{
+    LaneTables tables = { .cbit = sev_tcg_cbit };
+    g_autofree char *image = NULL;
+    gsize len;
+
+    if (!lane.wanted || runstate_check(RUN_STATE_INMIGRATE)) {
+        return true;            /* what comes in brings its own */
+    }
+    if (!sev_lend_possible(errp) || !read_image(&image, &len, errp)) {
+        return false;
+    }
+    sev_lane_make_room();
+    memcpy(sev_windows_host(LANE_IMAGE), image, len);
+    lane_tables((void *)sev_windows_host(LANE_TABLES), &tables);
+    if (!encrypt(LANE_IMAGE, ROUND_UP(len, LANE_PAGE), errp) ||
+        !encrypt(LANE_TABLES, LANE_TABLES_PAGES * LANE_PAGE, errp)) {
+        return false;
+    }
+    lane.pages = DIV_ROUND_UP(len, LANE_PAGE);
+    lane.sum = g_compute_checksum_for_data(G_CHECKSUM_SHA256, (guchar *)image,
+                                           len);
+    return true;
+}
+
+/* --- The property and the query --------------------------------------------- */
+
+static char *get_lane(Object *obj, Error **errp)
+{
+    return g_strdup(lane.wanted ?: "off");
+}
+
+static void set_lane(Object *obj, const char *value, Error **errp)
+{
+    g_free(lane.wanted);
+    lane.wanted = g_str_equal(value, "off") || !*value ? NULL
+                                                       : g_strdup(value);
+}
+
+void sev_lane_class_init(ObjectClass *oc)
+{
+    object_class_property_add_str(oc, "lane", get_lane, set_lane);
+    object_class_property_set_description(oc, "lane",
+        "a measured program in the guest that seals and opens its pages: "
+        "off, on, or its file");
+}
+
+SevLaneInfo *qmp_query_sev_lane(Error **errp)
+{
+    SevLaneInfo *info = g_new0(SevLaneInfo, 1);
+
+    info->present = sev_lane_present();
+    info->program = g_strdup(lane.sum);
+    info->has_is_claim = info->present;
+    info->is_claim = lane.is_claim;
+    return info;
+}

@@ -1,0 +1,43 @@
+/*
+ * A guest without a lane, for tests of what surrounds it.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "migration/sev/lane.h"
+
+bool sev_method_seal(const SevSource *s, const SevPageJob *jobs, size_t n,
+                     Error **errp)
+{
+    return sev_send_pages(jobs, n, errp);
+}
+
+bool sev_method_open(SevTarget *t, const SevPageJob *jobs, size_t n,
+                     Error **errp)
+{
+    return sev_receive_pages(jobs, n, errp);
+}
+
+bool sev_lane_save_pages(SevSource *s, QEMUFile *f, bool all, Error **errp)
+{
+    g_assert_not_reached();
+}
+
+/* What a stream says of a lane is refused, as where no vCPU can run one. */
+bool sev_lane_load_lane(SevTarget *t, const SevRecord *rec, Error **errp)
+{
+    error_setg(errp, "no lane here");
+    return false;
+}
+
+bool sev_lane_load_sealed(SevTarget *t, const SevRecord *rec, Error **errp)
+{
+    error_setg(errp, "no lane here");
+    return false;
+}
+
+bool sev_lane_load_end(SevTarget *t, Error **errp)
+{
+    error_setg(errp, "no lane here");
+    return false;
+}
