@@ -193,6 +193,7 @@ on_ud:  movl    $0x10006, LAST
 2:      push    %rax
         mov     RESUME, %rax
         mov     %rax, 8(%rsp)
+        andl    $~0x100, 24(%rsp)       /* TF */
         pop     %rax
         iretq
 
@@ -293,6 +294,12 @@ exceptions:
         mov     $0xc0000000, %edi
         mov     (%rdi), %eax
         end     nowhere
+        begin
+        pushfq
+        orl     $0x100, (%rsp)
+        popfq
+        nop
+        end     single-step
         /* None of these */
         begin
         rdtsc

@@ -29,7 +29,7 @@ RAISES = dict(
     nowhere=0x400, rdtsc=0, efer=0, pat=0, cr8=0, dr6=0, clflush=0,
     vmrun=0x10006) | {
         'in': 0x7b, 'read-dr7': 0x27, 'write-dr7': 0x37, 'mmio-read': 0x400,
-        'mmio-write': 0x400, 'sev-status': 0, 'ghcb-msr': 0, 'gs-base': 0,
+        'mmio-write': 0x400, 'single-step': 0x41, 'sev-status': 0, 'ghcb-msr': 0, 'gs-base': 0,
         'cr0-cr4': 0, 'clflush-mmio': 0}
 
 USAGE, SCRATCH, MISSING, INPUT, EVENT = range(2, 7)
