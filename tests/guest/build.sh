@@ -103,6 +103,7 @@ small_programs() {
     firmware declare declare.S 0xf000
     firmware writer writer.S 0xf000
     firmware sev-es es.S 0xffff0000
+    firmware sev-es-random es.S 0xffff0000 -DES_RANDOM
     firmware sev-es-page es.S 0xffff0000 -DES_END=1
     firmware sev-es-unsupported es.S 0xffff0000 -DES_END=2
 }

@@ -9,7 +9,8 @@
  *   AP n hi lo       what the other vCPU, if there is one, did and heard
  *
  * Then it asks for its end: ES_END 0: by the MSR, 1: by the page, 2: an event
- * that is not supported.
+ * that is not supported.  With ES_RANDOM it makes 100000 requests of noise
+ * instead, which begin with a number of the processor's and say so: SEED.
  *
  * 64-bit mode; private but for the 2 MiB at SHARED. The screen is a GHCB of its
  * own, so that no instruction here needs a handler for #VC.
@@ -144,11 +145,15 @@ start64:
         lidt    (%rax)
         mov     $hello, %esi
         call    print
+#ifdef ES_RANDOM
+        call    noise
+#else
         call    exceptions
         call    requests
         call    msr_requests
         call    bad_pages
         call    other_vcpu
+#endif
         mov     $bye, %esi
         call    print
 #if ES_END == 0
@@ -188,6 +193,7 @@ on_ud:  movl    $0x10006, LAST
 2:      push    %rax
         mov     RESUME, %rax
         mov     %rax, 8(%rsp)
+        andl    $~0x100, 24(%rsp)       /* TF */
         pop     %rax
         iretq
 
@@ -288,6 +294,12 @@ exceptions:
         mov     $0xc0000000, %edi
         mov     (%rdi), %eax
         end     nowhere
+        begin
+        pushfq
+        orl     $0x100, (%rsp)
+        popfq
+        nop
+        end     single-step
         /* None of these */
         begin
         rdtsc
@@ -501,6 +513,110 @@ other_vcpu:
         dec     %ebp
         jnz     1b
         ret
+
+#ifdef ES_RANDOM
+/* --- Noise: only what reads, so that the machine stays on ------------------ */
+
+/* The next number, in %rax (xorshift64); its state is %r14. */
+next:   mov     %r14, %rax
+        shl     $13, %rax
+        xor     %rax, %r14
+        mov     %r14, %rax
+        shr     $7, %rax
+        xor     %rax, %r14
+        mov     %r14, %rax
+        shl     $17, %rax
+        xor     %rax, %r14
+        mov     %r14, %rax
+        ret
+
+/* A number of any length, so that small ones are not rare */
+some:   call    next
+        mov     %eax, %ecx
+        push    %rcx
+        call    next
+        pop     %rcx
+        shr     %cl, %rax
+        ret
+
+noise:
+        rdrand  %r14
+        mov     $text_seed, %esi
+        call    print
+        mov     %r14, %rax
+        shr     $32, %rax
+        call    print_hex
+        mov     %r14d, %eax
+        call    print_hex
+        call    newline
+        mov     $100000, %ebp
+1:      mov     $GHCB, %edi
+        mov     $512, %ebx
+2:      call    next
+        mov     %rax, (%rdi)
+        add     $8, %rdi
+        dec     %ebx
+        jnz     2b
+        mov     $GHCB, %edi
+        call    next
+        test    $7, %al                 /* mostly of the right form */
+        jz      3f
+        movl    $0, 0xffc(%rdi)
+        movw    $1, 0xffa(%rdi)
+        movq    $-1, F_VALID(%rdi)
+        movq    $-1, F_VALID + 8(%rdi)
+        xor     %edx, %edx
+        mov     %ah, %al
+        movzbl  %al, %eax
+        mov     $NOISE_CODES, %ecx
+        div     %ecx
+        mov     $codes, %ecx
+        mov     (%rcx, %rdx, 4), %eax
+        mov     %rax, F_CODE(%rdi)
+3:      call    some
+        or      $1, %rax                /* IN */
+        mov     %rax, F_CODE + 8(%rdi)
+        cmpl    $0x7c, F_CODE(%rdi)
+        jne     4f
+        movq    $0, F_CODE + 8(%rdi)    /* RDMSR */
+        call    some
+        mov     %rax, 0x308(%rdi)
+4:      call    some
+        mov     %rax, F_CODE + 16(%rdi)
+        call    some
+        test    $1, %al
+        jz      5f
+        and     $0xfff, %eax
+        add     $GHCB + 0x700, %eax
+5:      mov     %rax, F_CODE + 24(%rdi)
+        cmpl    $0x81, F_CODE(%rdi)
+        jne     6f
+        movq    $12, 0x1f8(%rdi)        /* KVM_HC_MAP_GPA_RANGE */
+        movb    $0, 0xcb(%rdi)
+        call    some
+        and     $0x3ffffff, %eax
+        mov     %rax, 0x318(%rdi)
+6:      mov     $GHCB, %eax
+        call    exit_with
+        test    $63, %ebp
+        jnz     7f
+        call    some                    /* now and then by the MSR */
+        mov     %rax, %rdx
+        shr     $32, %rdx
+        and     $~0x106, %eax           /* no hold, no end */
+        mov     $MSR_GHCB, %ecx
+        wrmsr
+        vmgexit
+7:      dec     %ebp
+        jnz     1b
+        ret
+
+codes:  .long   0x27, 0x37, 0x6e, 0x6f, 0x72, 0x76, 0x7b, 0x7b, 0x7b, 0x7c
+        .long   0x81, 0x87, 0x89, 0x8a, 0x8b, 0x80000001, 0x80000001
+        .long   0x80000003, 0x80000005, 0x8000fffd
+        .set    NOISE_CODES, (. - codes) / 4
+text_seed: .asciz "SEED"
+#endif
 
 /* --- The screen: OUT by a GHCB of its own ---------------------------------- */
 

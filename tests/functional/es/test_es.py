@@ -29,7 +29,7 @@ RAISES = dict(
     nowhere=0x400, rdtsc=0, efer=0, pat=0, cr8=0, dr6=0, clflush=0,
     vmrun=0x10006) | {
         'in': 0x7b, 'read-dr7': 0x27, 'write-dr7': 0x37, 'mmio-read': 0x400,
-        'mmio-write': 0x400, 'sev-status': 0, 'ghcb-msr': 0, 'gs-base': 0,
+        'mmio-write': 0x400, 'single-step': 0x41, 'sev-status': 0, 'ghcb-msr': 0, 'gs-base': 0,
         'cr0-cr4': 0, 'clflush-mmio': 0}
 
 USAGE, SCRATCH, MISSING, INPUT, EVENT = range(2, 7)
@@ -85,14 +85,14 @@ ENDS = {
 
 
 @contextlib.contextmanager
-def small(env, *args, kind='es', **options):
+def small(env, *args, kind='es', limit=60, **options):
     """The small guest, at its end: paused, as it asked for."""
     host = SoftHost(env.lab, f'es-{env.name("host")}')
     guest = host.tiny(env, kind, '-action', 'panic=pause', *args, kind=kind,
                       cpu='EPYC-v4', mem='64M', policy=POLICY, **options)
     try:
         guest.start()
-        wait_until('the end of the small guest', 60,
+        wait_until('the end of the small guest', limit,
                    lambda: guest.cmd('query-status')['status'] ==
                    'guest-panicked')
         yield guest
@@ -168,6 +168,12 @@ def other_vcpu(env):
         check([count for count, *_ in said] == ['00000001', '00000002'],
               f'it counted {said}')
         check(said[1][1:] == ['00000000', '00001007'], f'it heard {said[1]}')
+
+
+@test('es: 100000 requests of noise end nothing')
+def noise(env):
+    with small(env, kind='es-random', limit=240) as guest:
+        check(guest.text().endswith('BYE\n'), f'it ended at {guest.text()}')
 
 
 # --- Registers -----------------------------------------------------------------
@@ -341,6 +347,25 @@ def linux_1(env):
     sev = guest.cmd('query-sev')
     check(sev['state'] == 'running' and sev['policy'] == POLICY,
           f'query-sev says {sev}')
+    guest.close()
+
+
+@test('es: NMIs come, one after another')
+def nmi(env):
+    guest = linux(env, 2)
+    for times in range(1, 4):
+        guest.cmd('inject-nmi')
+        guest.wait_text('NMI received for unknown reason', times=times)
+    guest.close()
+
+
+@test('es: a processor that is plugged later never starts')
+def plugged(env):
+    guest = env.boot('es-plug', policy=POLICY, shape=ES,
+                     smp='1,maxcpus=2,sockets=1,cores=2')
+    guest.cmd('device_add', driver='EPYC-v4-x86_64-cpu', id='late',
+              **{'socket-id': 0, 'core-id': 1, 'thread-id': 0})
+    guest.wait_ticks(len(guest.ticks()) + 5)
     guest.close()
 
 

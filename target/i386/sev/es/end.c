@@ -26,7 +26,7 @@ void sev_es_end(CPUX86State *env, const char *fmt, ...)
     bql_unlock();
 }
 
-/* Reason set 0: the specification's (2.3.1), 1: Linux' (asm/sev-common.h) */
+/* Reason set 0: the specification's (2.3.1), 1: Linux' (its header sev-common) */
 static const char *const reasons[2][11] = {
     {
         "no reason given",

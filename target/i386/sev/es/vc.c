@@ -1,8 +1,8 @@
 /*
  * What raises #VC in an SEV-ES guest.
  *
- * Linux' KVM decides what is intercepted (svm.c: init_vmcb(), the MSRs it
- * passes through; sev.c: sev_es_init_vmcb()); of that the processor raises #VC
+ * Linux' KVM decides what is intercepted (init_vmcb(), the MSRs it
+ * passes through; sev_es_init_vmcb()); of that the processor raises #VC
  * for what APM vol. 2, 15.35.4 does not list as an automatic exit.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
