@@ -123,6 +123,9 @@ check-matrix: build guest-kernels ## boot guests of every shape, print a table (
 	@$(OVERLAY)/deps.sh test
 	@tests/guest/extras.sh
 	@$(OVERLAY)/as-root.sh tests/functional/matrix/matrix.py --build "$(BUILD)"
+	@tests/guest/build.sh trixie generic
+	@$(OVERLAY)/as-root.sh $(PYTHON) tests/functional/run.py --build "$(BUILD)" \
+	    --all --filter '^device table'
 
 BOOTS ?= 50
 check-boots: build ## BOOTS=50 boots with four vCPUs in a row, none may be lost
@@ -194,7 +197,7 @@ coverage: ## lines of hw/psp that its tests run; fails below 95 %
 	@MESON="$(BUILD)/lib/meson" tests/unit/psp/coverage.sh "$(BUILD)/coverage"
 
 FUZZ ?= 600
-fuzz: ## libFuzzer on the chip, FUZZ=600 seconds for each of three targets (needs clang)
+fuzz: ## libFuzzer on chip and lane, FUZZ=600 seconds for each of four targets (needs clang)
 	@$(OVERLAY)/deps.sh build test
 	@$(OVERLAY)/lib-build.sh
 	@MESON="$(BUILD)/lib/meson" tests/fuzz/psp/run.sh "$(BUILD)/fuzz" $(FUZZ)

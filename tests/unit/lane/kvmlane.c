@@ -58,13 +58,21 @@ void kvmlane_limit(uint32_t path)
     widest = path;
 }
 
+/* The guest's CPU is all that KVM can give. */
+static int copy_cpuid(KvmLane *lane)
+{
+    struct kvm_cpuid2 *ids = calloc(1, sizeof(*ids) + IDS * sizeof(ids->entries[0]));
+    int ok;
+
+    ids->nent = IDS;
+    ok = !ioctl(lane->kvm, KVM_GET_SUPPORTED_CPUID, ids) &&
+         !ioctl(lane->vcpu, KVM_SET_CPUID2, ids);
+    free(ids);
+    return ok;
+}
+
 static int create(KvmLane *lane, const char *image)
 {
-    struct {
-        struct kvm_cpuid2 head;
-        struct kvm_cpuid_entry2 entries[IDS];
-    } ids = { .head.nent = IDS };
-
     lane->vm = ioctl(lane->kvm, KVM_CREATE_VM, 0);
     if (lane->vm < 0) {
         return 0;
@@ -76,8 +84,7 @@ static int create(KvmLane *lane, const char *image)
     lane->vcpu = ioctl(lane->vm, KVM_CREATE_VCPU, 0);
     lane->run_size = ioctl(lane->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
     if (!lane->private || !lane->shared || !lane->versions || !lane->ram ||
-        lane->vcpu < 0 || ioctl(lane->kvm, KVM_GET_SUPPORTED_CPUID, &ids) ||
-        ioctl(lane->vcpu, KVM_SET_CPUID2, &ids)) {
+        lane->vcpu < 0 || !copy_cpuid(lane)) {
         return 0;
     }
     lane->run = mmap(NULL, lane->run_size, PROT_READ | PROT_WRITE, MAP_SHARED,

@@ -31,8 +31,8 @@ typedef struct KvmLane {
     unsigned rang;          /* the byte that it rang with */
     double seconds;         /* in the guest, from entry to bell */
     struct kvm_regs regs;
-    struct kvm_xsave xsave;
     char why[128];          /* when it did not ring */
+    struct kvm_xsave xsave;
 } KvmLane;
 
 /* Wider vectors than those of LANE_PATH_* are off in XCR0 from now on. */
