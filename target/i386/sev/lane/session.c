@@ -78,10 +78,15 @@ static bool put_address(LaneJob *to, const SevPage *page, Error **errp)
 /* While no vCPU of the guest runs nothing stays in the emulated cache. */
 static void evict(const SevPageJob *jobs, size_t n)
 {
-    if (!runstate_is_running()) {
-        for (size_t i = 0; i < n; i++) {
-            sev_lent_evict(jobs[i].page.rb, jobs[i].page.offset);
+    for (size_t i = 0, run; !runstate_is_running() && i < n; i += run) {
+        const SevPage *page = &jobs[i].page;
+
+        for (run = 1; i + run < n && jobs[i + run].page.rb == page->rb &&
+                      jobs[i + run].page.offset == page->offset +
+                      run * TARGET_PAGE_SIZE; run++) {
+            /* pages that follow each other go together */
         }
+        sev_lent_evict(page->rb, page->offset, run);
     }
 }
 
