@@ -182,8 +182,17 @@ bool sev_lane_save_sealed(QEMUFile *f, const uint8_t *records, Error **errp)
 bool sev_method_open(SevTarget *t, const SevPageJob *jobs, size_t n,
                      Error **errp)
 {
-    return t->method == SEV_METHOD_LANE ? sev_lane_open(jobs, n, errp)
-                                        : sev_receive_pages(jobs, n, errp);
+    if (t->method == SEV_METHOD_LANE) {
+        return sev_lane_open(jobs, n, errp);
+    }
+    /* Who fills RAM from an image comes with more than the seam takes at once. */
+    for (size_t i = 0; i < n; i += SEV_RECORD_PAGES_MAX) {
+        if (!sev_receive_pages(jobs + i, MIN(n - i, SEV_RECORD_PAGES_MAX),
+                               errp)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool lane_fits(SevTarget *t, Error **errp)

@@ -57,6 +57,7 @@ bool sev_lane_save_sealed(QEMUFile *f, const uint8_t *records, Error **errp);
 
 /* --- Target; main thread ---------------------------------------------------- */
 
+/* Open @n pages, of any number. */
 bool sev_method_open(SevTarget *t, const SevPageJob *jobs, size_t n,
                      Error **errp);
 
