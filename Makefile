@@ -34,6 +34,13 @@ bench: ## how fast packets are, beside OpenSSL and the bare primitives
 	@$(OVERLAY)/lib-build.sh scripts/bench/psp/bench-psp
 	@"$(BUILD)/lib/scripts/bench/psp/bench-psp"
 
+bench-lane: build ## the lane beside OpenSSL under KVM; packets against it with a slow chip (8 minutes)
+	@$(OVERLAY)/deps.sh build test
+	@$(OVERLAY)/lib-build.sh scripts/bench/lane/bench-lane lane/sev-lane.bin
+	@"$(BUILD)/lib/scripts/bench/lane/bench-lane" "$(BUILD)/lib/lane/sev-lane.bin"
+	@tests/guest/build.sh
+	@$(OVERLAY)/as-root.sh $(PYTHON) scripts/bench/lane/bench-slow-chip.py --build "$(BUILD)"
+
 bench-clone: build ## clones against cold boots and stock templating (10 minutes)
 	@$(OVERLAY)/deps.sh test
 	@tests/guest/build.sh
@@ -116,6 +123,9 @@ check-matrix: build guest-kernels ## boot guests of every shape, print a table (
 	@$(OVERLAY)/deps.sh test
 	@tests/guest/extras.sh
 	@$(OVERLAY)/as-root.sh tests/functional/matrix/matrix.py --build "$(BUILD)"
+	@tests/guest/build.sh trixie generic
+	@$(OVERLAY)/as-root.sh $(PYTHON) tests/functional/run.py --build "$(BUILD)" \
+	    --all --filter '^device table'
 
 BOOTS ?= 50
 check-boots: build ## BOOTS=50 boots with four vCPUs in a row, none may be lost
@@ -187,7 +197,7 @@ coverage: ## lines of hw/psp that its tests run; fails below 95 %
 	@MESON="$(BUILD)/lib/meson" tests/unit/psp/coverage.sh "$(BUILD)/coverage"
 
 FUZZ ?= 600
-fuzz: ## libFuzzer on the chip, FUZZ=600 seconds for each of three targets (needs clang)
+fuzz: ## libFuzzer on chip and lane, FUZZ=600 seconds for each of four targets (needs clang)
 	@$(OVERLAY)/deps.sh build test
 	@$(OVERLAY)/lib-build.sh
 	@MESON="$(BUILD)/lib/meson" tests/fuzz/psp/run.sh "$(BUILD)/fuzz" $(FUZZ)
@@ -226,7 +236,7 @@ distclean: ## remove the build directory and the choices of ./configure
 	rm -rf "$(BUILD)" config.mk
 
 .DEFAULT_GOAL := help
-.PHONY: check-faults check-hardware check-libvirt check-kata soak check-migration-full help demo bench bench-clone bench-migration bench-kernel bench-tcg guest-tools deps fetch patch build install check check-builds check-lib coverage fuzz \
+.PHONY: check-faults check-hardware check-libvirt check-kata soak check-migration-full help demo bench bench-lane bench-clone bench-migration bench-kernel bench-tcg guest-tools deps fetch patch build install check check-builds check-lib coverage fuzz \
     check-unit check-qtest check-functional check-matrix check-boots \
     check-stress guest-kernels lint lint-hook refresh diff \
     export check-export check-prefixes try-base hooks-report clean distclean

@@ -185,7 +185,7 @@ static bool recv_pages(MultiFDRecvParams *p, Error **errp)
         return false;
     }
     t = gate_wait(errp);
-    if (t && t->method != SEV_METHOD_PACKET) {
+    if (t && t->method == SEV_METHOD_LANE) {
         error_setg(errp, "pages on a channel, of a stream that the lane "
                    "sealed");
         return false;

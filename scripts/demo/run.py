@@ -65,7 +65,8 @@ def main():
     signal.signal(signal.SIGTERM, interrupted)
     signal.signal(signal.SIGHUP, interrupted)
     folder = fresh_folder(args.output or args.build.resolve() / 'demo')
-    report = Report(steps=6)
+    acts = 5 if args.no_sev else 6
+    report = Report(steps=acts + 1)
     try:
         with sevlib.Lab(folder, args.build.resolve(), args.qemu, args.firmware,
                         not args.no_sev, args.kernel) as lab, \
@@ -76,7 +77,7 @@ def main():
     except KeyboardInterrupt as signalled:
         report.check(False, 'the demonstration ran to its end',
                      f'interrupted {signalled}'.strip())
-    report.begin('The results') if report.step == 5 else print()
+    report.begin('The results') if report.step == acts else print()
     print(report.table())
     report.write_json(folder / 'results.json')
     print(f'Screens, logs and results.json: {folder}')

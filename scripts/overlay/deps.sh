@@ -14,7 +14,7 @@ build="build-essential ninja-build flex bison pkg-config python3-venv dpkg-dev
 run="seabios qemu-system-data ipxe-qemu ovmf"
 # The guests' kernel is fetched and unpacked by the demo, never installed.
 # shellcheck disable=SC2034
-test="iproute2 valgrind git shellcheck xorriso python3-cryptography"
+test="iproute2 valgrind git shellcheck xorriso python3-cryptography swtpm"
 # shellcheck disable=SC2034
 libvirt="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients libvirt-clients-qemu
          python3-libvirt python3-lxml lzop"

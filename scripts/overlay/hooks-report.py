@@ -5,7 +5,7 @@
 Fails when a patch has more than one hook (one upstream file, one function,
 ten added lines) and no 'Budget:' field that says why; when a patch adds a
 file; or when the series has grown beyond patches/BUDGET. That file holds the
-totals last agreed on; who raises them says so in CHANGES.
+totals last agreed on; who raises them says so in patches/HISTORY.
 
 usage: hooks-report.py [--quiet] [--raise]
 """
@@ -77,16 +77,19 @@ def agreed():
         return {}
 
 
-def changes_tell():
-    """True when CHANGES differs where BUDGET does: in the work tree, or in
+HISTORY = "patches/HISTORY"
+
+
+def history_tells():
+    """True when HISTORY differs where BUDGET does: in the work tree, or in
     the last commit that touched the budget."""
     def git(*words):
         return subprocess.run(["git", "-C", ROOT, *words],
                               capture_output=True, text=True).stdout
     if git("status", "--porcelain", "--", "patches/BUDGET"):
-        return bool(git("status", "--porcelain", "--", "CHANGES"))
+        return bool(git("status", "--porcelain", "--", HISTORY))
     last = git("log", "-1", "--format=%H", "--", "patches/BUDGET").strip()
-    return not last or "CHANGES" in git("show", "--name-only",
+    return not last or HISTORY in git("show", "--name-only",
                                         "--format=", last).split("\n")
 
 
@@ -121,16 +124,16 @@ def main(arguments):
     if "--raise" in arguments:
         with open(os.path.join(PATCHES, "BUDGET"), "w", encoding="utf-8") as file:
             file.write("# Totals of patches/series last agreed on; "
-                       "see scripts/overlay/hooks-report.py.\n")
+                       "patches/HISTORY says what for.\n")
             file.writelines(f"{k} {v}\n" for k, v in total.items())
     elif grown:
         problems.append(f"the series has grown beyond patches/BUDGET "
                         f"({', '.join(grown)}); shrink it, or run "
                         "'make hooks-report RAISE=1' and add a line to "
-                        "CHANGES that says what the new hooks are for.")
-    if not grown and not changes_tell():
+                        "patches/HISTORY that says what the new hooks are for.")
+    if not grown and not history_tells():
         problems.append("patches/BUDGET was raised without a line in "
-                        "CHANGES; add one that says what for.")
+                        "patches/HISTORY; add one that says what for.")
     for problem in problems:
         print("error: " + problem, file=sys.stderr)
     return 1 if problems else 0

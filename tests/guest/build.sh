@@ -6,7 +6,8 @@
 #        6.12. FLAVOUR: cloud, the default, or generic, which has more drivers)
 #
 # Leaves $BUILD/guest/SUITE/{vmlinuz,initrd.img,tools.img,version}: tools.img is
-# initrd.img with more drivers and tools.c. Nothing is installed.
+# initrd.img with more drivers and tools.c, devices.img (generic) with most.
+# Nothing is installed.
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/overlay/lib.sh"
 
 suite=${1:-bookworm}
@@ -24,9 +25,14 @@ apt=$ROOT/scripts/overlay/apt.sh
 drivers=(virtio_pci virtio_net virtio_rng virtio_blk)
 # For the tests of devices.
 more=(virtio_scsi sd_mod virtio_console virtiofs 9p 9pnet_virtio
-      vmw_vsock_virtio_transport efivarfs qemu_fw_cfg virtio_balloon)
+      vmw_vsock_virtio_transport efivarfs virtio_balloon)
 # ... whose registers are memory; the cloud kernel lacks most of them.
 [ "$flavour" = cloud ] || more+=(nvme ahci e1000e xhci_pci usb_storage)
+
+# For one of each (tests/functional/devicerows.py): the generic kernel's alone.
+zoo=(nvme ahci xhci_pci usb_storage uas e1000e vmxnet3 vmw_pvscsi i6300esb
+     snd_intel8x0 virtio_snd snd_pcm_oss bochs virtio_input evdev virtio_pmem
+     nd_pmem virtio_iommu)
 
 # The metapackage names the kernel of the day.
 kernel_package() {
@@ -122,7 +128,12 @@ pack() {
 compile agent agent.c
 compile tools tools.c pages.c stress.c
 pack initrd.img agent -- "${drivers[@]}"
-pack tools.img agent tools -- "${drivers[@]}" "${more[@]}"
+pack tools.img agent tools -- "${drivers[@]}" "${more[@]}" qemu_fw_cfg
+if [ "$flavour" = generic ]; then
+    # Without the driver that a vmcoreinfo device makes hang.
+    pack devices.img agent tools -- "${drivers[@]}" \
+        "${more[@]}" "${zoo[@]}"
+fi
 compile pulse pulse.c
 compile vsock-echo vsock-echo.c
 # Templates are made of one kernel.

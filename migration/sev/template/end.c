@@ -35,9 +35,7 @@ static int digest_put(QEMUFile *f, void *pv, size_t size,
     }
     qemu_put_buffer(f, digest, sizeof(digest));
     if (!sev_lane_save_sealed(f, digest, &err)) {
-        migrate_set_error(migrate_get_current(), err);
-        error_free(err);
-        return -EINVAL;
+        return sev_migration_fail("template-end", err);
     }
     return 0;
 }

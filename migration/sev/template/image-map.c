@@ -79,9 +79,9 @@ static bool seal_block(SevTargetBlock *block, Error **errp)
 
 /* --- RAM is filled from the image ------------------------------------------- */
 
-/* Pages that are opened together. */
+/* Pages that are opened together: several of the lane's batches. */
 typedef struct Opening {
-    SevPageJob jobs[SEV_LANE_BATCH];
+    SevPageJob jobs[16 * SEV_LANE_BATCH];
     size_t n;
 } Opening;
 

@@ -49,7 +49,7 @@ class Guest:
     def __init__(self, lab, name, host=None, sev=None, policy=0x1, mem=256,
                  smp=1, net=None, boot=None, session=None, ram_file=True,
                  incoming=False, extra=(), shape=Shape(), shell=False,
-                 environment=(), kernel=None):
+                 environment=(), kernel=None, initrd=None):
         self.lab, self.name, self.host = lab, name, host
         self.shape, self.mem = shape, mem
         self.kernel = lab.build / 'guest' / kernel if kernel else lab.kernel
@@ -63,6 +63,7 @@ class Guest:
         self._since = 0                 # bytes of the screen to look at
         self.vm = machine(lab, name, host, environment)
         self.shell = Shell(self) if shell else None
+        self.initrd = initrd or ('tools.img' if shell else 'initrd.img')
         self.vm.add_args(*self._machine_args(policy, mem, smp, session),
                          *self._boot_args(boot or {}),
                          *self._net_args(net), *extra)
@@ -84,15 +85,13 @@ class Guest:
         words = {'console': 'ttyS0', 'swiotlb': 4096,
                  'seed': f'{self.lab.seed:x}', **settings}
         serial = ['-serial', f'file:{self.screen}']
-        initrd = 'initrd.img'
         if self.shell:
             serial += self.shell.args
             # Its port alone takes 1 MiB of that; with more devices it fills up.
             words.update(shell='vport0p1', swiotlb=32768)
-            initrd = 'tools.img'
         return [*self.shape.firmware_args(self.lab, self.variables), *serial,
                 '-kernel', str(self.kernel / 'vmlinuz'),
-                '-initrd', str(self.kernel / initrd),
+                '-initrd', str(self.kernel / self.initrd),
                 '-append', ' '.join(k if v is None else f'{k}={v}'
                                     for k, v in words.items()),
                 '-device', self.shape.rng]

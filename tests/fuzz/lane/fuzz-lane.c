@@ -74,12 +74,12 @@ static uint64_t read_page(int end, int place)
 }
 
 /* Where an end has page @id % PAGES of block @id / PAGES; -1: not in the model */
-static int place_of(int end, int id)
+static int place_of(int end, unsigned id)
 {
     const LaneOwn *own = end_own(&ends[end]);
     const LaneWindow *w = &own->windows[id / PAGES];
 
-    if (id / PAGES >= own->nwindows || (id % PAGES + 1) * LANE_PAGE > w->size) {
+    if (id / PAGES >= own->nwindows || (id % PAGES + 1ULL) * LANE_PAGE > w->size) {
         return -1;
     }
     return w->base / HOST_BASE1 * PAGES + id % PAGES;

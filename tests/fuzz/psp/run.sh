@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Fuzz the chip with clang's libFuzzer, ASan and UBSan, one target at a time.
+# Fuzz the chip and the lane with clang's libFuzzer, ASan and UBSan, one target at
+# a time.
 #
 # usage: run.sh BUILD-DIR [SECONDS]      (default 60 seconds for each target)
 #
@@ -20,11 +21,14 @@ command -v clang > /dev/null || {
         -Db_sanitize=address,undefined -Db_lundef=false > /dev/null
 ninja -C "$build" > /dev/null
 mkdir -p "$build/found"
-for target in exec chain nv; do
+for target in exec chain nv lane; do
+    part=psp/fuzz-psp-$target
+    seeds=psp/corpus/$target
+    [ "$target" != lane ] || { part=lane/fuzz-lane; seeds=lane/corpus; }
     corpus=$build/corpus-$target
     mkdir -p "$corpus"
-    "$build/tests/fuzz/psp/fuzz-psp-$target" "$corpus" \
-        "$root/tests/fuzz/psp/corpus/$target" -max_total_time="$seconds" \
+    "$build/tests/fuzz/$part" "$corpus" \
+        "$root/tests/fuzz/$seeds" -max_total_time="$seconds" \
         -max_len=4096 -rss_limit_mb=4096 -print_final_stats=1 \
         -artifact_prefix="$build/found/$target-" 2> "$build/$target.log" || {
         tail -20 "$build/$target.log" >&2

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 #include "kvmlane.h"
 #include "lane/tables.h"
@@ -50,13 +51,28 @@ static int load(KvmLane *lane, const char *image)
     return got > 0;
 }
 
+static uint32_t widest = LANE_PATH_VAES512;
+
+void kvmlane_limit(uint32_t path)
+{
+    widest = path;
+}
+
+/* The guest's CPU is all that KVM can give. */
+static int copy_cpuid(KvmLane *lane)
+{
+    struct kvm_cpuid2 *ids = calloc(1, sizeof(*ids) + IDS * sizeof(ids->entries[0]));
+    int ok;
+
+    ids->nent = IDS;
+    ok = !ioctl(lane->kvm, KVM_GET_SUPPORTED_CPUID, ids) &&
+         !ioctl(lane->vcpu, KVM_SET_CPUID2, ids);
+    free(ids);
+    return ok;
+}
+
 static int create(KvmLane *lane, const char *image)
 {
-    struct {
-        struct kvm_cpuid2 head;
-        struct kvm_cpuid_entry2 entries[IDS];
-    } ids = { .head.nent = IDS };
-
     lane->vm = ioctl(lane->kvm, KVM_CREATE_VM, 0);
     if (lane->vm < 0) {
         return 0;
@@ -68,8 +84,7 @@ static int create(KvmLane *lane, const char *image)
     lane->vcpu = ioctl(lane->vm, KVM_CREATE_VCPU, 0);
     lane->run_size = ioctl(lane->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
     if (!lane->private || !lane->shared || !lane->versions || !lane->ram ||
-        lane->vcpu < 0 || ioctl(lane->kvm, KVM_GET_SUPPORTED_CPUID, &ids) ||
-        ioctl(lane->vcpu, KVM_SET_CPUID2, &ids)) {
+        lane->vcpu < 0 || !copy_cpuid(lane)) {
         return 0;
     }
     lane->run = mmap(NULL, lane->run_size, PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -131,7 +146,8 @@ static struct kvm_segment segment(uint16_t selector, int code)
 
 static int set_sregs(KvmLane *lane, unsigned slot)
 {
-    struct kvm_xcrs xcrs = { .nr_xcrs = 1, .xcrs = { { .value = LANE_XCR0 } } };
+    static const uint64_t widths[] = { 3, 7, LANE_XCR0 };
+    struct kvm_xcrs xcrs = { .nr_xcrs = 1, .xcrs = { { .value = widths[widest] } } };
     uint16_t ds = lane->ring == 3 ? LANE_DS3 : LANE_DS0;
     struct kvm_sregs s;
 
@@ -155,9 +171,8 @@ static int set_sregs(KvmLane *lane, unsigned slot)
         return 0;
     }
     /* XCR0 is what the CPU has, at most. */
-    if (ioctl(lane->vcpu, KVM_SET_XCRS, &xcrs)) {
-        xcrs.xcrs[0].value = 7;
-        (void)!ioctl(lane->vcpu, KVM_SET_XCRS, &xcrs);
+    for (uint32_t path = widest; ioctl(lane->vcpu, KVM_SET_XCRS, &xcrs) && path--;) {
+        xcrs.xcrs[0].value = widths[path];
     }
     return 1;
 }
@@ -193,13 +208,23 @@ static int rang(KvmLane *lane)
     return 0;
 }
 
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec + t.tv_nsec / 1e9;
+}
+
 int kvmlane_go_on(KvmLane *lane)
 {
+    double began = now();
     int failed;
 
     do {
         failed = ioctl(lane->vcpu, KVM_RUN, 0);
     } while (failed && errno == EINTR);
+    lane->seconds = now() - began;
     (void)!ioctl(lane->vcpu, KVM_GET_REGS, &lane->regs);
     (void)!ioctl(lane->vcpu, KVM_GET_XSAVE, &lane->xsave);
     if (!failed && rang(lane)) {

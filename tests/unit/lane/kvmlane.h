@@ -29,10 +29,14 @@ typedef struct KvmLane {
     uint8_t *ram;
     /* After kvmlane_run() */
     unsigned rang;          /* the byte that it rang with */
+    double seconds;         /* in the guest, from entry to bell */
     struct kvm_regs regs;
-    struct kvm_xsave xsave;
     char why[128];          /* when it did not ring */
+    struct kvm_xsave xsave;
 } KvmLane;
+
+/* Wider vectors than those of LANE_PATH_* are off in XCR0 from now on. */
+void kvmlane_limit(uint32_t path);
 
 /* NULL, and why in @why, when this machine cannot.  @image is the file's path. */
 KvmLane *kvmlane_new(const char *image, int ring, const char **why);

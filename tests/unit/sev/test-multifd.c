@@ -236,6 +236,7 @@ static void begin(Ends *e)
     e->send.data = &e->data;
     e->send.packet = &e->header;
     e->send.packet_len = sizeof(e->header);
+    e->target.method = SEV_METHOD_PACKET;
     g_assert_cmpint(methods->send_setup(&e->send, &error_abort), ==, 0);
     g_assert_cmpint(methods->recv_setup(&e->recv, &error_abort), ==, 0);
     sev_multifd_open(&e->target);

@@ -10,6 +10,7 @@
 #include "migration/qemu-file.h"
 #include "migration/sev/wire/read.h"
 #include "migration/sev/lane.h"
+#include "migration/sev/end.h"
 #include "migration/sev/page-map.h"
 #include "migration/sev/pages.h"
 #include "migration/sev/session.h"

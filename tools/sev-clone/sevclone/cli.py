@@ -104,6 +104,12 @@ def make_options(sub):
     sub.add_argument('--session', type=session, metavar='DIR',
                      help='what "sev-psp session --out DIR" made, so that the '
                      'guest\'s owner can check the launch measurement')
+    sub.add_argument('--lane', metavar='on|FILE',
+                     help='launch the guest with a program that can seal its '
+                     'pages (it is measured)')
+    sub.add_argument('--method', choices=('packets', 'lane', 'auto'),
+                     help='how it is sealed: default auto with --lane, else '
+                     'packets')
     sub.add_argument('--no-sev', action='store_true',
                         help='an ordinary guest, to compare')
     sub.add_argument('--net', choices=('none', 'user'), default='none',

@@ -37,6 +37,9 @@ def _finish(monitor, what):
 def seal(monitor, spec, folder):
     """Seal a stopped guest into @folder; returns the spec's 'image'."""
     _capabilities(monitor, _capability_names(spec))
+    method = (spec['sev'] or {}).get('method')
+    if method:
+        monitor.cmd('migrate-set-parameters', {'sev-method': method})
     # The file is made by us, so that nobody else may read it.
     folder.create(IMAGE).close()
     monitor.cmd('migrate', {'uri': f'file:{folder / IMAGE}'})

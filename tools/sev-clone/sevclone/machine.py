@@ -30,6 +30,13 @@ def defaults(options):
         'vsock': options.vsock,
         'extra': list(options.extra),
     }
+    lane, method = (getattr(options, word, None) for word in ('lane', 'method'))
+    if lane or method:
+        if options.bare or options.no_sev:
+            raise Trouble('--lane and --method are for SEV guests whose machine '
+                          'is ours: not with --bare or --no-sev')
+        spec['sev'].update(lane=lane or 'off',
+                           method=method or 'auto')
     if options.session and (options.bare or options.no_sev):
         raise Trouble('--session launches an SEV guest whose machine is ours: '
                       'not with --bare or --no-sev')
@@ -61,10 +68,11 @@ def parts(spec):
             '-device', 'virtio-rng-pci,rng=rng0']
 
 
-def common(spec, owner=None):
+def common(spec, owner=None, launch=False):
     """What the origin and every clone share, but for the flash's content.
 
-    @owner: a folder with the files of "sev-psp session", for a launch.
+    @owner: a folder with the files of "sev-psp session", for a launch, whose
+    guest may have a lane; a clone's comes with its template.
     """
     args = ['-nodefaults', '-no-user-config', '-display', 'none']
     if not spec['bare']:
@@ -73,6 +81,8 @@ def common(spec, owner=None):
             machine += ',confidential-guest-support=sev0'
             files = (f',dh-cert-file={owner / DH_CERT},session-file='
                      f'{owner / SESSION}' if owner else '')
+            if launch and spec['sev'].get('lane'):
+                files += f',lane={spec["sev"]["lane"]}'
             args += ['-object', 'sev-guest,id=sev0,'
                      f'policy={spec["sev"]["policy"]:#x}{files}']
         args += ['-machine', machine, '-accel', spec['accel'],
@@ -99,7 +109,7 @@ def vsock(spec, cid):
 
 def origin(spec, identity, boot, flash, owner=None):
     """@boot: kernel arguments; @flash: (code, variables), writable copies."""
-    args = common(spec, owner) + network(spec, identity['mac'])
+    args = common(spec, owner, True) + network(spec, identity['mac'])
     args += vsock(spec, identity['cid']) + ['-uuid', identity['uuid']]
     if flash:
         code, variables = flash

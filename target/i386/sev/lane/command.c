@@ -128,35 +128,47 @@ static void spoil_program(int page)
     }
 }
 
-static bool lend(unsigned slot, SevLentFor what, Error **errp)
-{
-    int page = 0;
-    bool ok;
-
-    sev_fault_command(SEV_FAULT_LANE_PROGRAM, &page);
-    spoil_program(page);
-    ok = sev_lend_run(slot, what, errp);
-    spoil_program(page);
-    return ok;
-}
-
 /* --- The command ------------------------------------------------------------ */
 
-bool sev_lane_command(unsigned slot, uint32_t command, uint32_t count,
-                      SevLentFor what, const SevPageJob *jobs, Error **errp)
-{
-    LaneMailbox *box = sev_lane_mailbox(slot), answer;
+/* The run under way, of at most one; thread that has the session. */
+static struct {
+    SevLend *lend;
+    unsigned slot;
+    uint32_t command, count;
+    int spoiled;                /* a page of the program, by a test */
+} run;
 
+void sev_lane_command_start(unsigned slot, uint32_t command, uint32_t count,
+                            SevLentFor what)
+{
+    LaneMailbox *box = sev_lane_mailbox(slot);
+
+    assert(!run.lend);
+    run.slot = slot;
+    run.command = command;
+    run.count = count;
+    run.spoiled = 0;
+    sev_fault_command(SEV_FAULT_LANE_PROGRAM, &run.spoiled);
+    spoil_program(run.spoiled);
     box->command = command;
     box->count = count;
     box->status = LANE_IDLE;
     smp_mb();
-    if (!lend(slot, what, errp)) {
+    run.lend = sev_lend_start(slot, what);
+}
+
+bool sev_lane_command_finish(const SevPageJob *jobs, Error **errp)
+{
+    LaneMailbox answer;
+    bool ok = sev_lend_finish(g_steal_pointer(&run.lend), errp);
+
+    spoil_program(run.spoiled);
+    if (!ok) {
         return false;
     }
     smp_mb();
-    memcpy(&answer, box, sizeof(answer));
-    trace_sev_lane_command(command, count, answer.status, answer.role);
+    memcpy(&answer, sev_lane_mailbox(run.slot), sizeof(answer));
+    trace_sev_lane_command(run.command, run.count, answer.status, answer.role);
     if (answer.status == LANE_OK && answer.abi == LANE_ABI_VERSION) {
         return true;
     }
@@ -164,9 +176,16 @@ bool sev_lane_command(unsigned slot, uint32_t command, uint32_t count,
         error_setg(errp, "SEV: the lane's program is of version %u, this QEMU "
                    "knows %d", answer.abi, LANE_ABI_VERSION);
     } else {
-        answer_error(errp, &answer, jobs, count);
+        answer_error(errp, &answer, jobs, run.count);
     }
     return false;
+}
+
+bool sev_lane_command(unsigned slot, uint32_t command, uint32_t count,
+                      SevLentFor what, const SevPageJob *jobs, Error **errp)
+{
+    sev_lane_command_start(slot, command, count, what);
+    return sev_lane_command_finish(jobs, errp);
 }
 
 bool sev_lane_command_alone(uint32_t command, Error **errp)

@@ -23,6 +23,14 @@ uint8_t *sev_lane_page(unsigned slot, size_t i);
 bool sev_lane_command(unsigned slot, uint32_t command, uint32_t count,
                       SevLentFor what, const SevPageJob *jobs, Error **errp);
 
+/*
+ * The same in two steps, between which the caller may prepare another slot's
+ * mailbox.  One command at a time; thread that has the session.
+ */
+void sev_lane_command_start(unsigned slot, uint32_t command, uint32_t count,
+                            SevLentFor what);
+bool sev_lane_command_finish(const SevPageJob *jobs, Error **errp);
+
 /* One without windows, jobs or sums, in slot 0. */
 bool sev_lane_command_alone(uint32_t command, Error **errp);
 

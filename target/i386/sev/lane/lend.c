@@ -23,8 +23,8 @@
  */
 #define PATIENCE_NS (10 * NANOSECONDS_PER_SECOND)
 
-/* One run of the program.  The vCPU's thread alone, while it is lent. */
-typedef struct Lend {
+/* One run of the program.  The vCPU's thread alone, until it is done. */
+typedef struct SevLend {
     unsigned slot;
     SevLentFor what;
     bool rang, shut_down;
@@ -37,14 +37,14 @@ typedef struct Lend {
     int guest_exception;
     uint64_t guest_dr7;
     bool done;                  /* BQL */
-} Lend;
+} SevLend;
 
 /* Some run is over; with the BQL. */
 static QemuCond lend_over;
 /* A program that never leaves the CPU is made to so often. */
 #define LOOK_MS 200
 
-static __thread Lend *lent;
+static __thread SevLend *lent;
 
 /* --- The bell --------------------------------------------------------------- */
 
@@ -149,7 +149,7 @@ static void load_registers(CPUX86State *env, unsigned slot)
 /* --- Changing hands --------------------------------------------------------- */
 
 /* The guest's registers go, the program's come: @first loads those of "ENTRY" */
-static void take_vcpu(Lend *l, CPUState *cs, bool first)
+static void take_vcpu(SevLend *l, CPUState *cs, bool first)
 {
     CPUX86State *env = cpu_env(cs);
 
@@ -169,7 +169,7 @@ static void take_vcpu(Lend *l, CPUState *cs, bool first)
     lent = l;
 }
 
-static void give_back(Lend *l, CPUState *cs)
+static void give_back(SevLend *l, CPUState *cs)
 {
     CPUX86State *env = cpu_env(cs);
 
@@ -187,7 +187,7 @@ static void give_back(Lend *l, CPUState *cs)
  * one, without which the program cannot go on.  It is the guest's vCPU that
  * they ask.
  */
-static void do_queued_work(Lend *l, CPUState *cs)
+static void do_queued_work(SevLend *l, CPUState *cs)
 {
     bool none;
 
@@ -202,7 +202,7 @@ static void do_queued_work(Lend *l, CPUState *cs)
 }
 
 /* Why the program is over that did not ring, or NULL: it goes on. */
-static const char *over(const Lend *l, int r, int64_t start)
+static const char *over(const SevLend *l, int r, int64_t start)
 {
     if (l->shut_down) {
         return "shut down";
@@ -222,7 +222,7 @@ static const char *over(const Lend *l, int r, int64_t start)
 /* On the vCPU's own thread, outside of cpu_exec().  BQL held. */
 static void lend_work(CPUState *cs, run_on_cpu_data data)
 {
-    Lend *l = data.host_ptr;
+    SevLend *l = data.host_ptr;
     int64_t start = get_clock();
 
     take_vcpu(l, cs, true);
@@ -279,34 +279,50 @@ bool sev_lend_possible(Error **errp)
     return sev_lent_possible(errp);
 }
 
-bool sev_lend_run(unsigned slot, SevLentFor what, Error **errp)
+SevLend *sev_lend_start(unsigned slot, SevLentFor what)
 {
-    g_autofree CPUX86State *guest = g_new(CPUX86State, 1);
-    g_autofree CPUX86State *program = g_new(CPUX86State, 1);
-    Lend l = {
-        .slot = slot, .what = what, .guest = guest, .program = program,
-    };
+    SevLend *l = g_new0(SevLend, 1);
 
+    l->slot = slot;
+    l->what = what;
+    l->guest = g_new(CPUX86State, 1);
+    l->program = g_new(CPUX86State, 1);
     BQL_LOCK_GUARD();
     bell_create();
-    async_run_on_cpu(first_cpu, lend_work, RUN_ON_CPU_HOST_PTR(&l));
-    while (!l.done) {
+    async_run_on_cpu(first_cpu, lend_work, RUN_ON_CPU_HOST_PTR(l));
+    return l;
+}
+
+static void wait_over(SevLend *l)
+{
+    BQL_LOCK_GUARD();
+    while (!l->done) {
         qemu_cond_timedwait_bql(&lend_over, LOOK_MS);
-        if (!l.done) {
+        if (!l->done) {
             cpu_exit(first_cpu);
         }
     }
-    explicit_bzero(program, sizeof(*program));
-    if (l.rang && l.said != slot) {
-        l.failed = "rang for another slot";
+}
+
+bool sev_lend_finish(SevLend *l, Error **errp)
+{
+    bool ok;
+
+    wait_over(l);
+    explicit_bzero(l->program, sizeof(*l->program));
+    if (l->rang && l->said != l->slot) {
+        l->failed = "rang for another slot";
     }
-    if (l.failed) {
-        trace_sev_lane_lend_failed(slot, l.failed, l.rip);
+    ok = !l->failed;
+    if (!ok) {
+        trace_sev_lane_lend_failed(l->slot, l->failed, l->rip);
         error_setg(errp, "SEV: the lane's program %s, at 0x%" PRIx64,
-                   l.failed, l.rip);
-        return false;
+                   l->failed, l->rip);
     }
-    return true;
+    g_free(l->guest);
+    g_free(l->program);
+    g_free(l);
+    return ok;
 }
 
 bool sev_lend_shut_down(void)

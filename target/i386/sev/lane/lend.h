@@ -30,12 +30,19 @@ typedef enum SevLentFor {
 bool sev_lend_possible(Error **errp);
 
 /*
- * Run the program in @slot, until it rings.  False: it faulted, shut down, did
- * not ring in time, or the guest's debugger was in the way; the guest has its
- * registers all the same.  One call at a time.  Any thread but a vCPU's, with
- * or without the BQL, which is released while the program runs.
+ * Run the program in @slot, until it rings.  It has begun, or will soon; the
+ * caller may do something else, and must come back with what this returns.  One
+ * run at a time.  Any thread but a vCPU's, with or without the BQL.
  */
-bool sev_lend_run(unsigned slot, SevLentFor what, Error **errp);
+typedef struct SevLend SevLend;
+SevLend *sev_lend_start(unsigned slot, SevLentFor what);
+
+/*
+ * Wait for its end.  False: it faulted, shut down, did not ring in time, or the
+ * guest's debugger was in the way; the guest has its registers all the same.
+ * The BQL, if it is held, is released meanwhile.
+ */
+bool sev_lend_finish(SevLend *lend, Error **errp);
 
 /*
  * For the hook in qemu_system_reset_request(): does the vCPU whose thread this

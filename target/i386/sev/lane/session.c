@@ -78,10 +78,15 @@ static bool put_address(LaneJob *to, const SevPage *page, Error **errp)
 /* While no vCPU of the guest runs nothing stays in the emulated cache. */
 static void evict(const SevPageJob *jobs, size_t n)
 {
-    if (!runstate_is_running()) {
-        for (size_t i = 0; i < n; i++) {
-            sev_lent_evict(jobs[i].page.rb, jobs[i].page.offset);
+    for (size_t i = 0, run; !runstate_is_running() && i < n; i += run) {
+        const SevPage *page = &jobs[i].page;
+
+        for (run = 1; i + run < n && jobs[i + run].page.rb == page->rb &&
+                      jobs[i + run].page.offset == page->offset +
+                      run * TARGET_PAGE_SIZE; run++) {
+            /* pages that follow each other go together */
         }
+        sev_lent_evict(page->rb, page->offset, run);
     }
 }
 
@@ -267,10 +272,11 @@ bool sev_lane_receive_begin(RAMBlock *const *blocks, size_t n_blocks,
     return true;
 }
 
-static bool open_batch(const SevPageJob *jobs, size_t n, Error **errp)
+/* A batch into the mailbox of @slot. */
+static bool put_batch(unsigned slot, const SevPageJob *jobs, size_t n,
+                      Error **errp)
 {
-    LaneJob *to = sev_lane_jobs(0);
-    bool ok;
+    LaneJob *to = sev_lane_jobs(slot);
 
     for (size_t i = 0; i < n; i++) {
         if (!get_header(&to[i], jobs[i].hdr)) {
@@ -282,24 +288,49 @@ static bool open_batch(const SevPageJob *jobs, size_t n, Error **errp)
         if (!put_address(&to[i], &jobs[i].page, errp)) {
             return false;
         }
-        memcpy(sev_lane_page(0, i), jobs[i].data, LANE_PAGE);
+        memcpy(sev_lane_page(slot, i), jobs[i].data, LANE_PAGE);
     }
-    ok = !sev_fault(SEV_FAULT_LANE_OPEN, errp) &&
-         sev_lane_command(0, LANE_OPEN, n, SEV_LENT_WRITE, jobs, errp);
+    return !sev_fault(SEV_FAULT_LANE_OPEN, errp);
+}
+
+/* A batch that was opened. */
+static void opened(const SevPageJob *jobs, size_t n)
+{
     evict(jobs, n);
-    for (size_t i = 0; ok && i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         sev_page_set_private(jobs[i].page.rb, jobs[i].page.offset,
                              TARGET_PAGE_SIZE, true);
     }
-    return ok;
 }
 
+/*
+ * While the program opens one batch, the next is put into another mailbox and
+ * the last leaves the cache.
+ */
 bool sev_lane_open(const SevPageJob *jobs, size_t n, Error **errp)
 {
-    for (size_t i = 0; i < n; i += SEV_LANE_BATCH) {
-        if (!open_batch(jobs + i, MIN(n - i, SEV_LANE_BATCH), errp)) {
+    size_t under_way = 0;       /* pages of the batch before @jobs */
+    unsigned slot = 0;
+
+    while (n || under_way) {
+        size_t next = MIN(n, SEV_LANE_BATCH), done = under_way;
+        bool ok = !next || put_batch(slot, jobs, next, errp);
+
+        if (done && !sev_lane_command_finish(jobs - done, ok ? errp : NULL)) {
+            evict(jobs - done, done);
             return false;
         }
+        under_way = ok ? next : 0;
+        if (under_way) {
+            sev_lane_command_start(slot, LANE_OPEN, next, SEV_LENT_WRITE);
+        }
+        opened(jobs - done, done);
+        if (!ok) {
+            return false;
+        }
+        jobs += next;
+        n -= next;
+        slot ^= 1;
     }
     return true;
 }

@@ -148,6 +148,12 @@ bool sev_lane_launch(Error **errp)
     if (!lane.wanted || runstate_check(RUN_STATE_INMIGRATE)) {
         return true;            /* what comes in brings its own */
     }
+    if (!sev_guest_present()) {
+        error_setg(errp, "SEV: lane=%s: a vCPU of an SEV-ES guest cannot be "
+                   "lent, because nobody but the guest sees its registers",
+                   lane.wanted);
+        return false;
+    }
     if (!sev_lend_possible(errp) || !read_image(&image, &len, errp)) {
         return false;
     }

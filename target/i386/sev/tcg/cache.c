@@ -101,6 +101,16 @@ bool sev_cache_fill(SevPageMap *map, size_t page)
     return true;
 }
 
+void sev_cache_fill_blank(SevPageMap *map, size_t page)
+{
+    QEMU_LOCK_GUARD(&sev_cache_lock);
+    if (!(map->state[page] & SEV_PAGE_CACHED)) {
+        sev_cache_used(map->cache, page);
+        sev_sealed_replaced(map, page);
+        sev_page_state_set(map, page, SEV_PAGE_CACHED | SEV_PAGE_PRIVATE);
+    }
+}
+
 size_t sev_cache_take_refills(void)
 {
     size_t n = n_refills;

@@ -62,6 +62,12 @@ void sev_cache_forget(void);
 bool sev_cache_fill(SevPageMap *map, size_t page);
 bool sev_cache_share(SevPageMap *map, size_t page);
 
+/*
+ * Bring a page into the cache that is about to be written as a whole: what DRAM
+ * holds is not looked at.  For the lane, while no vCPU of the guest runs.
+ */
+void sev_cache_fill_blank(SevPageMap *map, size_t page);
+
 /* Write a page back if it is dirty; it stays cached. */
 void sev_cache_writeback(SevPageMap *map, size_t page);
 void sev_cache_writeback_all(void);

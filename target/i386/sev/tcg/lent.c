@@ -86,16 +86,18 @@ void sev_lent_hold_interrupts(CPUState *cs)
     cpu_env(cs)->hflags2 &= ~(HF2_GIF_MASK | HF2_VGIF_MASK | HF2_NMI_MASK);
 }
 
-void sev_lent_evict(RAMBlock *rb, ram_addr_t offset)
+void sev_lent_evict(RAMBlock *rb, ram_addr_t offset, size_t pages)
 {
     SevPageMap *map = sev_page_map(rb);
-    size_t page = offset >> TARGET_PAGE_BITS;
+    size_t first = offset >> TARGET_PAGE_BITS;
 
     QEMU_LOCK_GUARD(&sev_cache_lock);
-    if (map->state[page] & SEV_PAGE_CACHED) {
-        sev_cache_evict_quiet(map->cache, page);
-        sev_cache_release(map->cache, page, 1);
+    for (size_t page = first; page < first + pages; page++) {
+        if (map->state[page] & SEV_PAGE_CACHED) {
+            sev_cache_evict_quiet(map->cache, page);
+        }
     }
+    sev_cache_release(map->cache, first, pages);
 }
 
 void sev_lent_evict_code(RAMBlock *rb, ram_addr_t offset)
@@ -104,7 +106,7 @@ void sev_lent_evict_code(RAMBlock *rb, ram_addr_t offset)
     ram_addr_t addr = map->cache ? map->cache->shadow_addr + offset : 0;
 
     if (sev_page_state(map, offset >> TARGET_PAGE_BITS) & SEV_PAGE_CACHED) {
-        sev_lent_evict(rb, offset);
+        sev_lent_evict(rb, offset, 1);
         tb_invalidate_phys_range(addr, addr + TARGET_PAGE_SIZE - 1);
     }
 }

@@ -45,7 +45,7 @@ void sev_lent_hold_interrupts(CPUState *cs);
  * Pages that the lane used while no vCPU of the guest runs leave the cache:
  * nothing is cached while a VM is stopped.  The lent vCPU's TLB was flushed.
  */
-void sev_lent_evict(RAMBlock *rb, ram_addr_t offset);
+void sev_lent_evict(RAMBlock *rb, ram_addr_t offset, size_t pages);
 
 /* The same for the program's own page, which has translated code. */
 void sev_lent_evict_code(RAMBlock *rb, ram_addr_t offset);

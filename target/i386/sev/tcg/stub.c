@@ -88,7 +88,7 @@ void sev_lent_hold_interrupts(CPUState *cs)
 {
 }
 
-void sev_lent_evict(RAMBlock *rb, ram_addr_t offset)
+void sev_lent_evict(RAMBlock *rb, ram_addr_t offset, size_t pages)
 {
 }
 

@@ -103,7 +103,9 @@ static void fill_lent(SevFill *fill, bool is_private)
             state = sev_page_state(fill->map, fill->page);
         }
     }
-    if (!(state & SEV_PAGE_CACHED)) {
+    if (place.is_window && sev_lent == SEV_LENT_WRITE) {
+        sev_cache_fill_blank(fill->map, fill->page);
+    } else if (!(state & SEV_PAGE_CACHED)) {
         fill->failed = !sev_cache_fill(fill->map, fill->page);
         sev_lent_failed |= fill->failed;
     }
