@@ -16,7 +16,7 @@ run="seabios qemu-system-data ipxe-qemu ovmf"
 # shellcheck disable=SC2034
 test="iproute2 valgrind git shellcheck xorriso python3-cryptography swtpm"
 # shellcheck disable=SC2034
-libvirt="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients libvirt-clients-qemu python3-lxml
+libvirt="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients libvirt-clients-qemu
          python3-libvirt python3-lxml lzop"
 
 if ! command -v dpkg-query > /dev/null; then

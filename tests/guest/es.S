@@ -634,6 +634,7 @@ put:    push    %rbx
         movb    $0x80, F_VALID + 7(%rdi)
         movb    $0x1c, F_VALID + 14(%rdi)
         movw    $1, 0xffa(%rdi)
+        movl    $0, 0xffc(%rdi)         /* a scratch area may have been here */
         mov     $SCREEN, %eax
         call    exit_with
         pop     %rdi
@@ -705,6 +706,7 @@ first_request:
         req     in-no-size, 0x7b, info1=0x800001
         req     in-size-3, 0x7b, info1=0x800031
         req     out-no-rax, 0x7b, info1=0x800010
+        req     in-over-end, 0x7b, info1=0x3fd0041
         req     outs, 0x7b, info1=0x80001c, info2=16, valid=HAS|HAS_SCRATCH, \
                 scratch=GHCB+0x800
         req     outs-no-scratch, 0x7b, info1=0x80001c, info2=16

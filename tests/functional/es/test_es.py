@@ -40,7 +40,7 @@ ANSWERS = {
     'cpuid': (0, 0), 'cpuid-no-rcx': (2, MISSING),
     'cpuid-d-no-xcr0': (2, MISSING), 'cpuid-d': (0, 0),
     'in': (0, 0), 'in-no-size': (0, 0), 'in-size-3': (2, INPUT),
-    'out-no-rax': (2, MISSING),
+    'out-no-rax': (2, MISSING), 'in-over-end': (0, 0),
     'outs': (0, 0), 'outs-no-scratch': (2, MISSING), 'outs-0': (2, SCRATCH),
     'outs-edge': (0, 0), 'outs-too-long': (2, SCRATCH),
     'outs-before': (2, SCRATCH), 'outs-behind': (2, SCRATCH),

@@ -11,48 +11,15 @@
 #include "ghcb.h"
 #include "target/i386/sev/trace.h"
 
-static uint32_t port_in(CPUX86State *env, uint16_t port, unsigned size)
+/*
+ * As bytes, which is how KVM hands them to QEMU: an access that reaches from one
+ * device into the next is one of each.
+ */
+static void port_rw(CPUX86State *env, uint16_t port, uint8_t *buf,
+                    unsigned size, bool is_write)
 {
-    MemTxAttrs attrs = cpu_get_mem_attrs(env);
-
-    switch (size) {
-    case 1:
-        return address_space_ldub(&address_space_io, port, attrs, NULL);
-    case 2:
-        return address_space_lduw(&address_space_io, port, attrs, NULL);
-    default:
-        return address_space_ldl(&address_space_io, port, attrs, NULL);
-    }
-}
-
-static void port_out(CPUX86State *env, uint16_t port, unsigned size,
-                     uint32_t val)
-{
-    MemTxAttrs attrs = cpu_get_mem_attrs(env);
-
-    switch (size) {
-    case 1:
-        address_space_stb(&address_space_io, port, val, attrs, NULL);
-        break;
-    case 2:
-        address_space_stw(&address_space_io, port, val, attrs, NULL);
-        break;
-    default:
-        address_space_stl(&address_space_io, port, val, attrs, NULL);
-        break;
-    }
-}
-
-/* One element; the guest's memory is little endian. */
-static void string_element(SevGhcbCall *call, uint8_t *p, unsigned size)
-{
-    uint16_t port = call->info1 >> 16;
-
-    if (call->info1 & SVM_IOIO_TYPE_MASK) {
-        stn_le_p(p, size, port_in(call->env, port, size));
-    } else {
-        port_out(call->env, port, size, ldn_le_p(p, size));
-    }
+    address_space_rw(&address_space_io, port, cpu_get_mem_attrs(env), buf, size,
+                     is_write);
 }
 
 static void string_io(SevGhcbCall *call, unsigned size)
@@ -77,7 +44,8 @@ static void string_io(SevGhcbCall *call, unsigned size)
         return;
     }
     for (uint64_t at = 0; at < len; at += size) {
-        string_element(call, buf + at, size);
+        port_rw(call->env, call->info1 >> 16, buf + at, size,
+                !(call->info1 & SVM_IOIO_TYPE_MASK));
     }
     if (call->info1 & SVM_IOIO_TYPE_MASK) {
         sev_ghcb_write_scratch(call, buf, len);
@@ -88,6 +56,7 @@ void sev_ghcb_ioio(SevGhcbCall *call)
 {
     unsigned size = (call->info1 & SVM_IOIO_SIZE_MASK) >> SVM_IOIO_SIZE_SHIFT;
     uint16_t port = call->info1 >> 16;
+    uint8_t buf[4];
 
     if (size != 1 && size != 2 && size != 4) {
         if (size) {
@@ -98,12 +67,12 @@ void sev_ghcb_ioio(SevGhcbCall *call)
     if (call->info1 & SVM_IOIO_STR_MASK) {
         string_io(call, size);
     } else if (call->info1 & SVM_IOIO_TYPE_MASK) {
-        uint64_t mask = MAKE_64BIT_MASK(0, size * 8);
-
-        call->rax = size == 4 ? 0 : call->rax & ~mask;
-        call->rax |= port_in(call->env, port, size) & mask;
+        port_rw(call->env, port, buf, size, false);
+        call->rax = size == 4 ? 0 : call->rax & ~MAKE_64BIT_MASK(0, size * 8);
+        call->rax |= ldn_le_p(buf, size);
     } else if (GHCB_HAS(call, rax)) {
-        port_out(call->env, port, size, call->rax);
+        stl_le_p(buf, call->rax);
+        port_rw(call->env, port, buf, size, true);
     } else {
         sev_ghcb_refuse(call, GHCB_MISSING_INPUT);
     }
