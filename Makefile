@@ -11,7 +11,7 @@ JOBS ?= $(shell nproc)
 
 override BUILD := $(abspath $(BUILD))
 export BUILD CONFIGURED_PREFIX PREFIX DESTDIR QEMU_SOURCE EXTRA_CONFIGURE
-export PYTHON JOBS F DROP V FULL KVM
+export PYTHON JOBS F DROP V FULL KVM BASE FEATURES
 
 OVERLAY := scripts/overlay
 SEV_PSP := tools/sev-psp/sev-psp
@@ -92,6 +92,14 @@ guest-tools: ## the programs that go into a guest: BUILD/guest-tools
 install: build ## install QEMU, sev-psp, sev-clone below DESTDIR and PREFIX
 	@$(OVERLAY)/lib-build.sh $(SEV_PSP)
 	@$(OVERLAY)/install.sh
+
+deb: export FEATURES = distribution
+deb: ## Debian packages that sit beside Debian's QEMU, for this Debian: BUILD/deb
+	@$(OVERLAY)/deps.sh build run package
+	@scripts/packaging/deb.sh
+
+dist: ## a release tarball that builds without git; BASE=1 adds QEMU's source
+	@scripts/packaging/dist.sh
 
 ## Test
 
@@ -188,6 +196,14 @@ check-prefixes: build ## every prefix of the patch series compiles; QUICK=1: the
 check-export: build export ## each commit of the export is applied with git am and built (long; QUICK=1: compiled)
 	@$(OVERLAY)/check-export.py $(if $(QUICK),quick,build)
 
+check-deb: deb ## the packages in a clean Debian: install, use, remove, purge (2 minutes); SUITE=trixie builds them there first (half an hour)
+	@command -v debootstrap > /dev/null || $(OVERLAY)/deps.sh clean
+	@$(OVERLAY)/deps.sh test
+	@$(OVERLAY)/as-root.sh scripts/packaging/check-deb.sh $(SUITE)
+
+check-dist: dist ## the release tarball builds without git (as long as a build)
+	@scripts/packaging/check-dist.sh
+
 check-builds: patch ## TCG only, KVM only, without SEV, other targets: do they build? (long)
 	@$(OVERLAY)/builds.sh $(NAMES)
 
@@ -236,7 +252,7 @@ distclean: ## remove the build directory and the choices of ./configure
 	rm -rf "$(BUILD)" config.mk
 
 .DEFAULT_GOAL := help
-.PHONY: check-faults check-hardware check-libvirt check-kata soak check-migration-full help demo bench bench-lane bench-clone bench-migration bench-kernel bench-tcg guest-tools deps fetch patch build install check check-builds check-lib coverage fuzz \
+.PHONY: check-faults check-hardware check-libvirt check-kata soak check-migration-full help demo bench bench-lane bench-clone bench-migration bench-kernel bench-tcg guest-tools deps fetch patch build install deb dist check check-deb check-dist check-builds check-lib coverage fuzz \
     check-unit check-qtest check-functional check-matrix check-boots \
     check-stress guest-kernels lint lint-hook refresh diff \
     export check-export check-prefixes try-base hooks-report clean distclean

@@ -97,7 +97,7 @@ def spdx(repo):
 def whitespace(repo):
     """No tabs (but in makefiles), no trailing space, a newline at the end."""
     for path, text in repo.sources():
-        if not path.endswith("Makefile"):
+        if not path.endswith(("Makefile", "debian/rules")):
             for _, number, _ in repo.grep(r"\t", files=[(path, text)]):
                 yield f"{path}:{number}: a tab; use spaces"
         for _, number, _ in repo.grep(r"[ \t]$", files=[(path, text)]):

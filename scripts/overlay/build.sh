@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Configure (once per set of flags) and build.
 #
-# usage: build.sh [NINJA TARGETS...]
+# usage: build.sh [--installed | NINJA TARGETS...]
+#        --installed: what 'make install' needs, without tests
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 . "$ROOT/scripts/overlay/meson-lib.sh"
 take_lock
@@ -39,6 +40,10 @@ flags() {
         --enable-seccomp --enable-cap-ng --enable-linux-aio \
         --enable-linux-io-uring --enable-virtfs --enable-attr \
         --enable-tpm --enable-avx2 --enable-avx512bw --enable-malloc-trim
+    if [ "${FEATURES:-}" = distribution ]; then
+        awk '$1 ~ /^(module|inside)$/ { gsub(",", "\n", $2); print $2 }' \
+            "$ROOT/scripts/overlay/features"
+    fi
     if command -v ccache > /dev/null; then
         printf '%s\n' --cc='ccache cc'
     fi
@@ -70,6 +75,16 @@ configure() {
     printf '%s\n' "$wanted" > "$OBJ/.overlay-configured"
 }
 
+# What 'make install' copies out of the build tree, as ninja's targets.
+installed() {
+    "$OBJ/pyvenv/bin/meson" introspect --targets "$OBJ" | "$PYTHON" -c '
+import json, os, sys
+for target in json.load(sys.stdin):
+    if target["installed"]:
+        for path in target["filename"]:
+            print(os.path.relpath(path, sys.argv[1]))' "$OBJ"
+}
+
 # In the build tree QEMU looks below qemu-bundle/ for every data folder.
 link_firmware() {
     local dir
@@ -91,6 +106,10 @@ find_cache
 configure
 link_firmware
 
+if [ "${1:-}" = --installed ]; then
+    mapfile -t wanted < <(installed)
+    set -- "${wanted[@]}"
+fi
 export CCACHE_BASEDIR=$BUILD CCACHE_NOHASHDIR=1
 if [ -t 1 ] || [ "${V:-0}" = 1 ]; then
     "$NINJA" -C "$OBJ" -j "$JOBS" "$@" || failed=1

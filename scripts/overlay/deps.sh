@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Install the packages that are missing, or say in one sentence how to.
 #
-# usage: deps.sh build|run|test|libvirt...      OVERLAY_NO_INSTALL=1 only says
+# usage: deps.sh build|run|test|libvirt|package|clean...   OVERLAY_NO_INSTALL=1 only says
+#        deps.sh --list GROUP...                     the names of the packages
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # shellcheck disable=SC2034  # used by name below
@@ -10,6 +11,10 @@ build="build-essential ninja-build flex bison pkg-config python3-venv dpkg-dev
        libglib2.0-dev libpixman-1-dev libslirp-dev zlib1g-dev libgnutls28-dev
        nettle-dev libgcrypt20-dev libpng-dev libzstd-dev libcap-ng-dev libseccomp-dev
        libfdt-dev libattr1-dev libaio-dev liburing-dev libipsec-mb-dev ccache patch xz-utils"
+if [ "${FEATURES:-}" = distribution ]; then
+    build+=" $(awk '$1 ~ /^(module|inside)$/ { $1 = $2 = ""; sub("-$", ""); print }' \
+        "$ROOT/scripts/overlay/features")"
+fi
 # shellcheck disable=SC2034
 run="seabios qemu-system-data ipxe-qemu ovmf"
 # The guests' kernel is fetched and unpacked by the demo, never installed.
@@ -18,6 +23,19 @@ test="iproute2 valgrind git shellcheck xorriso python3-cryptography swtpm"
 # shellcheck disable=SC2034
 libvirt="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients libvirt-clients-qemu
          python3-libvirt python3-lxml lzop"
+
+# shellcheck disable=SC2034
+package="debhelper dh-python lintian"
+# shellcheck disable=SC2034
+clean="debootstrap"
+
+if [ "${1:-}" = --list ]; then
+    shift
+    for group in "$@"; do
+        printf '%s\n' ${!group}
+    done
+    exit 0
+fi
 
 if ! command -v dpkg-query > /dev/null; then
     step deps "no dpkg here: install what QEMU and $ROOT/scripts/overlay/deps.sh name yourself"

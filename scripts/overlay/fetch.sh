@@ -62,6 +62,11 @@ check_locked_hashes() {
 
 download() {
     local suite version dsc
+    # A release tarball that was made with BASE=1 has it.
+    if [ ! -e "$dl/base" ] && [ -e "$ROOT/base/base" ]; then
+        mkdir -p "$dl" && cp "$ROOT"/base/*.* "$dl/" && cp "$ROOT/base/base" "$dl/" ||
+            disk_full
+    fi
     if [ -e "$dl/base" ]; then
         read -r version dsc < "$dl/base"
         check_locked_hashes
