@@ -63,7 +63,7 @@ class Trial:
             self.nothing
         yield 'make install makes it for libvirt-qemu', self.identity
         yield 'each host trusts the other', self.trust
-        yield 'policy 0x07 (SEV-ES) is refused in words', self.es
+        yield 'policy 0x07 (SEV-ES), virt-install\'s own, starts', self.es
         if shutil.which('virt-install'):
             yield 'the line for virt-install works as pasted', self.installed
         for shape in SHAPES:
@@ -133,13 +133,13 @@ class Trial:
         xml = self.folder / 'shared/es.xml'
         xml.write_text(self.xml.read_text('utf-8').replace(
             '<policy>0x0001', '<policy>0x0007'), 'utf-8')
+        self.a.virsh('create', xml)
         try:
-            self.a.virsh('create', xml)
-        except Failed as error:
-            if 'SEV-ES (policy bit 2) is not emulated' not in str(error):
-                raise
-            return
-        raise Failed('it started')
+            self.a.virsh('destroy', 'sev1')
+        except Failed:
+            pass        # a 4 MiB OVMF knows no SEV-ES: the guest ended itself
+        if self.a.virsh('list', '--all', '--name').strip():
+            raise Failed('the domain is still there')
 
     def installed(self):
         """README.md's command; its screen is a PNG."""
