@@ -64,6 +64,7 @@ static void psp_wide_seal(const PspTransport *t, PspPacketType type,
 {
     uint8_t macs[PSP_BATCH_MAX][PSP_SHA256_LEN];
 
+    g_assert(n <= PSP_BATCH_MAX);
     for (size_t i = 0; i < n; i++) {
         jobs[i].hdr.flags = 0;
     }
@@ -79,6 +80,7 @@ static void psp_wide_open(const PspTransport *t, PspPacketType type,
 {
     uint8_t macs[PSP_BATCH_MAX][PSP_SHA256_LEN];
 
+    g_assert(n <= PSP_BATCH_MAX);
     psp_wide_mac(t, type, jobs, n, macs);
     for (size_t i = 0; i < n; i++) {
         jobs[i].authentic = psp_equal(macs[i], jobs[i].hdr.mac,

@@ -341,7 +341,7 @@ static void guests_engine(Work *work)
 
 /* --- Main ---------------------------------------------------------------- */
 
-static const size_t batches[] = { 1, 8, 32, 128 };
+static const size_t batches[] = { 1, 8, PSP_BATCH_MAX };
 
 static void bench_many(const char *what, const char *who, Work work)
 {
