@@ -14,6 +14,8 @@
 #include "hw/psp/psp-vmsa.h"
 
 #define MSR_AMD64_SEV_ES_GHCB   0xc0010130
+/* Requests by the MSR have a code here, where a GHCB's address has zeros. */
+#define GHCB_MSR_CODE           0xfff
 
 /* Who holds a vCPU until the next startup IPI (AP reset hold) */
 typedef enum SevEsHold {

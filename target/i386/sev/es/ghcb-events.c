@@ -109,7 +109,6 @@ static void event_nothing(SevGhcbCall *call)
 {
 }
 
-
 static void event_nmi_complete(SevGhcbCall *call)
 {
     call->env->hflags2 &= ~HF2_NMI_MASK;

@@ -12,8 +12,6 @@
 #include "es-int.h"
 #include "target/i386/sev/trace.h"
 
-#define GHCB_MSR_CODE           0xfff
-
 enum {
     MSR_INFO_ANSWER             = 0x001,
     MSR_INFO_REQUEST            = 0x002,

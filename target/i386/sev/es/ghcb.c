@@ -71,6 +71,9 @@ bool sev_ghcb_is_shared(CPUX86State *env, hwaddr gpa, uint64_t len,
 {
     hwaddr end = gpa + len;
 
+    if (end < gpa) {
+        return false;           /* around the end of the address space */
+    }
     RCU_READ_LOCK_GUARD();
     for (gpa &= TARGET_PAGE_MASK; gpa < end; gpa += TARGET_PAGE_SIZE) {
         if (!page_is_shared(env, gpa, is_write)) {

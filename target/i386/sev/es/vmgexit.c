@@ -14,8 +14,6 @@
 #include "es-int.h"
 #include "target/i386/sev/trace.h"
 
-#define GHCB_MSR_CODE           0xfff
-
 /* The instruction ends here; the vCPU waits, as in HLT. */
 static G_NORETURN void halt(CPUX86State *env, uint32_t insn_len)
 {
