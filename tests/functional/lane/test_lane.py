@@ -142,7 +142,9 @@ def live(env):
 @test('lane: a chip of 2.5 ms a packet makes 16 packets at most')
 def few_packets(env):
     path = env.lab.large('lane.slow')
-    with env.booted(shape=LANE, **SIZE) as origin:
+    # Memory of two nodes: the machine's own block is none.
+    nodes = dict(smp=2, **SIZE)
+    with env.booted(shape=Shape(sev=',lane=on', nodes=2), **nodes) as origin:
         delay(origin, 2500)
         use_lane(origin, 'auto')
         origin.cmd('stop')
@@ -158,7 +160,7 @@ def few_packets(env):
         go_on(origin)
     packets = looks_right(env, path)['verified']
     check(packets <= 16, f'{packets} packets')
-    with loaded(env, f'file:{path}') as clone:
+    with loaded(env, f'file:{path}', shape=Shape(nodes=2), smp=2) as clone:
         counts_on(clone, sealed_at)
 
 

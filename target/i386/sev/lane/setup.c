@@ -84,10 +84,16 @@ void sev_lane_leave_cache(void)
 
 RAMBlock *sev_lane_some_memory(size_t n)
 {
-    RAMBlock *rb = current_machine->ram ? current_machine->ram->ram_block
-                                        : NULL;
+    RAMBlock *rb;
 
-    return rb && rb->used_length / TARGET_PAGE_SIZE >= n ? rb : NULL;
+    RCU_READ_LOCK_GUARD();
+    RAMBLOCK_FOREACH(rb) {
+        if (qemu_ram_is_migratable(rb) && sev_page_map(rb) &&
+            rb->used_length / TARGET_PAGE_SIZE >= n) {
+            return rb;
+        }
+    }
+    return NULL;
 }
 
 /* --- The launch ------------------------------------------------------------- */

@@ -14,7 +14,7 @@ size_t sev_lane_program_pages(void);
 /* The lane's own memory, empty if it is new.  BQL held. */
 void sev_lane_make_room(void);
 
-/* The guest's main memory, if it has @n pages.  Only its address is used. */
+/* A RAM block of the guest with @n pages, or NULL. */
 RAMBlock *sev_lane_some_memory(size_t n);
 
 /* A new key for the pages of @blocks (session.c). */

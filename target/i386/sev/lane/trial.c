@@ -58,6 +58,10 @@ bool sev_lane_try_pages(size_t n, int64_t *ns, Error **errp)
     int64_t start;
     bool ok;
 
+    if (!rb) {
+        error_setg(errp, "SEV: no RAM block has the %zu pages of a trial", n);
+        return false;
+    }
     for (size_t i = 0; i < n; i++) {
         jobs[i] = (SevPageJob) {
             .page = { rb, i * TARGET_PAGE_SIZE },
@@ -65,7 +69,8 @@ bool sev_lane_try_pages(size_t n, int64_t *ns, Error **errp)
         };
         jobs[i].data = jobs[i].hdr + SEV_PACKET_HDR_LEN;
     }
-    if (!rb || !sev_lane_new_key(&rb, 1, errp)) {
+    if (!sev_lane_new_key(&rb, 1, errp)) {
+        sev_lane_end();
         return false;
     }
     /* The first run translates the program, where it is translated. */
