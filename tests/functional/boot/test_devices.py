@@ -65,18 +65,6 @@ def zoo(env):
     return _guests[env]
 
 
-def both_ways(made, device, image, wanted):
-    """Read a whole disk, turn it upside down on itself, compare here."""
-    check(made.must(f'sha256sum < {device}').split()[0] == wanted,
-          f'{device} does not read as it is')
-    made.must(f'head -c 1000000 {device} | tac > /tmp/half; '
-              f'dd if=/tmp/half of={device} bs=4k conv=notrunc,fsync 2>/dev/null'
-              '; echo 3 > /proc/sys/vm/drop_caches')
-    there = made.must(f'sha256sum < {device}').split()[0]
-    check(there != wanted and there == bulk.digest(image),
-          f'what was written to {device} is not in the image')
-
-
 def has_access_platform(must):
     features = must('cat /sys/bus/virtio/devices/*/features')
     check(features and all(line[33] == '1' for line in features.splitlines()),
@@ -91,13 +79,13 @@ def access_platform(env):
 @test('device: virtio-blk', sev=False)
 def block(env):
     made = zoo(env)
-    both_ways(made, '/dev/vda', made.disk, made.disk_sha)
+    bulk.both_ways(made, '/dev/vda', made.disk, made.disk_sha)
 
 
 @test('device: virtio-scsi', sev=False)
 def scsi(env):
     made = zoo(env)
-    both_ways(made, '/dev/sda', made.scsi, made.scsi_sha)
+    bulk.both_ways(made, '/dev/sda', made.scsi, made.scsi_sha)
 
 
 @test('device: virtio-net with the user network', sev=False)

@@ -4,7 +4,6 @@
 import bulk
 from registry import test
 from stress import NETWORK
-from test_devices import both_ways
 from test_es import ES, POLICY
 from verdict import check
 
@@ -28,7 +27,7 @@ def virtio(env):
     disk, digest = bulk.disk(env.lab, f'{env.name("es")}.blk')
     guest = booted(env, 'es-virtio', *bulk.drive(disk, 'virtio-blk-pci', 0),
                    *NETWORK)
-    both_ways(guest.shell, '/dev/vda', disk, digest)
+    bulk.both_ways(guest.shell, '/dev/vda', disk, digest)
     guest.shell.must('ping -c 2 -W 10 10.0.2.2')
     guest.close()
 
@@ -43,7 +42,7 @@ def registers(env):
                    'e1000e,netdev=net,romfile=', kernel='bookworm-generic')
     guest.shell.must('until [ -b /dev/sdb ]; do usleep 100000; done')
     for name, (image, digest) in images.items():
-        both_ways(guest.shell, name, image, digest)
+        bulk.both_ways(guest.shell, name, image, digest)
     guest.shell.must('ping -c 2 -W 10 10.0.2.2')
     check(not guest.find_text('#VC'), 'its console complains of a #VC')
     guest.close()

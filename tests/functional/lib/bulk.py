@@ -6,6 +6,8 @@ import http.server
 import os
 import threading
 
+from verdict import check
+
 MIB = 1 << 20
 
 
@@ -71,3 +73,18 @@ class Server:
     def url(self):
         """As a guest behind QEMU's user network sees it."""
         return f'http://10.0.2.2:{self._server.server_address[1]}/'
+
+
+def both_ways(guest, device, image, wanted):
+    """Read all of a disk, turn some of it around on itself, look at the image.
+
+    @guest has must(); the disk's SHA-256 is @wanted before.
+    """
+    check(guest.must(f'sha256sum < {device}').split()[0] == wanted,
+          f'{device} does not read as it is')
+    guest.must(f'head -c 1000000 {device} | tac > /tmp/half; '
+               f'dd if=/tmp/half of={device} bs=4k conv=notrunc,fsync 2>/dev/null'
+               '; echo 3 > /proc/sys/vm/drop_caches')
+    there = guest.must(f'sha256sum < {device}').split()[0]
+    check(there != wanted and there == digest(image),
+          f'what was written to {device} is not in the image')

@@ -111,14 +111,7 @@ def disk(made, name):
     path, sha = made.disks[name]
     sectors = SIZES[name] * 2048
     device = made.must(f'grep -lx {sectors} /sys/block/*/size').split('/')[3]
-    check(made.must(f'sha256sum < /dev/{device}').split()[0] == sha,
-          f'{device} does not read as it is')
-    made.must(f'head -c 1000000 /dev/{device} | tac > /tmp/half; dd if=/tmp/half '
-              f'of=/dev/{device} bs=4k conv=notrunc,fsync 2> /dev/null; '
-              'echo 3 > /proc/sys/vm/drop_caches')
-    there = made.must(f'sha256sum < /dev/{device}').split()[0]
-    check(there != sha and there == bulk.digest(path),
-          'what was written is not in the image')
+    bulk.both_ways(made, f'/dev/{device}', path, sha)
 
 
 def network(made, device):
