@@ -102,6 +102,7 @@ small_programs() {
     firmware sev-once tiny-sev.S 0 -DGUEST_ONCE
     firmware declare declare.S 0xf000
     firmware writer writer.S 0xf000
+    firmware nested nested.S 0xffff0000
     firmware sev-es es.S 0xffff0000
     firmware sev-es-random es.S 0xffff0000 -DES_RANDOM
     firmware sev-es-page es.S 0xffff0000 -DES_END=1

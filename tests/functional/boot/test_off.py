@@ -3,6 +3,7 @@
 
 import hashlib
 
+from golden import Tiny
 from registry import test
 from verdict import Skip, check, wait_until
 
@@ -52,6 +53,18 @@ def same_stream(env):
         check(ours == theirs, f'{" ".join(machine)}: '
               f'{hashlib.sha256(ours).hexdigest()[:16]}, the base '
               f'{hashlib.sha256(theirs).hexdigest()[:16]}')
+
+
+@test('SEV off: a guest of a guest (SVM) runs', sev=False)
+def nested(env):
+    firmware = env.lab.build / 'guest/bookworm/nested.fd'
+    with Tiny(env.lab, env.name('nested'), None, firmware=firmware,
+              sev=False) as guest:
+        wait_until('the exit code', 60,
+                   lambda: guest.screen.read_bytes().endswith(b'\n'))
+        said = guest.screen.read_text('ascii')
+    # 0x81: it got as far as its VMMCALL.
+    check(said == 'in 00000081\n', f'it printed {said!r}')
 
 
 @test('SEV off: an ordinary guest boots as fast as on the base', sev=False,

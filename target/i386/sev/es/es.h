@@ -31,11 +31,22 @@ static inline bool sev_es_active(void)
     return unlikely(sev_es_enabled_tcg);
 }
 
+/* The same in an SEV-ES guest. */
+void sev_es_raise_vc(CPUX86State *env, uint32_t type, uintptr_t retaddr);
+
 /*
- * An event with SVM exit code @type is about to happen.  Raises #VC, and does
- * not return, if it is one that is intercepted; @retaddr as for helpers.
+ * An event with SVM exit code @type is about to happen, in any guest.  Raises
+ * #VC, and does not return, if this is an SEV-ES guest and the event is one that
+ * is intercepted; @retaddr as for helpers.  A nested guest without SEV comes
+ * here as well.
  */
-void sev_es_intercept(CPUX86State *env, uint32_t type, uintptr_t retaddr);
+static inline void sev_es_intercept(CPUX86State *env, uint32_t type,
+                                    uintptr_t retaddr)
+{
+    if (sev_es_active()) {
+        sev_es_raise_vc(env, type, retaddr);
+    }
+}
 
 /* INIT and SIPI of a vCPU.  False: as always, this is no SEV-ES guest. */
 bool sev_es_cpu_init(X86CPU *cpu);

@@ -78,7 +78,7 @@ static bool is_privileged(uint32_t type)
     return type == SVM_EXIT_INVD || type == SVM_EXIT_WBINVD;
 }
 
-void sev_es_intercept(CPUX86State *env, uint32_t type, uintptr_t retaddr)
+void sev_es_raise_vc(CPUX86State *env, uint32_t type, uintptr_t retaddr)
 {
     SevEsCpu *es = sev_es_cpu(env_cpu(env));
 
