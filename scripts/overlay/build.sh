@@ -39,7 +39,8 @@ flags() {
         --enable-vhost-user --enable-vhost-kernel --enable-vhost-net \
         --enable-seccomp --enable-cap-ng --enable-linux-aio \
         --enable-linux-io-uring --enable-virtfs --enable-attr \
-        --enable-tpm --enable-avx2 --enable-avx512bw --enable-malloc-trim
+        --enable-tpm --enable-avx2 --enable-avx512bw --enable-malloc-trim \
+        --extra-cflags=-Werror=implicit-function-declaration
     if [ "${FEATURES:-}" = distribution ]; then
         awk '$1 ~ /^(module|inside)$/ { gsub(",", "\n", $2); print $2 }' \
             "$ROOT/scripts/overlay/features"
