@@ -34,7 +34,7 @@
 static struct {
     bool answered;
     unsigned out_of_reach;      /* looks in a row */
-    bool warned;
+    bool warned, line_named;
     bool held;                  /* since pages were pending */
     uint64_t found;             /* dirty pages, at the last look at the log */
     int64_t asked_at;
@@ -80,22 +80,33 @@ static Speed measure(void)
  * The target opens one packet while the source makes the next, but has the last
  * batch for itself.
  */
-static uint64_t downtime_ns(const Speed *s, uint64_t unopened, uint64_t pages)
+static uint64_t work_ns(const Speed *s, uint64_t unopened, uint64_t pages)
 {
     uint64_t made = pages * s->seal_ns +
                     MIN(pages, sev_seal_turn()) * s->open_ns;
 
-    return MAX(made, (unopened + pages) * s->open_ns) + s->answer_ns;
+    return MAX(made, (unopened + pages) * s->open_ns);
+}
+
+/*
+ * What the limit leaves for that.  Nothing shortens the line: who waited until
+ * three trips of 100 ms fit into 300 would wait for ever.  So they take half of
+ * the limit at most.
+ */
+static uint64_t allowed_ns(const Speed *s)
+{
+    uint64_t limit = migrate_downtime_limit() * SCALE_MS;
+
+    return limit - MIN(s->answer_ns, limit / 2);
 }
 
 uint64_t sev_downtime_ms(void)
 {
+    uint64_t pages = ram_bytes_remaining() / SEV_RECORD_PACKET_DATA;
     Speed s = measure();
 
     return !s.known ? 0 :
-           downtime_ns(&s, s.unopened,
-                       ram_bytes_remaining() / SEV_RECORD_PACKET_DATA) /
-           SCALE_MS;
+           (work_ns(&s, s.unopened, pages) + s.answer_ns) / SCALE_MS;
 }
 
 /* --- Holding back ------------------------------------------------------------- */
@@ -119,9 +130,9 @@ static void say_more(MigrationState *ms, uint64_t *pending)
  */
 static bool target_is_near(const Speed *s)
 {
-    uint64_t limit = migrate_downtime_limit() * SCALE_MS;
-    uint64_t expected = downtime_ns(s, 0, state.found);
-    uint64_t room = expected < limit ? limit - expected : limit / 2;
+    uint64_t allowed = allowed_ns(s);
+    uint64_t expected = work_ns(s, 0, state.found);
+    uint64_t room = expected < allowed ? allowed - expected : allowed / 2;
 
     return s->pace.has_round_trip && s->unopened * s->open_ns <= room;
 }
@@ -178,7 +189,7 @@ void sev_downtime_estimate(uint64_t *pending)
                                 *pending, ms->threshold_size);
 }
 
-static void warn(const Speed *s, uint64_t pages, uint64_t ms, uint64_t limit)
+static void warn_of_pages(const Speed *s, uint64_t pages, uint64_t ms)
 {
     warn_report("SEV: after each round the guest has dirtied pages for which "
                 "it would have to stand still for %" PRIu64 " ms (%" PRIu64
@@ -187,20 +198,33 @@ static void warn(const Speed *s, uint64_t pages, uint64_t ms, uint64_t limit)
                 " ms: the migration will not end. Raise downtime-limit above "
                 "that, use capability 'auto-converge', or let the guest write "
                 "less", ms, pages, s->open_ns / SCALE_US, s->unopened,
-                s->answer_ns / SCALE_MS, limit);
+                s->answer_ns / SCALE_MS, migrate_downtime_limit());
+}
+
+static void warn_of_line(const Speed *s, uint64_t ms)
+{
+    warn_report("SEV: the guest will stand still for about %" PRIu64 " ms, "
+                "and downtime-limit is %" PRIu64 " ms: three trips over this "
+                "line take %" PRIu64 " ms, which no waiting shortens", ms,
+                migrate_downtime_limit(), s->answer_ns / SCALE_MS);
 }
 
 void sev_downtime_exact(uint64_t *pending)
 {
     uint64_t pages = *pending / SEV_RECORD_PACKET_DATA;
-    uint64_t limit = migrate_downtime_limit();
     Speed s = measure();
-    uint64_t ms = s.known ? downtime_ns(&s, s.unopened, pages) / SCALE_MS : 0;
+    uint64_t work = s.known ? work_ns(&s, s.unopened, pages) : 0;
+    uint64_t ms = s.known ? (work + s.answer_ns) / SCALE_MS : 0;
+    bool fits = !s.known || work <= allowed_ns(&s);
 
-    trace_sev_downtime_exact(ms, limit, pages, s.unopened);
+    trace_sev_downtime_exact(ms, migrate_downtime_limit(), pages, s.unopened);
     state.found = pages;
-    state.out_of_reach = ms > limit ? state.out_of_reach + 1 : 0;
-    if (ms <= limit) {
+    state.out_of_reach = fits ? 0 : state.out_of_reach + 1;
+    if (fits && ms > migrate_downtime_limit() && !state.line_named) {
+        state.line_named = true;
+        warn_of_line(&s, ms);
+    }
+    if (fits) {
         return;
     }
     if (state.answered) {
@@ -208,6 +232,6 @@ void sev_downtime_exact(uint64_t *pending)
     }
     if (state.out_of_reach >= LOOKS && !state.warned) {
         state.warned = true;
-        warn(&s, pages, ms, limit);
+        warn_of_pages(&s, pages, ms);
     }
 }

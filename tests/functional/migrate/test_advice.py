@@ -4,6 +4,7 @@
 import contextlib
 import re
 
+from delayline import DelayLine
 from registry import test
 from verdict import MIGRATE_LIMIT, check, wait_until
 
@@ -73,3 +74,18 @@ def advice(env):
         check(info['status'] == 'completed', f'it ended: {info}')
         check(source.log().count(words) == before + 1, 'it was said twice')
         target.wait_ticks(5)
+
+
+@test('observe: a line whose trips alone exceed the limit is named, and crossed')
+def long_line(env):
+    with contextlib.closing(env.boot('distant')) as source, \
+            env.target() as target:
+        with DelayLine(target.listen(source), 0.12) as line:
+            source.cmd('migrate', uri=line.uri)
+            info = source.wait_migration()
+        check(info['status'] == 'completed', f'it ended: {info}')
+        target.wait_ticks(5)
+        words = re.findall(r'downtime-limit is 300 ms: three trips over this '
+                           r'line take (\d+) ms', source.log())
+        check(len(words) == 1 and int(words[0]) >= 360,
+              f'the log says: {source.log()[-800:]}')
