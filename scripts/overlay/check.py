@@ -26,6 +26,7 @@ OBJ = os.path.join(BUILD, "obj")
 LOGS = os.path.join(BUILD, "logs", "check")
 HOME = os.path.join(LOGS, f"home-{os.getpid()}")
 SHARES = 3              # of migration-test, at a time
+WORKERS = 4             # with functional tests at a time; each has 2 GiB of guests
 SLOWER = 3              # than the machine upstream's time limits are for
 OVERLAY = os.path.join(ROOT, "scripts", "overlay")
 
@@ -316,9 +317,10 @@ def suite_qtest(count, only):
 
 
 def suite_functional(count, _only):
+    jobs = min(int(os.environ.get("JOBS", os.cpu_count())), WORKERS)
     run_program(count, "functional", "guests",
                 [sys.executable, os.path.join(ROOT, "tests/functional/run.py"),
-                 "--build", BUILD], shown="")
+                 "--build", BUILD, "--jobs", str(jobs)], shown="")
 
 
 SUITES = {"lint": suite_lint, "series": suite_series, "lib": suite_lib,

@@ -3,6 +3,7 @@
 """Run the functional tests: real guests under TCG, one line per test."""
 
 import argparse
+import contextlib
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ sys.path.insert(1, str(ROOT / 'tests/functional/lib'))
 # pylint: disable=wrong-import-position
 import registry                         # noqa: E402
 import rooms                            # noqa: E402
+import workers                          # noqa: E402
 from verdict import Failed              # noqa: E402
 
 
@@ -40,6 +42,8 @@ def arguments():
                         help='with chips that export what real ones do')
     parser.add_argument('--verbose', action='store_true',
                         help='show the sentence of each refusal')
+    parser.add_argument('--jobs', type=int, default=1, metavar='N',
+                        help='run tests of N modules at a time')
     parser.add_argument('--list', action='store_true')
     return parser.parse_args()
 
@@ -56,20 +60,33 @@ def chosen(args):
 
 
 def show(entry, env, verbose):
-    """Run one test and print its line; returns the verdict."""
+    """Run one test and print its lines at once; returns the verdict."""
     began = time.monotonic()
     verdict, reason = registry.run_one(entry, env)
     seconds = time.monotonic() - began
     shown = f'skip ({reason})' if verdict == 'skip' else verdict
-    print(f'{shown} {entry["name"]} ({seconds:.1f} s)', flush=True)
+    text = [f'{shown} {entry["name"]} ({seconds:.1f} s)']
     said, registry.SAID[:] = list(registry.SAID), []
-    for sentence in said if verbose else ():
-        print(f'    "{sentence}"', flush=True)
+    text += [f'    "{sentence}"' for sentence in said if verbose]
     if verdict == 'not ok':
         lines = reason.strip().splitlines() or ['no reason']
-        for line in lines[:1] + lines[1:][-1:]:
-            print(f'    {line}', flush=True)
+        text += [f'    {line}' for line in lines[:1] + lines[1:][-1:]]
+    sys.stdout.write('\n'.join(text) + '\n')
+    sys.stdout.flush()
     return verdict
+
+
+def work(args, folder, tests):
+    """Run tests with guests of their own below @folder; counts the verdicts."""
+    counts = {'ok': 0, 'not ok': 0, 'skip': 0}
+    with contextlib.closing(registry.Env(args, folder)) as env:
+        try:
+            for entry in tests:
+                counts[show(entry, env, args.verbose)] += 1
+        except KeyboardInterrupt as signalled:
+            counts['not ok'] += 1
+            print(f'not ok interrupted {signalled}'.rstrip(), flush=True)
+    return counts
 
 
 def main():
@@ -83,24 +100,21 @@ def main():
     signal.signal(signal.SIGTERM, interrupted)
     folder = args.build.resolve() / 'functional'
     registry.clear(folder)
-    counts = {'ok': 0, 'not ok': 0, 'skip': 0}
     try:
-        env = registry.Env(args, folder)
+        done = workers.run(lambda number, turn: work(
+            args, folder / str(number) if number else folder, turn),
+            tests, args.jobs)
     except Failed as error:
         sys.exit(f'error: {error}')
-    try:
-        for entry in tests:
-            counts[show(entry, env, args.verbose)] += 1
-    except KeyboardInterrupt as signalled:
-        counts['not ok'] += 1
-        print(f'not ok interrupted {signalled}'.rstrip())
-    finally:
-        env.close()
-    if counts['not ok']:
+    ok, bad, skipped = (sum(counts[verdict] for counts in done if counts)
+                        for verdict in ('ok', 'not ok', 'skip'))
+    if None in done:
+        print('not ok a worker ended badly')
+        bad += 1
+    if bad:
         print(f'Screens and logs: {folder}')
-    print(f'{counts["ok"]} passed, {counts["not ok"]} failed, '
-          f'{counts["skip"]} skipped')
-    return 1 if counts['not ok'] or not counts['ok'] else 0
+    print(f'{ok} passed, {bad} failed, {skipped} skipped')
+    return 1 if bad or not ok else 0
 
 
 if __name__ == '__main__':
