@@ -83,7 +83,7 @@ void sev_transcript_channel(uint8_t id, const uint8_t *record)
     g_assert_cmpuint(id, ==, 0);
     if (transcripts[receiving]) {
         g_byte_array_append(transcripts[receiving], record,
-                            SEV_RECORD_HEADER_LEN + 16 +
+                            SEV_RECORD_HEADER_LEN + SEV_RECORD_PAGES_HEAD +
                             count * SEV_RECORD_PAGE_LEN);
     }
 }
