@@ -91,15 +91,16 @@ void sev_channels_wonder(Error **errp)
 
 /* --- Source ------------------------------------------------------------------ */
 
-void sev_channels_explain(MigrationState *ms, uint64_t packets)
+bool sev_channels_explain(MigrationState *ms, uint64_t packets)
 {
     QEMU_LOCK_GUARD(&ms->error_mutex);
-    if (migrate_multifd() && ms->state == MIGRATION_STATUS_FAILED &&
-        packets <= migrate_multifd_channels() * UNREAD_PACKETS && ms->error &&
-        sev_return_path_is_line_error(ms->error)) {
-        error_prepend(&ms->error, "The line was lost before the target read "
-                      "its channels: is capability 'multifd' on there, too, "
-                      "with 'multifd-channels' %d? ",
-                      migrate_multifd_channels());
+    if (!migrate_multifd() || ms->state != MIGRATION_STATUS_FAILED ||
+        packets > migrate_multifd_channels() * UNREAD_PACKETS ||
+        !sev_return_path_broke(ms)) {
+        return false;
     }
+    error_prepend(&ms->error, "The line was lost before the target read its "
+                  "channels: is capability 'multifd' on there, too, with "
+                  "'multifd-channels' %d? ", migrate_multifd_channels());
+    return true;
 }

@@ -12,6 +12,8 @@
 #include "migration/options.h"
 #include "migration/qemu-file.h"
 #include "migration/sev/wire/record.h"
+#include "fail.h"
+#include "multifd.h"
 #include "pace.h"
 #include "return-path.h"
 #include "target/i386/sev/test/fault.h"
@@ -271,7 +273,7 @@ static void message_read(MigrationState *ms, QEMUFile *rp, uint16_t type,
  */
 static void stop_sending(MigrationState *ms, Error *err)
 {
-    migrate_set_error(ms, err);
+    sev_migration_set_error(err);
     migration_file_set_error(-ECONNABORTED, error_copy(err));
     WITH_QEMU_LOCK_GUARD(&ms->qemu_file_lock) {
         if (ms->to_dst_file) {
@@ -303,7 +305,11 @@ bool sev_return_path_message(MigrationState *ms, QEMUFile *rp, uint16_t type,
            type == SEV_RP_REFUSAL ||
            (type == SEV_RP_PONG && state >= SEV_RP_SENDING);
     if (legal && !ours) {
-        return type == SEV_RP_SHUT && sev_fault(SEV_FAULT_SHUT_READ, errp);
+        if (type != SEV_RP_SHUT || !sev_fault(SEV_FAULT_SHUT_READ, errp)) {
+            return false;
+        }
+        sev_migration_set_error(*errp);
+        return true;
     }
     if (legal) {
         message_read(ms, rp, type, len, state, errp);
@@ -316,12 +322,22 @@ bool sev_return_path_message(MigrationState *ms, QEMUFile *rp, uint16_t type,
 
 /* --- Errors ------------------------------------------------------------------------ */
 
-bool sev_return_path_is_line_error(Error *err)
-{
-    const char *said = error_get_pretty(err);
+/* Did the line break before we closed it?  Main thread. */
+static bool broken;
 
-    return g_str_has_prefix(said, "Channel error") ||
-           g_str_has_prefix(said, "Unable to ");
+void sev_return_path_look(MigrationState *ms)
+{
+    QEMU_LOCK_GUARD(&ms->qemu_file_lock);
+    broken = ms->to_dst_file &&
+             (sev_channel_is_down(qemu_file_get_ioc(ms->to_dst_file)) ||
+              (ms->rp_state.from_dst_file &&
+               qemu_file_get_error(ms->rp_state.from_dst_file)) ||
+              sev_multifd_is_down());
+}
+
+bool sev_return_path_broke(MigrationState *ms)
+{
+    return broken && ms->error && !sev_migration_error_is_ours();
 }
 
 void sev_return_path_explain(MigrationState *ms, const char *doing)
@@ -331,7 +347,7 @@ void sev_return_path_explain(MigrationState *ms, const char *doing)
         return;                 /* it was not lost */
     }
     QEMU_LOCK_GUARD(&ms->error_mutex);
-    if (doing && ms->error && sev_return_path_is_line_error(ms->error)) {
+    if (doing && sev_return_path_broke(ms)) {
         error_prepend(&ms->error, "The line to the target was lost while %s: ",
                       doing);
     }

@@ -66,6 +66,7 @@ int sev_save_prepare(void *opaque, Error **errp)
     if (sev_template_making() && !sev_template_end_last(errp)) {
         return -EINVAL;
     }
+    sev_migration_fail_begin();
     sev_return_path_begin();
     /* Whether a target answers is not known before the channel is open. */
     sev.outgoing.purpose = sev_place_wanted() ? SEV_PURPOSE_IN_PLACE :
@@ -161,6 +162,7 @@ int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
 
 fail:
     trace_sev_migration_refused("setup", error_get_pretty(*errp));
+    sev_migration_set_error(*errp);
     return -EPERM;
 }
 
@@ -219,6 +221,12 @@ void sev_save_pending_exact(void *opaque, uint64_t *must_precopy,
     sev_downtime_exact(must_precopy);
 }
 
+/* Upstream is about to close the channels. */
+void sev_save_cleanup(void *opaque)
+{
+    sev_return_path_look(migrate_get_current());
+}
+
 /* The migration thread is gone. */
 static void sev_migration_end(SevOutgoingEvent event)
 {
@@ -251,12 +259,12 @@ int sev_save_notify(NotifierWithReturn *notifier, MigrationEvent *e,
         sev_migration_end(SEV_OUTGOING_COMPLETE);
         break;
     case MIG_EVENT_PRECOPY_FAILED:
-        if (sev_migration_on) {
-            sev_channels_explain(migrate_get_current(), sev.source ?
-                                 stat64_get(&sev_page_stats.packets) : 0);
+        if (sev_migration_on &&
+            !sev_channels_explain(migrate_get_current(), sev.source ?
+                                  stat64_get(&sev_page_stats.packets) : 0)) {
+            sev_return_path_explain(migrate_get_current(),
+                                    sev.source ? sev.source->doing : NULL);
         }
-        sev_return_path_explain(migrate_get_current(),
-                                sev.source ? sev.source->doing : NULL);
         sev_migration_end(SEV_OUTGOING_FAIL);
         break;
     default:

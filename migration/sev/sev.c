@@ -28,6 +28,7 @@ static const SaveVMHandlers sev_handlers = {
     .save_live_complete_precopy = sev_save_complete,
     .state_pending_estimate = sev_save_pending,
     .state_pending_exact = sev_save_pending_exact,
+    .save_cleanup = sev_save_cleanup,
     .load_setup = sev_load_setup,
     .load_state = sev_load_state,
     .load_cleanup = sev_load_cleanup,
