@@ -128,7 +128,7 @@ bool coroutine_mixed_fn sev_return_path_send(uint16_t type, const void *data,
     sent = write_all(message, HEADER_LEN + len, errp);
     turn_give();
     if (!sent) {
-        error_prepend(errp, "The source cannot be answered: ");
+        error_prepend(errp, "SEV: the source cannot be answered: ");
     }
     return sent;
 }

@@ -65,8 +65,8 @@ static bool wait_over(MigrationState *ms, MigrationStatus status,
                       const char *what, Error **errp)
 {
     if (ms->state != status) {
-        error_setg(errp, "The migration was cancelled before the target sent "
-                   "its %s", what);
+        error_setg(errp, "SEV: the migration was cancelled before the target "
+                   "sent its %s", what);
         return true;
     }
     if (migrate_has_error(ms)) {
@@ -95,8 +95,8 @@ bool sev_return_path_wait_certs(MigrationState *ms, SevPlatformCerts *certs,
                !wait_over(ms, MIGRATION_STATUS_SETUP, "SEV certificates",
                           errp)) {
             if (get_clock() > deadline) {
-                error_setg(errp, "The target did not send its SEV certificates "
-                           "within %d seconds", ANSWER_TIMEOUT_S);
+                error_setg(errp, "SEV: the target did not send its SEV "
+                           "certificates within %d seconds", ANSWER_TIMEOUT_S);
                 break;
             }
             qemu_cond_timedwait(&said.heard, &said.lock, POLL_MS);
@@ -213,7 +213,7 @@ static void read_refusal(const uint8_t *body, uint16_t len, Error **errp)
         }
     }
     trace_sev_return_path_refusal(text);
-    error_setg(errp, "The target refused: %s", text);
+    error_setg(errp, "SEV: the target refused: %s", text);
 }
 
 /* It ended too early: say more than that the message is out of place. */
@@ -226,10 +226,12 @@ static void read_early_shut(SevRpState state, const uint8_t *body, Error **errp)
     };
 
     if (state <= SEV_RP_ASKED) {
-        error_setg(errp, "The target ended the migration before it sent its "
-                   "SEV certificates: is it an SEV guest, and the same QEMU?");
+        error_setg(errp, "SEV: the target ended the migration before it sent "
+                   "its SEV certificates, as one does that is no SEV guest, or "
+                   "not the same QEMU");
     } else {
-        error_setg(errp, "The target ended the migration %s (SHUT, error %u)",
+        error_setg(errp, "SEV: the target ended the migration %s (SHUT, error "
+                   "%u)",
                    before[state], ldl_be_p(body));
     }
 }
@@ -348,7 +350,8 @@ void sev_return_path_explain(MigrationState *ms, const char *doing)
     }
     QEMU_LOCK_GUARD(&ms->error_mutex);
     if (doing && sev_return_path_broke(ms)) {
-        error_prepend(&ms->error, "The line to the target was lost while %s: ",
+        error_prepend(&ms->error, "SEV: the line to the target was lost while "
+                      "%s: ",
                       doing);
     }
 }

@@ -86,20 +86,20 @@ static void doing(const char *what)
 static bool setup_channel(MigrationState *ms, QEMUFile *f, Error **errp)
 {
     if (!migration_thread_is_self()) {
-        error_setg(errp, "A snapshot inside a disk image cannot hold an SEV "
-                   "guest: migrate to a file");
+        error_setg(errp, "SEV: a snapshot inside a disk image cannot hold an "
+                   "SEV guest: migrate to a file");
         return false;
     }
     if (migrate_rdma()) {
-        error_setg(errp, "An SEV guest cannot be migrated over RDMA: its pages "
-                   "would bypass the firmware");
+        error_setg(errp, "SEV: the guest cannot be migrated over RDMA: its "
+                   "pages would bypass the firmware");
         return false;
     }
     if (sev_template_making() &&
         qio_channel_has_feature(qemu_file_get_ioc(f),
                                 QIO_CHANNEL_FEATURE_SHUTDOWN)) {
-        error_setg(errp, "A template goes to a file: or exec: channel, not to "
-                   "a socket");
+        error_setg(errp, "SEV: a template goes to a file: or exec: channel, "
+                   "not to a socket");
         return false;
     }
     return true;
@@ -250,8 +250,8 @@ int sev_save_notify(NotifierWithReturn *notifier, MigrationEvent *e,
     switch (e->type) {
     case MIG_EVENT_PRECOPY_SETUP:
         if (!sev_migration_on && sev_template_wanted()) {
-            error_setg(errp, "Only an SEV guest can be made a template: unset "
-                       "capability 'sev-template'");
+            error_setg(errp, "SEV: only an SEV guest can be made a template: "
+                       "unset capability 'sev-template'");
             return -1;
         }
         break;
@@ -312,8 +312,8 @@ bool sev_migration_is_given(MigrationState *s)
 bool sev_migration_may_cancel(Error **errp)
 {
     if (sev.outgoing.state == SEV_OUTGOING_GIVEN) {
-        error_setg(errp, "It is too late to cancel: the target has all of the "
-                   "SEV guest and was told to run it");
+        error_setg(errp, "SEV: it is too late to cancel: the target has all of "
+                   "the guest and was told to run it");
         return false;
     }
     return true;

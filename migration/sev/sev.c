@@ -37,12 +37,12 @@ static const SaveVMHandlers sev_handlers = {
 bool sev_migration_init(Error **errp)
 {
     if (sev_migration_on) {
-        error_setg(errp, "The SEV migration section is registered already");
+        error_setg(errp, "SEV: the migration section is registered already");
         return false;
     }
     sev_return_path_init();
     if (register_savevm_live("sev", 0, 1, &sev_handlers, NULL) < 0) {
-        error_setg(errp, "The SEV migration section cannot be registered");
+        error_setg(errp, "SEV: the migration section cannot be registered");
         return false;
     }
     if (!sev_template_begin_init(sev_load_target(), errp) ||

@@ -155,7 +155,7 @@ static void damaged(SevRelayDamage damage, const char *target_says,
 
 static void test_flipped(void)
 {
-    damaged(SEV_RELAY_FLIP, "fails its MAC", "The target refused: ");
+    damaged(SEV_RELAY_FLIP, "fails its MAC", "SEV: the target refused: ");
 }
 
 static void test_cut(void)

@@ -17,7 +17,7 @@
 #include "migration/sev/multifd.h"
 #include "migration/sev/return-path.h"
 
-#define LOST "The line to the target was lost while it was tested: "
+#define LOST "SEV: the line to the target was lost while it was tested: "
 
 static MigrationState state;
 static MigrationIncomingState mis;
@@ -172,11 +172,11 @@ static void test_ours(void)
     int fd = migration_begin();
     Error *err = NULL;
 
-    error_setg(&err, "The target refused: no");
+    error_setg(&err, "SEV: the target refused: no");
     sev_migration_fail("test", err);
     close(fd);
     upstream_fails("Unable to write to socket: Broken pipe");
-    migration_end("The target refused: no");
+    migration_end("SEV: the target refused: no");
 }
 
 /* ... and here hung up before, so ours is not the reason. */
