@@ -160,7 +160,7 @@ static void test_flipped(void)
 
 static void test_cut(void)
 {
-    damaged(SEV_RELAY_CUT, NULL, NULL);
+    damaged(SEV_RELAY_CUT, NULL, "SEV: the line to the target was lost while ");
 }
 
 /* --- Through a file ------------------------------------------------------ */
