@@ -71,8 +71,8 @@ void sev_channels_expect(void)
 bool sev_channels_complete(Error **errp)
 {
     if (!multifd_recv_all_channels_created()) {
-        error_setg(errp, "Capability 'multifd' is on at the target, with %d "
-                   "channels, and the source did not open them: set it at "
+        error_setg(errp, "SEV: capability 'multifd' is on at the target, with "
+                   "%d channels, and the source did not open them: set it at "
                    "both ends, with the same 'multifd-channels'",
                    migrate_multifd_channels());
         return false;
@@ -83,23 +83,24 @@ bool sev_channels_complete(Error **errp)
 void sev_channels_wonder(Error **errp)
 {
     if (migrate_multifd()) {
-        error_prepend(errp, "The line was lost before the first packet: is "
-                      "'multifd-channels' %d at the source, too? ",
+        error_prepend(errp, "'multifd-channels' is %d here, and may be another "
+                      "at the source: ",
                       migrate_multifd_channels());
     }
 }
 
 /* --- Source ------------------------------------------------------------------ */
 
-void sev_channels_explain(MigrationState *ms, uint64_t packets)
+bool sev_channels_explain(MigrationState *ms, uint64_t packets)
 {
     QEMU_LOCK_GUARD(&ms->error_mutex);
-    if (migrate_multifd() && ms->state == MIGRATION_STATUS_FAILED &&
-        packets <= migrate_multifd_channels() * UNREAD_PACKETS && ms->error &&
-        sev_return_path_is_line_error(ms->error)) {
-        error_prepend(&ms->error, "The line was lost before the target read "
-                      "its channels: is capability 'multifd' on there, too, "
-                      "with 'multifd-channels' %d? ",
-                      migrate_multifd_channels());
+    if (!migrate_multifd() || ms->state != MIGRATION_STATUS_FAILED ||
+        packets > migrate_multifd_channels() * UNREAD_PACKETS ||
+        !sev_return_path_broke(ms)) {
+        return false;
     }
+    error_prepend(&ms->error, "SEV: the line was lost before the target read "
+                  "its channels, as when capability 'multifd' is off there, or "
+                  "'multifd-channels' is not %d: ", migrate_multifd_channels());
+    return true;
 }

@@ -33,9 +33,9 @@ void sev_channels_wonder(Error **errp);
 /* --- Source ----------------------------------------------------------------- */
 
 /*
- * A migration failed, with so many @packets.  If nobody can have read much of
- * the channels, and all that is known is that a line broke: ask the right question.
+ * A migration failed, with so many @packets.  If a line broke, and nobody can
+ * have read much of the channels: ask the right question.  True: it was asked.
  */
-void sev_channels_explain(MigrationState *ms, uint64_t packets);
+bool sev_channels_explain(MigrationState *ms, uint64_t packets);
 
 #endif /* MIGRATION_SEV_CHANNELS_H */

@@ -44,18 +44,18 @@ static const Refused refused[] = {
 static bool template_check(Error **errp)
 {
     if (runstate_is_live(runstate_get())) {
-        error_setg(errp, "A template is made of a stopped guest: 'stop' first%s",
-                   sev_place_wanted() ? " ('x-ignore-shared' seals an SEV "
-                   "guest in the file of its memory)" : "");
+        error_setg(errp, "SEV: a template is made of a stopped guest: 'stop' "
+                   "first%s", sev_place_wanted() ? " ('x-ignore-shared' seals "
+                   "the guest in the file of its memory)" : "");
         return false;
     }
     if (migrate_multifd()) {
-        error_setg(errp, "A template is written by one thread: unset "
+        error_setg(errp, "SEV: a template is written by one thread: unset "
                    "capability 'multifd'");
         return false;
     }
     if (migrate_return_path()) {
-        error_setg(errp, "A template has no return path: unset capability "
+        error_setg(errp, "SEV: a template has no return path: unset capability "
                    "'return-path'");
         return false;
     }
@@ -64,7 +64,7 @@ static bool template_check(Error **errp)
 
 static void refuse(const Refused *r, Error **errp)
 {
-    error_setg(errp, "An SEV guest cannot be migrated with capability '%s': "
+    error_setg(errp, "SEV: the guest cannot be migrated with capability '%s': "
                "%s", MigrationCapability_str(r->cap), r->why);
 }
 
@@ -92,15 +92,14 @@ bool sev_compat_check(Error **errp)
         }
     }
     if (migrate_multifd() && migrate_multifd_compression()) {
-        error_setg(errp, "An SEV guest cannot be migrated with "
+        error_setg(errp, "SEV: the guest cannot be migrated with "
                    "multifd-compression '%s': ciphertext does not shrink",
                    MultiFDCompression_str(migrate_multifd_compression()));
         goto no;
     }
     if (migrate_mode() != MIG_MODE_NORMAL) {
-        error_setg(errp, "An SEV guest cannot be migrated in mode '%s': "
-                   "its key would not survive",
-                   MigMode_str(migrate_mode()));
+        error_setg(errp, "SEV: the guest cannot be migrated in mode '%s': its "
+                   "key would not survive", MigMode_str(migrate_mode()));
         goto no;
     }
     if (sev_template_making() && !template_check(errp)) {

@@ -32,7 +32,7 @@ static bool same(const char *property, uint32_t theirs, uint32_t ours,
                  Error **errp)
 {
     if (theirs != ours) {
-        error_setg(errp, "The SEV guest has %s=%u, this target was started "
+        error_setg(errp, "SEV: the guest has %s=%u, this target was started "
                    "with %s=%u", property, theirs, property, ours);
     }
     return theirs == ours;

@@ -28,7 +28,7 @@ static bool is_being_handed_over(void)
 static bool may_start(Error **errp)
 {
     if (is_being_handed_over()) {
-        error_setg(errp, "This SEV guest is being handed over to the target: "
+        error_setg(errp, "SEV: the guest is being handed over to the target: "
                    "wait for the end of its migration, or cancel that");
         return false;
     }

@@ -51,8 +51,8 @@ static bool ack_good(const SevAck *ack,
     SevSpan named = { ack->digest, sizeof(ack->digest) };
 
     if (!sev_span_is_bytes(named, digest, SEV_RECORD_DIGEST_LEN)) {
-        error_setg(errp, "The target acknowledges another stream than the one "
-                   "that was sent: something on the way changed it");
+        error_setg(errp, "SEV: the target acknowledges another stream than the "
+                   "one that was sent: something on the way changed it");
         return false;
     }
     if (ack->report_len) {
@@ -65,10 +65,11 @@ static bool ack_good(const SevAck *ack,
             return false;
         }
     } else if (sev_params_acknowledgement() != SEV_ACKNOWLEDGEMENT_DIGEST) {
-        error_setg(errp, "The target's secure processor made no attestation "
-                   "report (status %" PRIu64 "), so nothing proves that it has "
-                   "the guest: migration parameter 'sev-acknowledgement' set "
-                   "to 'digest' makes do with less", ack->status);
+        error_setg(errp, "SEV: the target's secure processor made no "
+                   "attestation report (status %" PRIu64 "), so nothing proves "
+                   "that it has the guest: migration parameter "
+                   "'sev-acknowledgement' set to 'digest' makes do with less",
+                   ack->status);
         return false;
     }
     return true;
@@ -80,18 +81,19 @@ static bool give(MigrationState *ms, SevOutgoing *o, Error **errp)
     BQL_LOCK_GUARD();
 
     if (ms->state != MIGRATION_STATUS_DEVICE) {
-        error_setg(errp, "The migration was cancelled before the guest was "
-                   "handed over");
+        error_setg(errp, "SEV: the migration was cancelled before the guest "
+                   "was handed over");
         return false;
     }
     if (migrate_has_error(ms)) {
-        error_setg(errp, "The return path failed before the guest was handed "
-                   "over");
+        error_setg(errp, "SEV: the return path failed before the guest was "
+                   "handed over");
         return false;
     }
     /* It may have died since: then the guest is nowhere else. */
     if (sev_return_path_hung_up(ms->to_dst_file)) {
-        error_setg(errp, "The target hung up before the guest was handed over");
+        error_setg(errp, "SEV: the target hung up before the guest was handed "
+                   "over");
         return false;
     }
     return sev_outgoing_take(o, SEV_OUTGOING_GIVE, errp);
@@ -127,7 +129,7 @@ bool sev_handover_give(MigrationState *ms, SevOutgoing *o, Error **errp)
     SevAck ack;
 
     if (!sev_transcript_end(ms->to_dst_file, digest)) {
-        error_setg(errp, "The stream of this SEV guest has no digest");
+        error_setg(errp, "SEV: the stream of this guest has no digest");
         return false;
     }
     if (!sev_return_path_wait_ack(ms, &ack, errp) ||
@@ -150,7 +152,7 @@ static bool coroutine_fn acknowledge(QEMUFile *f, Error **errp)
     int status = 0;
 
     if (!sev_transcript_end(f, digest)) {
-        error_setg(errp, "The stream of this SEV guest has no digest");
+        error_setg(errp, "SEV: the stream of this guest has no digest");
         return false;
     }
     rec.u.ack.digest = (SevSpan) { digest, sizeof(digest) };
@@ -199,8 +201,8 @@ void coroutine_fn sev_handover_take(SevTarget *t, QEMUFile *f)
     }
     /* A "cont" that came earlier was meant for a guest that has arrived. */
     autostart = 0;
-    error_setg(&err, "All of the SEV guest is here, but the source did not say "
-               "that it gave the guest up, so it is paused: if the source's "
+    error_setg(&err, "SEV: all of the guest is here, but the source did not "
+               "say that it gave the guest up, so it is paused: if the source's "
                "migration is 'completed', 'cont' it here, else it is there and "
                "this QEMU is to be ended (%s)", error_get_pretty(why));
     warn_report("%s", error_get_pretty(err));

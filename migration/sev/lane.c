@@ -130,7 +130,7 @@ static bool sum_source(SevSource *s, Error **errp)
     }
     sum_end(&sum, shared_sum);
     if (!ok) {
-        error_setg(errp, "The shared pages cannot be read");
+        error_setg(errp, "SEV: the shared pages cannot be read");
     }
     return ok;
 }
@@ -273,7 +273,7 @@ bool sev_lane_load_end(SevTarget *t, Error **errp)
     }
     sum_end(&sum, t->shared_sum);
     if (!ok) {
-        error_setg(errp, "The shared pages cannot be read");
+        error_setg(errp, "SEV: the shared pages cannot be read");
     } else if (!t->seen[SEV_RECORD_MANIFEST] && !t->sealed_checked) {
         error_setg(errp, "SEV stream: END, and no SEALED record before it");
         ok = false;
@@ -294,8 +294,8 @@ bool sev_lane_load_sealed_end(SevTarget *t, QEMUFile *f, const uint8_t *records,
     }
     bytes = g_malloc(len);
     if (sev_bulk_get(f, bytes, len) != len) {
-        error_setg(errp, "The template is cut short: its SEALED record is not "
-                   "at its end");
+        error_setg(errp, "SEV: the template is cut short: its SEALED record is "
+                   "not at its end");
         return false;
     }
     if (!sev_record_decode(&rec, bytes, len, errp)) {

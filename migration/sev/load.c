@@ -38,8 +38,8 @@ int sev_load_setup(QEMUFile *f, void *opaque, Error **errp)
     ERRP_GUARD();
 
     if (!runstate_check(RUN_STATE_INMIGRATE)) {
-        error_setg(errp, "A snapshot inside a disk image cannot hold an SEV "
-                   "guest");
+        error_setg(errp, "SEV: a snapshot inside a disk image cannot hold an "
+                   "SEV guest");
         return -EPERM;
     }
     g_clear_pointer(&target, sev_target_free);
@@ -76,8 +76,8 @@ void sev_load_other_machine(const char *theirs, uint32_t len,
         return;
     }
     name = g_strndup(theirs, MIN(len, SEV_RECORD_TEXT_MAX));
-    error_setg(&err, "The stream does not fit: field machine is %s, this guest "
-               "has %s", name, ours);
+    error_setg(&err, "SEV: the stream does not fit: field machine is %s, this "
+               "guest has %s", name, ours);
     sev_migration_fail("machine", err);
 }
 
@@ -99,15 +99,15 @@ static bool load_ended(int ret, Error **errp)
     }
     where = sev_stream_where(target);
     if (ret < 0) {
-        error_setg(errp, "The migration stream failed (%s) before the SEV "
+        error_setg(errp, "SEV: the migration stream failed (%s) before the SEV "
                    "section reached its END record; it had: %s",
                    strerror(-ret), *where ? where : "nothing");
         if (!stat64_get(&target->packets)) {
             sev_channels_wonder(errp);
         }
     } else {
-        error_setg(errp, "The migration stream ended before the SEV section "
-                   "reached its END record; it had: %s",
+        error_setg(errp, "SEV: the migration stream ended before the SEV "
+                   "section reached its END record; it had: %s",
                    *where ? where : "nothing, so the source is no SEV guest");
     }
     trace_sev_migration_refused("end", where);

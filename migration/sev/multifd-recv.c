@@ -64,8 +64,8 @@ static SevTarget *gate_wait(Error **errp)
     }
     if (!gate.target) {
         error_setg(errp, gate.over
-                   ? "pages came after the main channel ended"
-                   : "no SESSION record came on the main channel");
+                   ? "SEV stream: pages came after the main channel ended"
+                   : "SEV stream: no SESSION record came on the main channel");
     }
     return gate.target;
 }
@@ -91,7 +91,8 @@ static bool check_offsets(const ram_addr_t *offsets, uint32_t n, Error **errp)
 {
     for (uint32_t i = 0; i < n; i++) {
         if (!QEMU_IS_ALIGNED(offsets[i], PAGE_LEN)) {
-            error_setg(errp, "offset 0x" RAM_ADDR_FMT " is not that of a page",
+            error_setg(errp, "SEV stream: offset 0x" RAM_ADDR_FMT
+                       " is not that of a page",
                        offsets[i]);
             return false;
         }
@@ -108,7 +109,7 @@ static bool read_record(MultiFDRecvParams *p, size_t left, SevRecord *rec,
     size_t payload;
 
     if (left < SEV_RECORD_HEADER_LEN) {
-        error_setg(errp, "%zu bytes are left for a record", left);
+        error_setg(errp, "SEV stream: %zu bytes are left for a record", left);
         return false;
     }
     if (qio_channel_read_all(p->c, (char *)buf, SEV_RECORD_HEADER_LEN, errp) ||
@@ -117,7 +118,8 @@ static bool read_record(MultiFDRecvParams *p, size_t left, SevRecord *rec,
     }
     *len = SEV_RECORD_HEADER_LEN + payload;
     if (type != SEV_RECORD_PAGES || *len > left) {
-        error_setg(errp, "a %s record of %zu bytes, not PAGES of at most %zu",
+        error_setg(errp, "SEV stream: a %s record of %zu bytes, not PAGES of "
+                   "at most %zu",
                    sev_record_name(type), *len, left);
         return false;
     }
@@ -137,9 +139,9 @@ static bool check_listed(MultiFDRecvParams *p, SevTarget *t, uint32_t first,
     }
     if (block->rb != p->block || !r->count ||
         r->count > p->normal_num - first) {
-        error_setg(errp, "%" PRIu64 " packets for RAM block %s, the header "
-                   "lists %u pages of %s", r->count, block->rb->idstr,
-                   p->normal_num - first, p->block->idstr);
+        error_setg(errp, "SEV stream: %" PRIu64 " packets for RAM block %s, "
+                   "the header lists %u pages of %s", r->count,
+                   block->rb->idstr, p->normal_num - first, p->block->idstr);
         return false;
     }
     for (size_t i = 0; i < r->count; i++) {
@@ -147,7 +149,8 @@ static bool check_listed(MultiFDRecvParams *p, SevTarget *t, uint32_t first,
 
         sev_record_page(r, i, &offset);
         if (offset != p->normal[first + i]) {
-            error_setg(errp, "a packet for 0x%" PRIx64 ", the header lists 0x"
+            error_setg(errp, "SEV stream: a packet for 0x%" PRIx64
+                       ", the header lists 0x"
                        RAM_ADDR_FMT, offset, p->normal[first + i]);
             return false;
         }
@@ -161,7 +164,8 @@ static bool recv_shared(MultiFDRecvParams *p, uint32_t first, size_t left,
     uint32_t n = p->normal_num - first;
 
     if (left != (size_t)n * PAGE_LEN) {
-        error_setg(errp, "%zu bytes are left for %u shared pages", left, n);
+        error_setg(errp, "SEV stream: %zu bytes are left for %u shared pages",
+                   left, n);
         return false;
     }
     for (uint32_t i = 0; i < n; i++) {
@@ -177,8 +181,8 @@ static bool recv_pages(MultiFDRecvParams *p, Error **errp)
     SevTarget *t;
 
     if (flags != MULTIFD_FLAG_NOCOMP || migrate_mapped_ram()) {
-        error_setg(errp, "compression 0x%x or mapped-ram, neither goes with "
-                   "SEV", flags);
+        error_setg(errp, "SEV stream: compression 0x%x or mapped-ram, neither "
+                   "goes with SEV", flags);
         return false;
     }
     if (sev_fault(SEV_FAULT_CHANNEL_WAIT, errp)) {
@@ -186,8 +190,8 @@ static bool recv_pages(MultiFDRecvParams *p, Error **errp)
     }
     t = gate_wait(errp);
     if (t && t->method == SEV_METHOD_LANE) {
-        error_setg(errp, "pages on a channel, of a stream that the lane "
-                   "sealed");
+        error_setg(errp, "SEV stream: pages on a channel, of a stream that the "
+                   "lane sealed");
         return false;
     }
     if (!t || sev_fault(SEV_FAULT_CHANNEL_READ, errp) ||
@@ -275,8 +279,8 @@ void sev_multifd_ended(unsigned channel, Error **errp)
         if (ms->error) {        /* we hung up ourselves, for a reason */
             error_setg(errp, "%s", error_get_pretty(ms->error));
         } else {
-            error_setg(errp, "Multifd channel %u ended before the guest was "
-                       "complete", channel);
+            error_setg(errp, "SEV: multifd channel %u ended before the guest "
+                       "was complete", channel);
         }
     }
     WITH_QEMU_LOCK_GUARD(&gate.lock) {

@@ -9,7 +9,9 @@
 #include "migration/ram.h"
 #include "multifd.h"
 #include "multifd-recv.h"
+#include "fail.h"
 #include "pages.h"
+#include "return-path.h"
 #include "seal.h"
 #include "migration/sev/wire/transcript.h"
 #include "target/i386/sev/test/fault.h"
@@ -20,6 +22,8 @@
                                  SEV_RECORD_PAGES_MAX)
 
 static const SevSource *source;
+/* Those of the migration under way, by number; main thread at its end */
+static MultiFDSendParams *channels[UINT8_MAX + 1];
 
 void sev_multifd_set_source(const SevSource *s)
 {
@@ -38,11 +42,13 @@ static int send_setup(MultiFDSendParams *p, Error **errp)
     sev_fault(SEV_FAULT_CHANNEL_SETUP, NULL);
     p->iov = g_new0(struct iovec, 1 + RECORDS_MAX + multifd_ram_page_count());
     p->compress_data = g_new(SendData, 1);
+    channels[p->id] = p;
     return 0;
 }
 
 static void send_cleanup(MultiFDSendParams *p, Error **errp)
 {
+    channels[p->id] = NULL;
     g_clear_pointer(&p->iov, g_free);
     g_clear_pointer(&p->compress_data, g_free);
 }
@@ -101,6 +107,7 @@ static bool seal_private(MultiFDSendParams *p, size_t n, size_t *sealed,
 
 static int send_prepare(MultiFDSendParams *p, Error **errp)
 {
+    ERRP_GUARD();
     MultiFDPages_t *pages = &p->data->u.ram;
     SendData *d = p->compress_data;
     size_t n = split_private(pages, d), sealed;
@@ -110,6 +117,7 @@ static int send_prepare(MultiFDSendParams *p, Error **errp)
     add_iov(p, p->packet, p->packet_len);
     if (sev_fault(SEV_FAULT_CHANNEL_WRITE, errp) ||
         !seal_private(p, n, &sealed, errp)) {
+        sev_migration_set_error(*errp);
         return -1;
     }
     for (uint32_t i = 0; i < pages->normal_num; i++) {
@@ -125,6 +133,17 @@ static int send_prepare(MultiFDSendParams *p, Error **errp)
     p->flags |= MULTIFD_FLAG_NOCOMP;
     multifd_send_fill_packet(p);
     return 0;
+}
+
+bool sev_multifd_is_down(void)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(channels); i++) {
+        if (channels[i] && channels[i]->c &&
+            sev_channel_is_down(channels[i]->c)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* --- Registration ----------------------------------------------------------- */

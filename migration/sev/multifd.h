@@ -26,6 +26,9 @@ void sev_multifd_init(void);
  */
 void sev_multifd_set_source(const SevSource *s);
 
+/* Is the other end of a channel gone?  Main thread, before they are closed. */
+bool sev_multifd_is_down(void);
+
 /* --- Target, main thread ---------------------------------------------------- */
 
 /*

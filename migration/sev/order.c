@@ -29,7 +29,7 @@ static bool stream_read(QEMUFile *f, uint8_t *buf, size_t len,
         return true;
     }
     qemu_file_get_error_obj(f, &err);
-    error_setg(errp, "The SEV stream was cut short in %s, after %zu of %zu "
+    error_setg(errp, "SEV stream: cut short in %s, after %zu of %zu "
                "bytes%s%s", what, got, len, err ? ": " : "",
                err ? error_get_pretty(err) : "");
     error_free(err);
@@ -49,8 +49,8 @@ static bool stream_get(SevTarget *t, QEMUFile *f, SevRecord *rec, Error **errp)
         if (t->state == SEV_STREAM_ASKED) {
             /* libvirt shows the target's error, where it has both. */
             error_prepend(errp, "The source ended the migration before it "
-                          "sealed the guest for this platform; its own log "
-                          "says why. ");
+                          "sealed the guest for this platform, and its own log "
+                          "says why: ");
         }
         return false;
     }

@@ -112,11 +112,11 @@ static const Verdict verdicts[SEV_PURPOSE__MAX][SEV_OUTGOING__MAX] = {
 
 static bool gone_for_good(const SevOutgoing *o, Error **errp)
 {
-    error_setg(errp, "%s", o->purpose == SEV_PURPOSE_IN_PLACE
-               ? "This SEV guest was sealed in the file of its memory, as a "
-                 "template: it cannot run again"
-               : "This SEV guest was migrated away: it runs on the target now, "
-                 "and its key here is gone");
+    error_setg(errp, "SEV: the guest was %s", o->purpose == SEV_PURPOSE_IN_PLACE
+               ? "sealed in the file of its memory, as a template: it cannot "
+                 "run again"
+               : "migrated away: it runs on the target now, and its key here "
+                 "is gone");
     return false;
 }
 
@@ -128,8 +128,8 @@ bool sev_outgoing_may_run(const SevOutgoing *o, bool running, Error **errp)
     case WAITS:
         if (running) {
             /* Its pages are sealed once each. */
-            error_setg(errp, "A template is being made of this SEV guest: "
-                       "wait until it is done, or cancel it");
+            error_setg(errp, "SEV: a template is being made of the guest: wait "
+                       "until it is done, or cancel it");
         }
         return !running;
     case NEVER:
@@ -143,8 +143,8 @@ static bool refuse(const SevOutgoing *o, Error **errp)
     if (verdicts[o->purpose][o->state] == NEVER) {
         return gone_for_good(o, errp);
     }
-    error_setg(errp, "The last migration of this SEV guest is not cleaned up "
-               "yet; try again");
+    error_setg(errp, "SEV: the last migration of the guest is not cleaned up "
+               "yet: try again");
     return false;
 }
 

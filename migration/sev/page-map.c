@@ -62,7 +62,7 @@ bool sev_map_save(SevSource *s, QEMUFile *f, uint64_t *private_pages,
 
         save.state = (SevRecordState) { .block = i };
         if (!sev_page_foreach_private(rb, save_run, &save)) {
-            error_setg(errp, "The private pages of RAM block %s cannot be "
+            error_setg(errp, "SEV: the private pages of RAM block %s cannot be "
                        "listed", rb->idstr);
             return false;
         }

@@ -87,13 +87,13 @@ bool sev_pages_save_blocks(SevSource *s, QEMUFile *f, Error **errp)
             continue;
         }
         if (s->blocks->len == SEV_RECORD_BLOCKS_MAX) {
-            error_setg(errp, "The guest has more than %d blocks of RAM",
+            error_setg(errp, "SEV: the guest has more than %d blocks of RAM",
                        SEV_RECORD_BLOCKS_MAX);
             return false;
         }
         if (!QEMU_IS_ALIGNED(rb->used_length, PAGE_LEN)) {
-            error_setg(errp, "RAM block %s is 0x" RAM_ADDR_FMT " bytes long, "
-                       "not a whole number of pages", rb->idstr,
+            error_setg(errp, "SEV: RAM block %s is 0x" RAM_ADDR_FMT
+                       " bytes long, not a whole number of pages", rb->idstr,
                        rb->used_length);
             return false;
         }
@@ -109,7 +109,8 @@ bool sev_pages_block_number(const SevSource *s, RAMBlock *rb, guint *number,
                             Error **errp)
 {
     if (!g_ptr_array_find(s->blocks, rb, number)) {
-        error_setg(errp, "RAM block %s appeared during migration", rb->idstr);
+        error_setg(errp, "SEV: RAM block %s appeared during migration",
+                   rb->idstr);
         return false;
     }
     return true;

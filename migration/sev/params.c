@@ -51,7 +51,7 @@ static bool cert_decode(NewCert *new, Error **errp)
     if (new->data && sev_certs_check(new->part, new->data, new->len, errp)) {
         return true;
     }
-    error_prepend(errp, "Migration parameter '%s': ", new->field);
+    error_prepend(errp, "SEV: migration parameter '%s': ", new->field);
     return false;
 }
 
@@ -73,13 +73,13 @@ static bool platforms_decode(const char *field, const strList *list,
         size_t len = strspn(list->value, "0123456789abcdefABCDEF");
 
         if (len != SEV_RECORD_FINGERPRINT_LEN || list->value[len]) {
-            error_setg(errp, "Migration parameter '%s': '%.80s' is not a "
+            error_setg(errp, "SEV: migration parameter '%s': '%.80s' is not a "
                        "fingerprint of %d hex digits", field, list->value,
                        SEV_RECORD_FINGERPRINT_LEN);
             return false;
         }
         if (out->len == PLATFORMS_MAX) {
-            error_setg(errp, "Migration parameter '%s': more than %d "
+            error_setg(errp, "SEV: migration parameter '%s': more than %d "
                        "platforms", field, PLATFORMS_MAX);
             return false;
         }
@@ -189,11 +189,11 @@ bool sev_params_certs(const SevPlatformCerts **certs, Error **errp)
         return false;
     }
     if (!c->pdh || !c->plat || !c->amd) {
-        error_setg(errp, "Migration parameter '%s' is not set: the target's "
-                   "certificates are sev-pdh, sev-plat-cert and sev-amd-cert, "
-                   "all three; query-sev-platform-certs on the target tells "
-                   "them, the last one after 'sev-psp chain import' there if "
-                   "it is a real chip's", !c->pdh ? "sev-pdh" :
+        error_setg(errp, "SEV: migration parameter '%s' is not set: the "
+                   "target's certificates are sev-pdh, sev-plat-cert and "
+                   "sev-amd-cert, all three; query-sev-platform-certs on the "
+                   "target tells them, the last one after 'sev-psp chain "
+                   "import' there if it is a real chip's", !c->pdh ? "sev-pdh" :
                    !c->plat ? "sev-plat-cert" : "sev-amd-cert");
         return false;
     }
@@ -265,12 +265,14 @@ static char *file_text(const char *param, const char *path, Error **errp)
         return g_strdup("");
     }
     if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > FILE_MAX) {
-        error_setg(errp, "%s: '%s' is no file of base64 text, at most %d bytes",
+        error_setg(errp, "SEV: migration parameter '%s': '%s' is no file of "
+                   "base64 text, at most %d bytes",
                    param, path, FILE_MAX);
         return NULL;
     }
     if (!g_file_get_contents(path, &text, &len, &gerr)) {
-        error_setg(errp, "%s: %s", param, gerr->message);
+        error_setg(errp, "SEV: migration parameter '%s': %s", param,
+                   gerr->message);
         return NULL;
     }
     return g_strdup(g_strstrip(text));
@@ -331,7 +333,8 @@ void sev_params_from_hmp(MigrateSetParameters *p, MigrationParameter param,
         p->sev_method = MAX(method, 0);
         break;
     default:
-        error_setg(errp, "Migration parameter '%s' cannot be set here", name);
+        error_setg(errp, "SEV: migration parameter '%s' cannot be set here",
+                   name);
     }
 }
 

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <poll.h>
 #include "qemu/bswap.h"
 #include "qemu/coroutine.h"
 #include "qemu/lockable.h"
@@ -127,12 +128,23 @@ bool coroutine_mixed_fn sev_return_path_send(uint16_t type, const void *data,
     sent = write_all(message, HEADER_LEN + len, errp);
     turn_give();
     if (!sent) {
-        error_prepend(errp, "The source cannot be answered: ");
+        error_prepend(errp, "SEV: the source cannot be answered: ");
     }
     return sent;
 }
 
 /* --- Listening ---------------------------------------------------------------- */
+
+/* Of the socket below @ioc; -1: it is no socket. */
+static int socket_of(QIOChannel *ioc)
+{
+    QIOChannelTLS *tls = (QIOChannelTLS *)object_dynamic_cast(
+        OBJECT(ioc), TYPE_QIO_CHANNEL_TLS);
+    QIOChannelSocket *sock = (QIOChannelSocket *)object_dynamic_cast(
+        OBJECT(tls ? tls->master : ioc), TYPE_QIO_CHANNEL_SOCKET);
+
+    return sock ? sock->fd : -1;
+}
 
 /*
  * What recv() says of the socket below @f: 0 at its end; -1: an error, EAGAIN
@@ -140,18 +152,14 @@ bool coroutine_mixed_fn sev_return_path_send(uint16_t type, const void *data,
  */
 static ssize_t peek(QEMUFile *f)
 {
-    QIOChannel *ioc = qemu_file_get_ioc(f);
-    QIOChannelTLS *tls = (QIOChannelTLS *)object_dynamic_cast(
-        OBJECT(ioc), TYPE_QIO_CHANNEL_TLS);
-    QIOChannelSocket *sock = (QIOChannelSocket *)object_dynamic_cast(
-        OBJECT(tls ? tls->master : ioc), TYPE_QIO_CHANNEL_SOCKET);
+    int fd = socket_of(qemu_file_get_ioc(f));
     char next;
 
-    if (!sock) {
+    if (fd < 0) {
         errno = ENOTSOCK;
         return -1;
     }
-    return recv(sock->fd, &next, 1, MSG_PEEK | MSG_DONTWAIT);
+    return recv(fd, &next, 1, MSG_PEEK | MSG_DONTWAIT);
 }
 
 bool sev_return_path_has_bytes(QEMUFile *f)
@@ -165,6 +173,15 @@ bool sev_return_path_hung_up(QEMUFile *f)
 
     return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK &&
                       errno != EINTR && errno != ENOTSOCK);
+}
+
+bool sev_channel_is_down(QIOChannel *ioc)
+{
+    struct pollfd line = { .fd = socket_of(ioc), .events = POLLRDHUP };
+
+    /* A negative descriptor is passed over. */
+    return poll(&line, 1, 0) > 0 &&
+           line.revents & (POLLRDHUP | POLLHUP | POLLERR);
 }
 
 static void linger_over(void *opaque)

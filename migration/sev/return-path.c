@@ -12,6 +12,8 @@
 #include "migration/options.h"
 #include "migration/qemu-file.h"
 #include "migration/sev/wire/record.h"
+#include "fail.h"
+#include "multifd.h"
 #include "pace.h"
 #include "return-path.h"
 #include "target/i386/sev/test/fault.h"
@@ -63,8 +65,8 @@ static bool wait_over(MigrationState *ms, MigrationStatus status,
                       const char *what, Error **errp)
 {
     if (ms->state != status) {
-        error_setg(errp, "The migration was cancelled before the target sent "
-                   "its %s", what);
+        error_setg(errp, "SEV: the migration was cancelled before the target "
+                   "sent its %s", what);
         return true;
     }
     if (migrate_has_error(ms)) {
@@ -93,8 +95,8 @@ bool sev_return_path_wait_certs(MigrationState *ms, SevPlatformCerts *certs,
                !wait_over(ms, MIGRATION_STATUS_SETUP, "SEV certificates",
                           errp)) {
             if (get_clock() > deadline) {
-                error_setg(errp, "The target did not send its SEV certificates "
-                           "within %d seconds", ANSWER_TIMEOUT_S);
+                error_setg(errp, "SEV: the target did not send its SEV "
+                           "certificates within %d seconds", ANSWER_TIMEOUT_S);
                 break;
             }
             qemu_cond_timedwait(&said.heard, &said.lock, POLL_MS);
@@ -211,7 +213,7 @@ static void read_refusal(const uint8_t *body, uint16_t len, Error **errp)
         }
     }
     trace_sev_return_path_refusal(text);
-    error_setg(errp, "The target refused: %s", text);
+    error_setg(errp, "SEV: the target refused: %s", text);
 }
 
 /* It ended too early: say more than that the message is out of place. */
@@ -224,10 +226,12 @@ static void read_early_shut(SevRpState state, const uint8_t *body, Error **errp)
     };
 
     if (state <= SEV_RP_ASKED) {
-        error_setg(errp, "The target ended the migration before it sent its "
-                   "SEV certificates: is it an SEV guest, and the same QEMU?");
+        error_setg(errp, "SEV: the target ended the migration before it sent "
+                   "its SEV certificates, as one does that is no SEV guest, or "
+                   "not the same QEMU");
     } else {
-        error_setg(errp, "The target ended the migration %s (SHUT, error %u)",
+        error_setg(errp, "SEV: the target ended the migration %s (SHUT, error "
+                   "%u)",
                    before[state], ldl_be_p(body));
     }
 }
@@ -271,7 +275,7 @@ static void message_read(MigrationState *ms, QEMUFile *rp, uint16_t type,
  */
 static void stop_sending(MigrationState *ms, Error *err)
 {
-    migrate_set_error(ms, err);
+    sev_migration_set_error(err);
     migration_file_set_error(-ECONNABORTED, error_copy(err));
     WITH_QEMU_LOCK_GUARD(&ms->qemu_file_lock) {
         if (ms->to_dst_file) {
@@ -303,7 +307,11 @@ bool sev_return_path_message(MigrationState *ms, QEMUFile *rp, uint16_t type,
            type == SEV_RP_REFUSAL ||
            (type == SEV_RP_PONG && state >= SEV_RP_SENDING);
     if (legal && !ours) {
-        return type == SEV_RP_SHUT && sev_fault(SEV_FAULT_SHUT_READ, errp);
+        if (type != SEV_RP_SHUT || !sev_fault(SEV_FAULT_SHUT_READ, errp)) {
+            return false;
+        }
+        sev_migration_set_error(*errp);
+        return true;
     }
     if (legal) {
         message_read(ms, rp, type, len, state, errp);
@@ -316,12 +324,22 @@ bool sev_return_path_message(MigrationState *ms, QEMUFile *rp, uint16_t type,
 
 /* --- Errors ------------------------------------------------------------------------ */
 
-bool sev_return_path_is_line_error(Error *err)
-{
-    const char *said = error_get_pretty(err);
+/* Did the line break before we closed it?  Main thread. */
+static bool broken;
 
-    return g_str_has_prefix(said, "Channel error") ||
-           g_str_has_prefix(said, "Unable to ");
+void sev_return_path_look(MigrationState *ms)
+{
+    QEMU_LOCK_GUARD(&ms->qemu_file_lock);
+    broken = ms->to_dst_file &&
+             (sev_channel_is_down(qemu_file_get_ioc(ms->to_dst_file)) ||
+              (ms->rp_state.from_dst_file &&
+               qemu_file_get_error(ms->rp_state.from_dst_file)) ||
+              sev_multifd_is_down());
+}
+
+bool sev_return_path_broke(MigrationState *ms)
+{
+    return broken && ms->error && !sev_migration_error_is_ours();
 }
 
 void sev_return_path_explain(MigrationState *ms, const char *doing)
@@ -331,8 +349,9 @@ void sev_return_path_explain(MigrationState *ms, const char *doing)
         return;                 /* it was not lost */
     }
     QEMU_LOCK_GUARD(&ms->error_mutex);
-    if (doing && ms->error && sev_return_path_is_line_error(ms->error)) {
-        error_prepend(&ms->error, "The line to the target was lost while %s: ",
+    if (doing && sev_return_path_broke(ms)) {
+        error_prepend(&ms->error, "SEV: the line to the target was lost while "
+                      "%s: ",
                       doing);
     }
 }

@@ -49,14 +49,21 @@ bool sev_return_path_wait_ack(MigrationState *ms, SevAck *ack, Error **errp);
  */
 bool sev_return_path_wait_shut(MigrationState *ms);
 
+/* The migration is over, its channels are not closed yet.  Main thread. */
+void sev_return_path_look(MigrationState *ms);
+
+/*
+ * Did the migration fail because the line broke?  So it did when the other end
+ * was gone as sev_return_path_look() looked, and none of us had another reason
+ * before.  Main thread, error_mutex held.
+ */
+bool sev_return_path_broke(MigrationState *ms);
+
 /*
  * A migration failed while @doing (NULL: there is no line that could be lost).
- * If all that is known is an error of the channel, say what it means.
+ * If the line broke, say what that means.
  */
 void sev_return_path_explain(MigrationState *ms, const char *doing);
-
-/* Does @err only say that the line broke? */
-bool sev_return_path_is_line_error(Error *err);
 
 /*
  * The body of sev_rp_message().  True: the message was read here; with an
@@ -80,6 +87,12 @@ bool sev_return_path_has_bytes(QEMUFile *f);
 
 /* Has the other end of @f hung up, as far as is known here?  Both ends. */
 bool sev_return_path_hung_up(QEMUFile *f);
+
+/*
+ * The same of a channel, unread bytes or not, as far as the kernel knows.  It is
+ * also down when this end shut it down.  Both ends.
+ */
+bool sev_channel_is_down(QIOChannel *ioc);
 
 /* Tell the source why the load failed, and give it time to hear. */
 void coroutine_fn sev_return_path_refuse(const char *text);

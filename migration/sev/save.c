@@ -66,6 +66,7 @@ int sev_save_prepare(void *opaque, Error **errp)
     if (sev_template_making() && !sev_template_end_last(errp)) {
         return -EINVAL;
     }
+    sev_migration_fail_begin();
     sev_return_path_begin();
     /* Whether a target answers is not known before the channel is open. */
     sev.outgoing.purpose = sev_place_wanted() ? SEV_PURPOSE_IN_PLACE :
@@ -85,20 +86,20 @@ static void doing(const char *what)
 static bool setup_channel(MigrationState *ms, QEMUFile *f, Error **errp)
 {
     if (!migration_thread_is_self()) {
-        error_setg(errp, "A snapshot inside a disk image cannot hold an SEV "
-                   "guest: migrate to a file");
+        error_setg(errp, "SEV: a snapshot inside a disk image cannot hold an "
+                   "SEV guest: migrate to a file");
         return false;
     }
     if (migrate_rdma()) {
-        error_setg(errp, "An SEV guest cannot be migrated over RDMA: its pages "
-                   "would bypass the firmware");
+        error_setg(errp, "SEV: the guest cannot be migrated over RDMA: its "
+                   "pages would bypass the firmware");
         return false;
     }
     if (sev_template_making() &&
         qio_channel_has_feature(qemu_file_get_ioc(f),
                                 QIO_CHANNEL_FEATURE_SHUTDOWN)) {
-        error_setg(errp, "A template goes to a file: or exec: channel, not to "
-                   "a socket");
+        error_setg(errp, "SEV: a template goes to a file: or exec: channel, "
+                   "not to a socket");
         return false;
     }
     return true;
@@ -161,6 +162,7 @@ int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
 
 fail:
     trace_sev_migration_refused("setup", error_get_pretty(*errp));
+    sev_migration_set_error(*errp);
     return -EPERM;
 }
 
@@ -219,6 +221,12 @@ void sev_save_pending_exact(void *opaque, uint64_t *must_precopy,
     sev_downtime_exact(must_precopy);
 }
 
+/* Upstream is about to close the channels. */
+void sev_save_cleanup(void *opaque)
+{
+    sev_return_path_look(migrate_get_current());
+}
+
 /* The migration thread is gone. */
 static void sev_migration_end(SevOutgoingEvent event)
 {
@@ -242,8 +250,8 @@ int sev_save_notify(NotifierWithReturn *notifier, MigrationEvent *e,
     switch (e->type) {
     case MIG_EVENT_PRECOPY_SETUP:
         if (!sev_migration_on && sev_template_wanted()) {
-            error_setg(errp, "Only an SEV guest can be made a template: unset "
-                       "capability 'sev-template'");
+            error_setg(errp, "SEV: only an SEV guest can be made a template: "
+                       "unset capability 'sev-template'");
             return -1;
         }
         break;
@@ -251,12 +259,12 @@ int sev_save_notify(NotifierWithReturn *notifier, MigrationEvent *e,
         sev_migration_end(SEV_OUTGOING_COMPLETE);
         break;
     case MIG_EVENT_PRECOPY_FAILED:
-        if (sev_migration_on) {
-            sev_channels_explain(migrate_get_current(), sev.source ?
-                                 stat64_get(&sev_page_stats.packets) : 0);
+        if (sev_migration_on &&
+            !sev_channels_explain(migrate_get_current(), sev.source ?
+                                  stat64_get(&sev_page_stats.packets) : 0)) {
+            sev_return_path_explain(migrate_get_current(),
+                                    sev.source ? sev.source->doing : NULL);
         }
-        sev_return_path_explain(migrate_get_current(),
-                                sev.source ? sev.source->doing : NULL);
         sev_migration_end(SEV_OUTGOING_FAIL);
         break;
     default:
@@ -304,8 +312,8 @@ bool sev_migration_is_given(MigrationState *s)
 bool sev_migration_may_cancel(Error **errp)
 {
     if (sev.outgoing.state == SEV_OUTGOING_GIVEN) {
-        error_setg(errp, "It is too late to cancel: the target has all of the "
-                   "SEV guest and was told to run it");
+        error_setg(errp, "SEV: it is too late to cancel: the target has all of "
+                   "the guest and was told to run it");
         return false;
     }
     return true;

@@ -47,8 +47,8 @@ static bool seal_turn(const SevSource *s, SevPageJob *jobs, size_t n,
     int64_t start = get_clock(), now;
 
     if (sev_seal_given_up(s)) {
-        error_setg(errp, "The migration was given up before all pages were "
-                   "packets");
+        error_setg(errp, "SEV: the migration was given up before all pages "
+                   "were packets");
         return false;
     }
     if (!sev_send_pages(jobs, n, errp)) {

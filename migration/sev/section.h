@@ -18,6 +18,7 @@ int sev_save_setup(QEMUFile *f, void *opaque, Error **errp);
 bool sev_save_is_active_iterate(void *opaque);
 int sev_save_iterate(QEMUFile *f, void *opaque);
 int sev_save_complete(QEMUFile *f, void *opaque);
+void sev_save_cleanup(void *opaque);
 void sev_save_pending(void *opaque, uint64_t *must_precopy,
                       uint64_t *can_postcopy);
 void sev_save_pending_exact(void *opaque, uint64_t *must_precopy,

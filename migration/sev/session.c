@@ -55,7 +55,7 @@ static bool put_hello(QEMUFile *f, Error **errp)
     qemu_fflush(f);
     ret = qemu_file_get_error_obj(f, errp);
     if (ret) {
-        error_prepend(errp, "The target cannot be asked for its SEV "
+        error_prepend(errp, "SEV: the target cannot be asked for its SEV "
                       "certificates: ");
     }
     return !ret;
@@ -178,8 +178,9 @@ bool sev_session_load_hello(SevTarget *t, const SevRecord *rec, Error **errp)
     if (own.pdh_len > SEV_RECORD_PDH_MAX ||
         own.plat_len > SEV_RECORD_PLAT_MAX ||
         own.amd_len > SEV_RECORD_AMD_MAX) {
-        error_setg(errp, "This platform's certificates (%zu, %zu, %zu bytes) "
-                   "are too long", own.pdh_len, own.plat_len, own.amd_len);
+        error_setg(errp, "SEV: this platform's certificates (%zu, %zu, %zu "
+                   "bytes) are too long", own.pdh_len, own.plat_len,
+                   own.amd_len);
         return false;
     }
     answer.u.certs = (SevRecordCerts) {
@@ -210,7 +211,7 @@ bool sev_session_seal(QEMUFile *f, const SevPlatformCerts *target,
     sev_guest_identity(&id);
     if (own.pdh_len > SEV_RECORD_PDH_MAX ||
         (id.measurement && strlen(id.measurement) > SEV_RECORD_TEXT_MAX)) {
-        error_setg(errp, "This guest's SEV identity is too long to send");
+        error_setg(errp, "SEV: the guest's identity is too long to send");
         return false;
     }
     if (!sev_send_start(target, session, errp)) {
@@ -248,18 +249,18 @@ bool sev_session_is_here(SevSpan target, SevSpan chip, Error **errp)
     }
     if (!sev_span_is(target, here)) {
         if (own_chip && sev_span_is(chip, own_chip)) {
-            error_setg(errp, "The SEV stream is sealed to the PDH %.*s of this "
-                       "platform, which was replaced since (it is %s now): "
-                       "nothing can open it any more, make it again",
+            error_setg(errp, "SEV: the stream is sealed to the PDH %.*s of "
+                       "this platform, which was replaced since (it is %s "
+                       "now): nothing can open it any more, make it again",
                        (int)target.len, target.data, here);
             return false;
         }
-        error_setg(errp, "The SEV stream is sealed to the platform %.*s, this "
+        error_setg(errp, "SEV: the stream is sealed to the platform %.*s, this "
                    "one is %s: load it there, or make it again with this "
-                   "platform's certificates (query-sev-platform-certs here) "
-                   "in the source's migration parameters sev-pdh, "
-                   "sev-plat-cert and sev-amd-cert; over a socket they are "
-                   "exchanged without that", (int)target.len, target.data,
+                   "platform's certificates (query-sev-platform-certs here) in "
+                   "the source's migration parameters sev-pdh, sev-plat-cert "
+                   "and sev-amd-cert; over a socket they are exchanged without "
+                   "that", (int)target.len, target.data,
                    here);
         return false;
     }

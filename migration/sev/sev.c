@@ -28,6 +28,7 @@ static const SaveVMHandlers sev_handlers = {
     .save_live_complete_precopy = sev_save_complete,
     .state_pending_estimate = sev_save_pending,
     .state_pending_exact = sev_save_pending_exact,
+    .save_cleanup = sev_save_cleanup,
     .load_setup = sev_load_setup,
     .load_state = sev_load_state,
     .load_cleanup = sev_load_cleanup,
@@ -36,12 +37,12 @@ static const SaveVMHandlers sev_handlers = {
 bool sev_migration_init(Error **errp)
 {
     if (sev_migration_on) {
-        error_setg(errp, "The SEV migration section is registered already");
+        error_setg(errp, "SEV: the migration section is registered already");
         return false;
     }
     sev_return_path_init();
     if (register_savevm_live("sev", 0, 1, &sev_handlers, NULL) < 0) {
-        error_setg(errp, "The SEV migration section cannot be registered");
+        error_setg(errp, "SEV: the migration section cannot be registered");
         return false;
     }
     if (!sev_template_begin_init(sev_load_target(), errp) ||

@@ -96,7 +96,7 @@ bool sev_params_set(const SevMigrationParameters *p, Error **errp)
 {
     if (p->sev_pdh || p->sev_plat_cert || p->sev_amd_cert ||
         p->has_sev_allowed_platforms || p->has_sev_template_open) {
-        error_setg(errp, "This QEMU has no SEV: migration parameters sev-* "
+        error_setg(errp, "SEV: not in this QEMU: migration parameters sev-* "
                    "mean nothing");
         return false;
     }
@@ -114,7 +114,7 @@ void sev_params_query(SevMigrationParameters *p)
 void sev_params_from_hmp(MigrateSetParameters *p, MigrationParameter param,
                          const char *value, Error **errp)
 {
-    error_setg(errp, "This QEMU has no SEV: '%s' means nothing",
+    error_setg(errp, "SEV: not in this QEMU: '%s' means nothing",
                MigrationParameter_str(param));
 }
 
@@ -130,14 +130,14 @@ SevLaneInfo *qmp_query_sev_lane(Error **errp)
 
 SevPlatformCertificates *qmp_query_sev_platform_certs(Error **errp)
 {
-    error_setg(errp, "This QEMU has no SEV");
+    error_setg(errp, "SEV: not in this QEMU");
     return NULL;
 }
 #endif
 
 SevPageMapInfo *qmp_x_query_sev_page_map(Error **errp)
 {
-    error_setg(errp, "This target has no SEV");
+    error_setg(errp, "SEV: not for this target");
     return NULL;
 }
 
@@ -145,6 +145,6 @@ SevTemplateInfo *qmp_query_sev_template(const char *path, const char *ram,
                                         bool has_verify, bool verify,
                                         Error **errp)
 {
-    error_setg(errp, "This QEMU has no SEV");
+    error_setg(errp, "SEV: not in this QEMU");
     return NULL;
 }

@@ -221,6 +221,39 @@ def words(repo):
             yield f"{path}:{number}: {line.strip()[:60]}"
 
 
+def error_texts(text):
+    """(line, function, literals) of each error that is set."""
+    call = re.compile(r'(error_setg\w*|error_prepend|error_append_hint)\s*\('
+                      r'((?:[^()"]|"(?:\\.|[^"\\])*"|\([^()]*\))*)\)')
+    for found in call.finditer(text):
+        said = re.sub(r'"\s*"', "", found[2])
+        literals = re.findall(r'"((?:\\.|[^"\\])*)"', said)
+        if literals:
+            yield (text[:found.start()].count("\n") + 1, found[1], literals)
+
+
+@rule
+def errors(repo):
+    """An error is one phrase with a prefix: docs/devel/sev-migration.md."""
+    for path, text in repo.sources("target/i386/sev/", "migration/sev/"):
+        for number, function, said in error_texts(text):
+            wrong = None
+            if function == "error_append_hint":
+                wrong = not said[-1].endswith("\\n") and "no newline at its end"
+            elif function == "error_prepend":
+                wrong = (not any(part.endswith(": ") for part in said) and
+                         "it does not end in ': '")
+            elif re.match(r"[A-Z][a-z]", said[0]):
+                wrong = "no prefix"
+            elif re.search(r"[.?!](\\n)?$", said[0]):
+                wrong = "more than a phrase"
+            if not wrong and function != "error_append_hint" and any(
+                    re.search(r"[.?!] +[A-Z]", part) for part in said):
+                wrong = "more than one sentence"
+            if wrong:
+                yield f"{path}:{number}: {wrong}: {said[0][:50]}"
+
+
 @rule
 def shell(repo):
     """Shell scripts parse, and shellcheck finds no errors or warnings."""

@@ -58,7 +58,7 @@ static int digest_get(QEMUFile *f, void *pv, size_t size,
         }
     }
     if (!err) {
-        error_setg(&err, "The template was changed: its records and its "
+        error_setg(&err, "SEV: the template was changed: its records and its "
                    "device state do not have the digest at its end");
     }
     return sev_migration_fail("template-end", err);
@@ -107,8 +107,8 @@ bool sev_template_end_last(Error **errp)
 bool sev_template_end_seen(Error **errp)
 {
     if (sev_tap_is_open()) {
-        error_setg(errp, "The template is cut short: its digest is not at its "
-                   "end");
+        error_setg(errp, "SEV: the template is cut short: its digest is not at "
+                   "its end");
         return false;
     }
     return true;

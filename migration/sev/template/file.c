@@ -15,11 +15,12 @@ bool sev_template_file_open(SevTemplateFile *f, const char *path, Error **errp)
     /* A FIFO must not make the monitor wait. */
     f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (f->fd < 0 || fstat(f->fd, &st)) {
-        error_setg_errno(errp, errno, "Template '%s' cannot be read", path);
+        error_setg_errno(errp, errno, "SEV: template '%s' cannot be read",
+                         path);
         return false;
     }
     if (!S_ISREG(st.st_mode) || !st.st_size) {
-        error_setg(errp, "Template '%s' is %s", path,
+        error_setg(errp, "SEV: template '%s' is %s", path,
                    S_ISREG(st.st_mode) ? "empty" : "no regular file");
         return false;
     }

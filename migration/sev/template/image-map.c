@@ -37,8 +37,8 @@ static bool map_block(RAMBlock *rb, SevTargetImage *image, Error **errp)
     if (mmap(rb->host, rb->used_length, PROT_READ | PROT_WRITE,
              MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, image->fd,
              image->pages) == MAP_FAILED) {
-        error_setg_errno(errp, errno, "Template %s cannot be mapped at RAM "
-                         "block %s", image->name, rb->idstr);
+        error_setg_errno(errp, errno, "SEV: template %s cannot be mapped at "
+                         "RAM block %s", image->name, rb->idstr);
         return false;
     }
     if (!machine_dump_guest_core(current_machine)) {
@@ -133,7 +133,7 @@ static bool fill_block(SevTarget *t, SevTargetBlock *block, Error **errp)
         bytes = mmap(NULL, length, PROT_READ, MAP_SHARED, image->fd,
                      image->pages);
         if (bytes == MAP_FAILED) {
-            error_setg_errno(errp, errno, "Template %s cannot be mapped",
+            error_setg_errno(errp, errno, "SEV: template %s cannot be mapped",
                              image->name);
             return false;
         }

@@ -27,12 +27,13 @@ static bool check_range(const SevTargetImage *image, const char *what,
     struct stat st;
 
     if (fstat(image->fd, &st) < 0) {
-        error_setg_errno(errp, errno, "Template %s", image->name);
+        error_setg_errno(errp, errno, "SEV: template %s", image->name);
         return false;
     }
     if (!QEMU_IS_ALIGNED(offset, PAGE_LEN) || offset > st.st_size ||
         len > st.st_size - offset) {
-        error_setg(errp, "Template %s is cut short or was changed: %s at 0x%"
+        error_setg(errp, "SEV: template %s is cut short or was changed: %s at "
+                   "0x%"
                    PRIx64 "+0x%" PRIx64 ", it has 0x%" PRIx64 " bytes",
                    image->name, what, offset, len, (uint64_t)st.st_size);
         return false;
@@ -47,7 +48,7 @@ static bool load_mapped(SevTarget *t, SevTargetBlock *block,
     uint64_t length = image->length;
 
     if (!object_dynamic_cast(OBJECT(ioc), TYPE_QIO_CHANNEL_FILE)) {
-        error_setg(errp, "This template is a single file: load it with "
+        error_setg(errp, "SEV: this template is a single file: load it with "
                    "'file:PATH', so that it can be mapped");
         return false;
     }
@@ -65,7 +66,7 @@ static bool load_mapped(SevTarget *t, SevTargetBlock *block,
                         image->fd, image->headers);
     if (image->table == MAP_FAILED) {
         image->table = NULL;
-        error_setg_errno(errp, errno, "Template %s cannot be mapped",
+        error_setg_errno(errp, errno, "SEV: template %s cannot be mapped",
                          image->name);
         return false;
     }
@@ -78,9 +79,9 @@ static bool load_in_place(SevTargetBlock *block, SevTargetImage *image,
     RAMBlock *rb = block->rb;
 
     if (!qemu_ram_is_named_file(rb) || qemu_ram_is_shared(rb)) {
-        error_setg(errp, "The template was sealed in the file of RAM block %s: "
-                   "back it here by a memory-backend-file of that file with "
-                   "share=off", rb->idstr);
+        error_setg(errp, "SEV: the template was sealed in the file of RAM "
+                   "block %s: back it here by a memory-backend-file of that "
+                   "file with share=off", rb->idstr);
         return false;
     }
     image->fd = dup(rb->fd);
@@ -91,7 +92,7 @@ static bool load_in_place(SevTargetBlock *block, SevTargetImage *image,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (image->table == MAP_FAILED) {
         image->table = NULL;
-        error_setg_errno(errp, errno, "No memory for packet headers");
+        error_setg_errno(errp, errno, "SEV: no memory for packet headers");
         return false;
     }
     return check_range(image, "pages", image->pages, image->length, errp);
@@ -107,7 +108,7 @@ bool sev_image_load(SevTarget *t, const SevRecord *rec, Error **errp)
         return false;
     }
     if (r->method != t->method || block->image) {
-        error_setg(errp, "The template does not fit: field method of RAM "
+        error_setg(errp, "SEV: the template does not fit: field method of RAM "
                    "block %s is %" PRIu64 "%s, its stream has %" PRIu64,
                    block->rb->idstr, r->method,
                    block->image ? " (again)" : "", t->method);
@@ -125,8 +126,8 @@ bool sev_image_load(SevTarget *t, const SevRecord *rec, Error **errp)
     case SEV_LAYOUT_IN_PLACE:
         return load_in_place(block, image, errp);
     default:
-        error_setg(errp, "The template does not fit: field layout of RAM block "
-                   "%s is %" PRIu64, block->rb->idstr, r->layout);
+        error_setg(errp, "SEV: the template does not fit: field layout of RAM "
+                   "block %s is %" PRIu64, block->rb->idstr, r->layout);
         return false;
     }
 }
@@ -165,7 +166,7 @@ bool sev_image_load_headers(SevTarget *t, const SevRecord *rec, Error **errp)
 bool sev_image_check_length(const SevTargetBlock *block, Error **errp)
 {
     if (block->rb->used_length != block->image->length) {
-        error_setg(errp, "The template does not fit: RAM block %s had 0x%"
+        error_setg(errp, "SEV: the template does not fit: RAM block %s had 0x%"
                    PRIx64 " bytes at its image, it has 0x" RAM_ADDR_FMT,
                    block->rb->idstr, block->image->length,
                    block->rb->used_length);
@@ -195,7 +196,7 @@ bool sev_image_load_digest(SevTarget *t, const SevRecord *rec, Error **errp)
     }
     /* No secret: it finds damage, the MACs find forgery. */
     if (!sev_span_is_bytes(rec->u.digest.digest, result, len)) {
-        error_setg(errp, "The template was changed: its table of packet "
+        error_setg(errp, "SEV: the template was changed: its table of packet "
                    "headers does not have the digest of its manifest");
         return false;
     }
@@ -220,15 +221,15 @@ bool sev_image_load_shared(SevTarget *t, const SevRecord *rec, Error **errp)
         }
         if (!sev_shared_sum_block(&sum, i, block->rb, image->fd,
                                   image->pages)) {
-            error_setg_errno(errp, errno, "Template %s cannot be read",
+            error_setg_errno(errp, errno, "SEV: template %s cannot be read",
                              image->name);
             return false;
         }
     }
     if (sum.pages != r->pages || sum.sum != r->sum) {
-        error_setg(errp, "The template was changed: its %" PRIu64 " shared "
-                   "pages do not have the sum of its SHARED record, which is "
-                   "of %" PRIu64, sum.pages, r->pages);
+        error_setg(errp, "SEV: the template was changed: its %" PRIu64
+                   " shared pages do not have the sum of its SHARED record, "
+                   "which is of %" PRIu64, sum.pages, r->pages);
         return false;
     }
     return true;

@@ -68,8 +68,8 @@ static bool image_write(SevImage *image, const struct iovec *iov, size_t n,
     }
     ret = qio_channel_pwritev(image->ioc, iov, n, at, errp);
     if (ret >= 0 && ret < len) {
-        error_setg(errp, "The template's file took %zd of %zu bytes: "
-                   "is the disk full?", ret, len);
+        error_setg(errp, "SEV: the template's file took %zd of %zu bytes, as "
+                   "when a disk is full", ret, len);
     }
     if (ret == len) {
         ram_transferred_add(len);
@@ -142,8 +142,8 @@ void sev_image_save_begin(SevSource *s, QEMUFile *f)
     here = qemu_get_offset(f);
     /* Zeros are never written: a file handed over by fd: may hold something. */
     if (ftruncate(QIO_CHANNEL_FILE(image->ioc)->fd, here)) {
-        error_setg_errno(&image->failed, errno, "The template's file cannot be "
-                         "emptied");
+        error_setg_errno(&image->failed, errno, "SEV: the template's file "
+                         "cannot be emptied");
     }
     here += (image->n + 1) * SEV_RECORD_IMAGE_LEN;     /* and BREAK */
     end = place_blocks(s, ROUND_UP(here, SEV_RECORD_IMAGE_ALIGN));
@@ -242,8 +242,8 @@ static bool sync_image(const SevImage *image, Error **errp)
     }
     if (fdatasync(QIO_CHANNEL_FILE(image->ioc)->fd) &&
         errno != EINVAL && errno != EROFS) {
-        error_setg_errno(errp, errno, "The template's pages are not on the "
-                         "disk");
+        error_setg_errno(errp, errno, "SEV: the template's pages are not on "
+                         "the disk");
         return false;
     }
     return true;
@@ -288,8 +288,8 @@ bool sev_image_save_shared_sum(SevSource *s, QEMUFile *f, Error **errp)
         }
         if (!sev_shared_sum_block(&sum, i, rb, in_place ? rb->fd : -1,
                                   rb->fd_offset)) {
-            error_setg_errno(errp, errno, "The file of RAM block %s cannot be "
-                             "read", rb->idstr);
+            error_setg_errno(errp, errno, "SEV: the file of RAM block %s "
+                             "cannot be read", rb->idstr);
             return false;
         }
     }

@@ -146,8 +146,8 @@ bool sev_place_save(SevSource *s, QEMUFile *f, SevOutgoing *outgoing,
             return false;
         }
         if (fdatasync(rb->fd) && errno != EINVAL && errno != EROFS) {
-            error_setg_errno(errp, errno, "The file of RAM block %s is not on "
-                             "the disk", rb->idstr);
+            error_setg_errno(errp, errno, "SEV: the file of RAM block %s is "
+                             "not on the disk", rb->idstr);
             return false;
         }
     }

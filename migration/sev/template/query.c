@@ -251,7 +251,7 @@ SevTemplateInfo *sev_template_look(const char *path, const char *ram,
     q.verify = info->has_verified = verify;
     info->whole = walk(&q, &err) && check_end(&q, &err);
     if (!q.has_manifest) {
-        error_setg(errp, "'%s': %s", path, error_get_pretty(err));
+        error_setg(errp, "SEV: template '%s': %s", path, error_get_pretty(err));
         error_free(err);
         return NULL;
     }

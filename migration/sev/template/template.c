@@ -68,9 +68,9 @@ bool sev_template_may_cut(int fd, uint64_t offset, Error **errp)
         !S_ISREG(st.st_mode) || st.st_size <= offset) {
         return true;
     }
-    error_setg(errp, "A template that begins at offset %" PRIu64 " would cut "
-               "off %" PRIu64 " bytes that lie behind that in the file: give "
-               "it a file of its own, or an offset at the end", offset,
+    error_setg(errp, "SEV: a template that begins at offset %" PRIu64 " would "
+               "cut off %" PRIu64 " bytes that lie behind that in the file: "
+               "give it a file of its own, or an offset at the end", offset,
                (uint64_t)st.st_size - offset);
     return false;
 }
@@ -171,8 +171,8 @@ bool sev_template_encode_manifest(GByteArray *out, Error **errp)
     if (r->measurement.len > SEV_RECORD_TEXT_MAX ||
         r->machine.len > SEV_RECORD_TEXT_MAX ||
         r->cpu.len > SEV_RECORD_TEXT_MAX) {
-        error_setg(errp, "This guest's measurement, machine or CPU is too long "
-                   "for a template");
+        error_setg(errp, "SEV: this guest's measurement, machine or CPU is too "
+                   "long for a template");
         return false;
     }
     trace_sev_template_manifest(machine_name(), r->blocks, r->ram_bytes);
@@ -190,7 +190,7 @@ static bool fits(const char *field, uint64_t theirs, uint64_t ours,
     if (theirs == ours) {
         return true;
     }
-    error_setg(errp, "The template does not fit: field %s is %" PRIu64
+    error_setg(errp, "SEV: the template does not fit: field %s is %" PRIu64
                ", this guest has %" PRIu64, field, theirs, ours);
     return false;
 }
@@ -201,8 +201,8 @@ static bool fits_text(const char *field, SevSpan theirs, const char *ours,
     if (sev_span_is(theirs, ours)) {
         return true;
     }
-    error_setg(errp, "The template does not fit: field %s is %.*s, this guest "
-               "has %s", field, (int)theirs.len, theirs.data, ours);
+    error_setg(errp, "SEV: the template does not fit: field %s is %.*s, this "
+               "guest has %s", field, (int)theirs.len, theirs.data, ours);
     return false;
 }
 
@@ -224,7 +224,8 @@ bool sev_template_load_manifest(SevTarget *t, const SevRecord *rec,
 
     layout_find(&layout);
     if (r->layout < SEV_LAYOUT_STREAM || r->layout > SEV_LAYOUT_IN_PLACE) {
-        error_setg(errp, "The template does not fit: field layout is %" PRIu64
+        error_setg(errp, "SEV: the template does not fit: field layout is %"
+                   PRIu64
                    ", this QEMU reads %d to %d", r->layout, SEV_LAYOUT_STREAM,
                    SEV_LAYOUT_IN_PLACE);
         return false;

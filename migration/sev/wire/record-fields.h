@@ -1,5 +1,6 @@
 /*
- * Fields of a record's payload, read and written.
+ * Fields of a record's payload: a table of them is all that the encoder, the
+ * decoder, the limits and the tables in docs/interop/sev-record.md know.
  *
  * Readers take from the front of what is left and check every length before
  * they use it; an error names the record, the field and the limit.
@@ -11,40 +12,49 @@
 
 #include "record.h"
 
-typedef struct SevCursor {
-    const uint8_t *at;
-    size_t left;
-    const char *record;                 /* for the error */
-} SevCursor;
+/* Every number of a record is big-endian. */
+typedef enum SevFieldForm {
+    SEV_FIELD_END = 0,          /* of the list */
+    SEV_FIELD_U64,              /* number of 64 bits */
+    SEV_FIELD_LATER,            /* the same, last: left out if 0, else not 0 */
+    SEV_FIELD_BLOB,             /* a number, @min to @max; as many bytes */
+    SEV_FIELD_WHOLE,            /* the same: @max bytes or none */
+    SEV_FIELD_TEXT,             /* a blob of printable ASCII, for messages */
+    SEV_FIELD_ENTRIES,          /* @max at most, of @size bytes; @count says */
+    SEV_FIELD_BYTES,            /* @size bytes */
+    SEV_FIELD_PART,             /* @size bytes of each entry above: no code */
+} SevFieldForm;
 
-/* Big-endian, 64 bits. */
-bool sev_cursor_u64(SevCursor *c, const char *field, uint64_t *val,
-                    Error **errp);
+typedef struct SevField {
+    SevFieldForm form;
+    const char *name;           /* in errors and in the document */
+    const char *meaning;        /* in the document; no code looks at it */
+    size_t at;                  /* in SevRecord: of a uint64_t or a SevSpan */
+    size_t min, max, size;
+    size_t count;               /* in SevRecord: of the number of entries */
+} SevField;
 
-/* A length of @min to @max, and as many bytes; @span points at them. */
-bool sev_cursor_blob(SevCursor *c, const char *field, size_t min, size_t max,
-                     SevSpan *span, Error **errp);
-
-/* Names and fingerprints end up in messages: printable ASCII or nothing. */
-bool sev_cursor_text(SevCursor *c, const char *field, size_t min, size_t max,
-                     SevSpan *span, Error **errp);
-
-/* @count entries, at most @max, of @size bytes. */
-bool sev_cursor_array(SevCursor *c, const char *field, uint64_t count,
-                      size_t max, size_t size, SevSpan *span, Error **errp);
-
-void sev_put_u64(GByteArray *out, uint64_t val);
-void sev_put_blob(GByteArray *out, SevSpan span);
-
-/* One type of record: its name, the limits of its payload, both directions. */
 typedef struct SevRecordRow {
     const char *name;
-    size_t min, max;                    /* payload, in bytes */
-    void (*encode)(const SevRecord *rec, GByteArray *out);
-    bool (*decode)(SevRecord *rec, SevCursor *c, Error **errp);
+    const SevField *fields;     /* in order; NULL: no payload */
 } SevRecordRow;
 
 /* By SevRecordType; a number without a name is no record. */
 extern const SevRecordRow sev_record_rows[SEV_RECORD__MAX];
+
+/* What the fields' limits make of the payload's, in bytes. */
+void sev_fields_limits(const SevField *fields, size_t *min, size_t *max);
+
+/* Append the payload of @rec to @out. */
+void sev_fields_encode(const SevField *fields, const SevRecord *rec,
+                       GByteArray *out);
+
+/*
+ * All of @buf into @rec, whose spans then point into @buf.  @record is its
+ * name, for errors.
+ */
+bool sev_fields_decode(const SevField *fields, const char *record,
+                       SevRecord *rec, const uint8_t *buf, size_t len,
+                       Error **errp);
 
 #endif /* MIGRATION_SEV_WIRE_RECORD_FIELDS_H */

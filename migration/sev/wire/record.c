@@ -36,13 +36,14 @@ static void encode_header(uint8_t *buf, SevRecordType type, uint64_t len)
 
 void sev_record_encode(const SevRecord *rec, GByteArray *out)
 {
-    const SevRecordRow *row = &sev_record_rows[rec->type];
-    size_t start = out->len, len;
+    const SevField *fields = sev_record_rows[rec->type].fields;
+    size_t start = out->len, len, min, max;
 
     g_byte_array_set_size(out, start + SEV_RECORD_HEADER_LEN);
-    row->encode(rec, out);
+    sev_fields_encode(fields, rec, out);
     len = out->len - start - SEV_RECORD_HEADER_LEN;
-    assert(len >= row->min && len <= row->max);
+    sev_fields_limits(fields, &min, &max);
+    assert(len >= min && len <= max);
     encode_header(out->data + start, rec->type, len);
 }
 
@@ -53,7 +54,7 @@ bool sev_record_decode_header(const uint8_t *buf, SevRecordType *type,
     uint16_t version = lduw_be_p(buf + 4);
     uint16_t number = lduw_be_p(buf + 6);
     uint64_t len = ldq_be_p(buf + 8);
-    const SevRecordRow *row;
+    size_t min, max;
 
     if (magic != SEV_RECORD_MAGIC) {
         error_setg(errp, "SEV stream: a record starts with 0x%08x, not 0x%08x",
@@ -69,10 +70,10 @@ bool sev_record_decode_header(const uint8_t *buf, SevRecordType *type,
         error_setg(errp, "SEV stream: record type %u is unknown", number);
         return false;
     }
-    row = &sev_record_rows[number];
-    if (len < row->min || len > row->max) {
+    sev_fields_limits(sev_record_rows[number].fields, &min, &max);
+    if (len < min || len > max) {
         error_setg(errp, "SEV stream: %s record of %" PRIu64 " bytes, "
-                   "not %zu to %zu", row->name, len, row->min, row->max);
+                   "not %zu to %zu", sev_record_name(number), len, min, max);
         return false;
     }
     *type = number;
@@ -83,8 +84,8 @@ bool sev_record_decode_header(const uint8_t *buf, SevRecordType *type,
 bool sev_record_decode(SevRecord *rec, const uint8_t *buf, size_t len,
                        Error **errp)
 {
+    const SevRecordRow *row;
     size_t payload_len;
-    SevCursor c;
 
     if (len < SEV_RECORD_HEADER_LEN) {
         error_setg(errp, "SEV stream: a record header of %zu bytes, not %d",
@@ -101,20 +102,9 @@ bool sev_record_decode(SevRecord *rec, const uint8_t *buf, size_t len,
                    len - SEV_RECORD_HEADER_LEN);
         return false;
     }
-    c = (SevCursor) {
-        .at = buf + SEV_RECORD_HEADER_LEN,
-        .left = payload_len,
-        .record = sev_record_name(rec->type),
-    };
-    if (!sev_record_rows[rec->type].decode(rec, &c, errp)) {
-        return false;
-    }
-    if (c.left) {
-        error_setg(errp, "SEV stream: %s record has %zu bytes too many",
-                   c.record, c.left);
-        return false;
-    }
-    return true;
+    row = &sev_record_rows[rec->type];
+    return sev_fields_decode(row->fields, row->name, rec,
+                             buf + SEV_RECORD_HEADER_LEN, payload_len, errp);
 }
 
 /* --- Entries of PAGES and STATE ----------------------------------------- */
@@ -139,10 +129,16 @@ void sev_record_run(const SevRecordState *state, size_t i,
     *length = ldq_be_p(at + 8);
 }
 
+/*
+ * The one record that is not written by the table of fields: that would copy
+ * every packet once more.  test-record.c compares the bytes with those of the
+ * table.
+ */
 static uint8_t *pages_entry(uint8_t *buf, size_t i)
 {
     assert(i < SEV_RECORD_PAGES_MAX);
-    return buf + SEV_RECORD_HEADER_LEN + 16 + i * SEV_RECORD_PAGE_LEN;
+    return buf + SEV_RECORD_HEADER_LEN + SEV_RECORD_PAGES_HEAD +
+           i * SEV_RECORD_PAGE_LEN;
 }
 
 uint8_t *sev_pages_packet(uint8_t *buf, size_t i)
@@ -157,7 +153,7 @@ void sev_pages_set_offset(uint8_t *buf, size_t i, uint64_t offset)
 
 size_t sev_pages_end(uint8_t *buf, uint64_t block, size_t count)
 {
-    size_t len = 16 + count * SEV_RECORD_PAGE_LEN;
+    size_t len = SEV_RECORD_PAGES_HEAD + count * SEV_RECORD_PAGE_LEN;
 
     assert(count <= SEV_RECORD_PAGES_MAX);
     encode_header(buf, SEV_RECORD_PAGES, len);
@@ -168,6 +164,9 @@ size_t sev_pages_end(uint8_t *buf, uint64_t block, size_t count)
 
 void sev_runs_append(GByteArray *runs, uint64_t offset, uint64_t length)
 {
-    sev_put_u64(runs, offset);
-    sev_put_u64(runs, length);
+    size_t end = runs->len;
+
+    g_byte_array_set_size(runs, end + SEV_RECORD_RUN_LEN);
+    stq_be_p(runs->data + end, offset);
+    stq_be_p(runs->data + end + 8, length);
 }

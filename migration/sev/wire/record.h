@@ -30,8 +30,8 @@
  *
  * Pure: bytes <-> SevRecord, no stream, no guest, no globals.  A record is a
  * header of 16 bytes and a payload.  Integers are big-endian and, in the
- * payload, always 64 bits.  A blob is its length and its bytes.  The format to
- * the byte: docs/interop/sev-record.md.
+ * payload, always 64 bits.  A blob is its length and its bytes.  What each
+ * field means: record-table.c.  To the byte: docs/interop/sev-record.md.
  *
  * Version policy: one version on a stream.  A reader refuses a version or a
  * type it does not know, by number; it never skips a record.  A payload is
@@ -80,7 +80,9 @@ enum {
     SEV_RECORD_MANIFEST_MAX = SEV_RECORD_HEADER_LEN + 80
                                 + 3 * (8 + SEV_RECORD_FINGERPRINT_LEN)
                                 + 3 * (8 + SEV_RECORD_TEXT_MAX),
-    SEV_RECORD_PAYLOAD_MAX  = 16 + SEV_RECORD_PAGES_MAX * SEV_RECORD_PAGE_LEN,
+    SEV_RECORD_PAGES_HEAD   = 16,       /* of a PAGES record: block, count */
+    SEV_RECORD_PAYLOAD_MAX  = SEV_RECORD_PAGES_HEAD
+                                + SEV_RECORD_PAGES_MAX * SEV_RECORD_PAGE_LEN,
     SEV_RECORD_MAX          = SEV_RECORD_HEADER_LEN + SEV_RECORD_PAYLOAD_MAX,
 };
 

@@ -259,12 +259,12 @@ bool sev_declared_by_guest(Error **errp)
         qemu_ram_foreach_block(shares_some, NULL)) {
         return true;
     }
-    error_setg(errp, "SEV: the guest has declared no page of its memory "
-               "shared since it was reset, so what it shares would arrive as "
-               "noise. Its kernel must report page status "
-               "(KVM_HC_MAP_GPA_RANGE): Linux does with CONFIG_KVM_GUEST, "
-               "without 'nopv', where CPUID 0x40000001 EAX bit 17 is set; "
-               "firmware and boot loaders need not have got that far");
+    error_setg(errp, "SEV: the guest has declared no page of its memory shared "
+               "since it was reset, so what it shares would arrive as noise: "
+               "its kernel must report page status (KVM_HC_MAP_GPA_RANGE), as "
+               "Linux does with CONFIG_KVM_GUEST, without 'nopv', where CPUID "
+               "0x40000001 EAX bit 17 is set, while firmware and boot loaders "
+               "need not have got that far");
     return false;
 }
 
@@ -300,8 +300,8 @@ SevPageMapInfo *qmp_x_query_sev_page_map(Error **errp)
     SevPageMapInfo *info;
 
     if (!declared) {
-        error_setg(errp, "This guest has no page map: it is no SEV guest, or "
-                   "the kernel does not hand over KVM_HC_MAP_GPA_RANGE");
+        error_setg(errp, "SEV: this guest has no page map: it is no SEV guest, "
+                   "or the kernel does not hand over KVM_HC_MAP_GPA_RANGE");
         return NULL;
     }
     info = g_new0(SevPageMapInfo, 1);

@@ -1,8 +1,8 @@
 /*
  * The sev-guest object, for the rest of the overlay.
  *
- * Implemented in sev-guest.c.inc, which is part of upstream's sev.c because
- * SevGuestState is private to it.
+ * Implemented in sev-guest*.c.inc, which are part of upstream's sev.c because
+ * SevGuestState is private to it, and in may-migrate.c and launch-secret.c.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -360,7 +360,7 @@ def record(name, byte):
     return change
 
 
-NAMED = r'Page 0x[0-9a-f]+ of RAM block ram: the lane finds it changed'
+NAMED = r'page 0x[0-9a-f]+ of RAM block ram: the lane finds it changed'
 FORGERIES = (
     ('two pages exchanged', moved, NAMED),
     ('a byte of a page', flipped('page_at', 1000), NAMED),
@@ -450,9 +450,9 @@ def old_pages(env):
     twice = [p for p in entries(data).values() if len(p) > 1]
     check(twice, 'no page was sent twice')
     for edit, words in (
-            (old_for_new, r'Page 0x[0-9a-f]+ of RAM block ram: the lane had '
+            (old_for_new, r'page 0x[0-9a-f]+ of RAM block ram: the lane had '
                           'this version'),
-            (left_out, r'[Pp]age 0x[0-9a-f]+ of RAM block ram( on)?: it was '
+            (left_out, r'page 0x[0-9a-f]+ of RAM block ram( on)?: it was '
                        'left out')):
         other.write_bytes(edit(bytearray(data), twice[len(twice) // 2]))
         refused(env, f'exec:cat {other}', words)

@@ -15,7 +15,7 @@ EVENTS = ('kill', 'cut', 'cancel', 'stop/cont')
 STAYS, MOVES, EITHER = 'runs on', 'moved', 'either'
 MADE, LOST_GUEST = 'template made', 'is lost, and says so'
 INJECTED = r'x-fault: this step was made to fail: {point}$'
-NO_ROOM = r'No space left|is the disk full|Broken pipe|exited with|Unable to'
+NO_ROOM = r'No space left|a disk is full|Broken pipe|exited with|Unable to'
 # The target cannot answer yet.
 LOST = r'line to the target was lost while its certificates were awaited: '
 NO_REPORT = r'made no attestation report \(status {status}\)'

@@ -12,8 +12,8 @@ from guest import free_port
 from registry import test
 from verdict import Failed, check, wait_until
 
-SENT = r'This SEV guest was migrated away: .* its key here is gone'
-HANDED = r'This SEV guest is being handed over to the target'
+SENT = r'SEV: the guest was migrated away: .* its key here is gone'
+HANDED = r'SEV: the guest is being handed over to the target'
 # What the guest has in its memory: words that follow from their address.
 PLAIN = struct.pack('<32H', *(at ^ 0xa55a for at in range(0x8000, 0x8040, 2)))
 STOPPED = ('postmigrate', 'prelaunch', 'paused')

@@ -45,7 +45,7 @@ ALWAYS = {
     'a long refusal': (message(RP_REFUSAL, bytes(1025)),
                        'refusal of 1025 bytes, not 1 to 1024'),
     'a refusal': (message(RP_REFUSAL, b'I do not\n\x1b[31mlike it'),
-                  r'The target refused: I do not  \[31mlike it'),
+                  r'the target refused: I do not  \[31mlike it'),
 }
 EARLY_SHUT = {
     'quiet': 'before it sent its SEV certificates',
@@ -128,7 +128,7 @@ def begin(source, uri):
         try:
             source.cmd('migrate', uri=uri)
         except Exception as error:                  # pylint: disable=W0718
-            if 'is not cleaned up yet; try again' not in str(error):
+            if 'is not cleaned up yet: try again' not in str(error):
                 raise
             return False
         return True
@@ -204,7 +204,7 @@ def early(env):
                 other.reach(state)
                 other.say(message(SHUT, bytes(4)))
                 expect_error(stays(source, f'SHUT in state {state}'),
-                             'The target ended the migration')
+                             'the target ended the migration')
 
 
 def report(platform, nonce):

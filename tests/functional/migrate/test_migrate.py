@@ -18,11 +18,11 @@ from tamper import Proxy, cut_after, flip_in_packet
 # What query-migrate must say.  What the target found out, it tells the source.
 SENTENCES = {
     'flipped': r'fails its MAC: it was changed on the way',
-    'cut': r'(before the SEV section reached its END|was cut short)',
+    'cut': r'(before the SEV section reached its END|cut short in)',
     'untrusted': r'SEV: the target platform is not trusted: ',
     'nosend': r'NOSEND',
     'other host': r'is sealed to the platform [0-9a-f]{64}, this one is ',
-    'sent': r'(This SEV guest was migrated away: .*key.* is gone|'
+    'sent': r'(the guest was migrated away: .*key.* is gone|'
             r'paused due to previous migration)',
 }
 
@@ -38,7 +38,7 @@ def interfere(env, edit):
 @test('refusal: a byte of a packet was flipped')
 def flipped(env):
     here, there = interfere(env, flip_in_packet())
-    expect_error(here, r'The target refused: .*' + SENTENCES['flipped'])
+    expect_error(here, r'the target refused: .*' + SENTENCES['flipped'])
     expect_error(there, SENTENCES['flipped'])
 
 

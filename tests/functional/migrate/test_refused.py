@@ -10,7 +10,7 @@ from registry import test
 from shape import Shape
 from verdict import Failed, check, wait_until
 
-SNAPSHOT = 'A snapshot inside a disk image cannot hold an SEV guest'
+SNAPSHOT = 'a snapshot inside a disk image cannot hold an SEV guest'
 DISCARD = 'Discarding RAM is disabled'
 MIB = 1 << 20
 

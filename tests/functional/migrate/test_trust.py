@@ -87,7 +87,7 @@ def parameters(env):
                  [own, own[:-1]]),
                 ('sev-allowed-platforms', 'is not a fingerprint', [''])):
             # A good value beside it must not get through on its own.
-            refused_parameter(guest, f"Migration parameter '{name}': .*"
+            refused_parameter(guest, f"migration parameter '{name}': .*"
                               f'{pattern}', **{'sev_amd_cert':
                                                good['sev-amd-cert'],
                                                'downtime_limit': 123,

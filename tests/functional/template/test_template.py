@@ -60,7 +60,7 @@ def refused_running(guest, image):
         info = guest.migrate(f'file:{image}')
     except Failed as error:
         info = {'status': 'failed', 'error-desc': str(error)}
-    expect_error(info, r"A template is made of a stopped guest: 'stop' first")
+    expect_error(info, r"a template is made of a stopped guest: 'stop' first")
     guest.wait_ticks(2)
 
 
@@ -69,7 +69,7 @@ def refused(env, image):
     for stem, host, options, sentence in (
             ('other-host', 'b', {}, SENTENCES['other host']),
             ('other-ram', 'a', {'mem': 192},
-             r'The template does not fit: field ram-bytes')):
+             r'the template does not fit: field ram-bytes')):
         other = env.start(stem, host, incoming='defer', **options)
         with contextlib.closing(other):
             other.cmd('migrate-incoming', uri=f'file:{image}',

@@ -152,7 +152,7 @@ def stays_stopped(env):
         try:
             guest.cmd('cont')
         except Failed as refused:
-            check('A template is being made' in str(refused), str(refused))
+            check('a template is being made' in str(refused), str(refused))
         else:
             raise Failed('a guest runs while it is sealed')
         guest.cmd('qom-set', path='/objects/sev0', property='x-fault', value='')

@@ -19,7 +19,9 @@
 #include "migration/options.h"
 #include "migration/qemu-file.h"
 #include "migration/sev/answers.h"
+#include "migration/sev/fail.h"
 #include "migration/sev/handover.h"
+#include "migration/sev/multifd.h"
 #include "migration/sev/pace.h"
 #include "migration/sev/params.h"
 #include "migration/sev/return-path.h"
@@ -110,20 +112,14 @@ bool migrate_switchover_ack(void)
     return flags & SWITCHOVER_ACK;
 }
 
-void migrate_set_error(MigrationState *s, const Error *error)
-{
-    g_assert(error && !stopped);
-    has_error = true;
-}
-
 bool migrate_has_error(MigrationState *s)
 {
-    return has_error;
+    return has_error || s->error;
 }
 
 void migration_file_set_error(int ret, Error *err)
 {
-    g_assert(has_error && ret < 0);
+    g_assert(state.error && !stopped && ret < 0);
     stopped = true;
     error_free(err);
 }
@@ -191,6 +187,16 @@ bool sev_send_finish(Error **errp)
 bool sev_return_path_hung_up(QEMUFile *f)
 {
     return flags & HUNG_UP;
+}
+
+bool sev_channel_is_down(QIOChannel *ioc)
+{
+    g_assert_not_reached();
+}
+
+bool sev_multifd_is_down(void)
+{
+    g_assert_not_reached();
 }
 
 /* The target's half of handover.c */
@@ -359,7 +365,7 @@ static bool message(Move *m)
     len = lduw_be_p(header + 2);
     if (sev_return_path_message(&state, &incoming, type, len, &err)) {
         if (err) {
-            g_assert(stopped && has_error && outgoing.shut);
+            g_assert(stopped && sev_migration_error_is_ours() && outgoing.shut);
             error_free(err);
             return false;
         }
@@ -390,6 +396,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     incoming = (QEMUFile) { .data = data + 1, .len = size - 1 };
     outgoing = (QEMUFile) { 0 };
     go_written = stopped = has_error = false;
+    g_clear_pointer(&state.error, error_free);
+    sev_migration_fail_begin();
     state.to_dst_file = &outgoing;
     state.rp_state.from_dst_file = &incoming;
     sev_return_path_begin();

@@ -20,7 +20,9 @@
 #include "migration/options.h"
 #include "migration/ram.h"
 #include "migration/sev/channels.h"
+#include "migration/sev/fail.h"
 #include "migration/sev/multifd.h"
+#include "migration/sev/return-path.h"
 #include "migration/sev/session.h"
 #include "model.h"
 
@@ -56,6 +58,16 @@ MigrationState *migrate_get_current(void)
 void migrate_set_error(MigrationState *s, const Error *error)
 {
     g_assert(error);
+}
+
+void sev_migration_set_error(const Error *error)
+{
+    g_assert(error);
+}
+
+bool sev_channel_is_down(QIOChannel *ioc)
+{
+    g_assert_not_reached();
 }
 
 void sev_channels_wonder(Error **errp)

@@ -155,12 +155,12 @@ static void damaged(SevRelayDamage damage, const char *target_says,
 
 static void test_flipped(void)
 {
-    damaged(SEV_RELAY_FLIP, "fails its MAC", "The target refused: ");
+    damaged(SEV_RELAY_FLIP, "fails its MAC", "SEV: the target refused: ");
 }
 
 static void test_cut(void)
 {
-    damaged(SEV_RELAY_CUT, NULL, NULL);
+    damaged(SEV_RELAY_CUT, NULL, "SEV: the line to the target was lost while ");
 }
 
 /* --- Through a file ------------------------------------------------------ */

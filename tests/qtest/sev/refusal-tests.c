@@ -136,7 +136,7 @@ static void test_savevm(void)
     vm = sev_vm_start("source", "a", &(SevVmOptions) { .extra = extra });
     sev_vm_wait_sound(vm);
     said = qtest_hmp(vm->qts, "savevm one");
-    g_assert_nonnull(strstr(said, "A snapshot inside a disk image cannot hold "
+    g_assert_nonnull(strstr(said, "a snapshot inside a disk image cannot hold "
                             "an SEV guest"));
     sev_vm_wait_sound(vm);
     sev_vm_stop(vm);

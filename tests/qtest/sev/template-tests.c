@@ -140,7 +140,7 @@ static void test_running(void)
     migrate_set_capability(vm->qts, "sev-template", true);
     sev_assert_words(qtest_qmp_assert_failure_ref(vm->qts,
         "{ 'execute': 'migrate', 'arguments': { 'uri': 'file:none' } }"),
-        "A template is made of a stopped guest: 'stop' first");
+        "a template is made of a stopped guest: 'stop' first");
     sev_vm_wait_sound(vm);
     sev_vm_stop(vm);
 }
@@ -222,12 +222,12 @@ static void test_damaged(void)
 
     sev_vm_stop(origin);
     g_assert_true(g_file_get_contents(path, &bytes, &len, NULL));
-    damaged(path, 100, "The template was changed");
+    damaged(path, 100, "the template was changed");
     damaged(path, first_packet(bytes, len) + 77, "fails its MAC");
     damaged(path, behind(bytes, len, "BXPC"),
             "shared pages do not have the sum");
     damaged(path, behind(bytes, len, "cpu_common") + 8 + 3,
-            "The template was changed");
+            "the template was changed");
     sev_vm_stop(clone_run(&mapped, "last", path));
 }
 

@@ -185,7 +185,7 @@ static void template_of(MigrationCapability cap)
 {
     begin();
     ms.capabilities[cap] = true;
-    refused("A template is made of a stopped guest: 'stop' first");
+    refused("a template is made of a stopped guest: 'stop' first");
     runstate = RUN_STATE_SUSPENDED;
     refused("'stop' first");
     runstate = RUN_STATE_PAUSED;
@@ -209,7 +209,7 @@ static void test_in_place(void)
 {
     template_of(MIGRATION_CAPABILITY_X_IGNORE_SHARED);
     runstate = RUN_STATE_RUNNING;
-    refused("'x-ignore-shared' seals an SEV guest");
+    refused("'x-ignore-shared' seals the guest");
 }
 
 int main(int argc, char **argv)

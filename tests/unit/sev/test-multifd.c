@@ -20,6 +20,7 @@
 #include "migration/multifd.h"
 #include "migration/options.h"
 #include "migration/sev/channels.h"
+#include "migration/sev/fail.h"
 #include "migration/sev/multifd.h"
 #include "migration/sev/return-path.h"
 #include "migration/sev/seal.h"
@@ -34,6 +35,7 @@ static uint8_t *memory[2];              /* of the source, of the target */
 static unsigned long *is_private, *arrived;
 static unsigned opened, flip_every, blank_every;
 static bool mapped_ram, refused;
+static QIOChannel *down;        /* whose other end is gone */
 static MigrationState state;
 static const MultiFDMethods *methods;
 MigrationAtomicStats mig_stats;
@@ -62,6 +64,15 @@ void migrate_set_error(MigrationState *s, const Error *error)
 {
 }
 
+void sev_migration_set_error(const Error *error)
+{
+}
+
+bool sev_channel_is_down(QIOChannel *ioc)
+{
+    return ioc == down;
+}
+
 bool sev_migration_on = true;
 
 void sev_channels_wonder(Error **errp)
@@ -83,7 +94,7 @@ void sev_transcript_channel(uint8_t id, const uint8_t *record)
     g_assert_cmpuint(id, ==, 0);
     if (transcripts[receiving]) {
         g_byte_array_append(transcripts[receiving], record,
-                            SEV_RECORD_HEADER_LEN + 16 +
+                            SEV_RECORD_HEADER_LEN + SEV_RECORD_PAGES_HEAD +
                             count * SEV_RECORD_PAGE_LEN);
     }
 }
@@ -471,6 +482,22 @@ static void test_early(void)
     end(&e);
 }
 
+/* Asked for as long as there are channels. */
+static void test_down(void)
+{
+    Ends e;
+
+    begin(&e);
+    g_assert_false(sev_multifd_is_down());      /* it is not open yet */
+    e.send.c = QIO_CHANNEL(e.wire);
+    g_assert_false(sev_multifd_is_down());
+    down = e.send.c;
+    g_assert_true(sev_multifd_is_down());
+    end(&e);
+    g_assert_false(sev_multifd_is_down());
+    down = NULL;
+}
+
 int main(int argc, char **argv)
 {
     static SevSource source;
@@ -493,5 +520,6 @@ int main(int argc, char **argv)
     g_test_add_func("/sev/multifd/hostile-lengths", test_hostile_lengths);
     g_test_add_func("/sev/multifd/refused", test_refused);
     g_test_add_func("/sev/multifd/early", test_early);
+    g_test_add_func("/sev/multifd/down", test_down);
     return g_test_run();
 }

@@ -31,20 +31,21 @@ bool sev_backend_open_software(const char *sev_device, Error **errp)
     g_autoptr(GError) err = NULL;
 
     if (!dir[0]) {
-        error_setg(errp, "sev-device=%s names no folder after the colon",
+        error_setg(errp, "SEV: sev-device=%s names no folder after the colon",
                    sev_device);
         return false;
     }
     if (software) {
         if (!g_str_equal(dir, software_dir)) {
-            error_setg(errp, "the software secure processor is already open "
-                       "in '%s', cannot open '%s' as well", software_dir, dir);
+            error_setg(errp, "SEV: the software secure processor is already "
+                       "open in '%s', cannot open '%s' as well",
+                       software_dir, dir);
             return false;
         }
         return true;
     }
     if (!colon && !psp_store_check_home(dir, &err)) {
-        error_setg(errp, "software secure processor: %s", err->message);
+        error_setg(errp, "SEV: software secure processor: %s", err->message);
         return false;
     }
     software = sev_psp_new(dir, errp);

@@ -60,7 +60,7 @@ static void set_delay(Object *obj, Visitor *v, const char *name, void *opaque,
         return;
     }
     if (value > DELAY_MAX_US) {
-        error_setg(errp, "%s=%" PRIu32 " is more than %d", name, value,
+        error_setg(errp, "SEV: %s=%" PRIu32 " is more than %d", name, value,
                    DELAY_MAX_US);
         return;
     }

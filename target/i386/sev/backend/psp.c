@@ -185,14 +185,14 @@ SevPsp *sev_psp_new(const char *dir, Error **errp)
     store = psp_store_open(dir, &err);
     psp = store ? psp_platform_new(&sev_psp_host, store, &err) : NULL;
     if (!psp) {
-        error_setg(errp, "software secure processor in '%s': %s", dir,
+        error_setg(errp, "SEV: software secure processor in '%s': %s", dir,
                    err->message);
         return NULL;
     }
     status = psp_exec(psp, PSP_CMD_INIT, &init, sizeof(init));
     if (status != PSP_SUCCESS) {
-        error_setg(errp, "software secure processor in '%s': INIT answers %s"
-                   "%s%s", dir, psp_status_name(status),
+        error_setg(errp, "SEV: software secure processor in '%s': INIT answers "
+                   "%s%s%s", dir, psp_status_name(status),
                    psp_last_error() ? ": " : "", psp_last_error() ?: "");
         return NULL;
     }

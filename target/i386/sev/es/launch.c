@@ -99,16 +99,18 @@ static void vm_state_change(void *opaque, bool running, RunState state)
 
 static bool check_machine(Error **errp)
 {
+    ERRP_GUARD();
     X86MachineState *x86ms = (X86MachineState *)object_dynamic_cast(
         OBJECT(current_machine), TYPE_X86_MACHINE);
 
     if (!x86ms) {
-        error_setg(errp, "SEV-ES needs an x86 PC");
+        error_setg(errp, "SEV: SEV-ES needs an x86 PC");
         return false;
     }
     if (x86ms->smm == ON_OFF_AUTO_ON) {
-        error_setg(errp, "SEV-ES guests have no SMM: its save area would show "
-                   "their registers (say smm=off)");
+        error_setg(errp, "SEV: SEV-ES guests have no SMM: its save area would "
+                   "show their registers");
+        error_append_hint(errp, "Use -machine smm=off.\n");
         return false;
     }
     x86ms->smm = ON_OFF_AUTO_OFF;

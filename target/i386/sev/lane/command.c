@@ -68,12 +68,12 @@ static void digest_error(Error **errp, uint32_t what, uint64_t where,
 
     if ((what == LANE_WHAT_PAGE || what == LANE_WHAT_PAGES) &&
         sev_windows_page(where, &rb, &offset)) {
-        error_setg(errp, "%sage 0x" RAM_ADDR_FMT " of RAM block %s%s: it was "
-                   "left out, or an old version of it was put in its place",
-                   what == LANE_WHAT_PAGE ? "P" : "One or more pages from p",
+        error_setg(errp, "SEV: %spage 0x" RAM_ADDR_FMT " of RAM block %s%s: it "
+                   "was left out, or an old version of it was put in its place",
+                   what == LANE_WHAT_PAGE ? "" : "one or more pages from ",
                    offset, rb->idstr, what == LANE_WHAT_PAGE ? "" : " on");
     } else {
-        error_setg(errp, "The lane's digest at the end differs: %s",
+        error_setg(errp, "SEV: the lane's digest at the end differs: %s",
                    what < ARRAY_SIZE(sum) && sum[what] ? sum[what]
                                                        : "it was changed");
     }
@@ -94,7 +94,7 @@ static void answer_error(Error **errp, const LaneMailbox *box,
         digest_error(errp, box->what, box->where, bad);
     } else if (status < ARRAY_SIZE(about_page) && about_page[status] && jobs &&
                bad < count) {
-        error_setg(errp, "Page 0x" RAM_ADDR_FMT " of RAM block %s: %s",
+        error_setg(errp, "SEV: page 0x" RAM_ADDR_FMT " of RAM block %s: %s",
                    jobs[bad].page.offset, jobs[bad].page.rb->idstr,
                    about_page[status]);
     } else if (status < ARRAY_SIZE(about_page) && about_page[status]) {

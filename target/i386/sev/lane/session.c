@@ -280,8 +280,8 @@ static bool put_batch(unsigned slot, const SevPageJob *jobs, size_t n,
 
     for (size_t i = 0; i < n; i++) {
         if (!get_header(&to[i], jobs[i].hdr)) {
-            error_setg(errp, "Page 0x" RAM_ADDR_FMT " of RAM block %s: its "
-                       "header was changed", jobs[i].page.offset,
+            error_setg(errp, "SEV: page 0x" RAM_ADDR_FMT " of RAM block %s: "
+                       "its header was changed", jobs[i].page.offset,
                        jobs[i].page.rb->idstr);
             return false;
         }
@@ -346,7 +346,7 @@ bool sev_lane_check_digest(const SevLaneSums *sums,
     memset(job, 0, sizeof(*job));
     memcpy(sev_lane_page(0, 0), data, LANE_PAGE);
     if (!get_header(job, hdr)) {
-        error_setg(errp, "The header of the lane's digest was changed");
+        error_setg(errp, "SEV: the header of the lane's digest was changed");
         return false;
     }
     return !sev_fault(SEV_FAULT_LANE_CHECK, errp) &&

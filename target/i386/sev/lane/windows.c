@@ -85,13 +85,14 @@ static bool is_guest_memory(const RAMBlock *rb)
 static bool add_window(RAMBlock *rb, uint64_t *base, Error **errp)
 {
     if (n_windows == LANE_MAX_WINDOWS) {
-        error_setg(errp, "The guest has more than the %d blocks of RAM that "
-                   "the lane can have windows onto", LANE_MAX_WINDOWS);
+        error_setg(errp, "SEV: the guest has more than the %d blocks of RAM "
+                   "that the lane can have windows onto", LANE_MAX_WINDOWS);
         return false;
     }
     if (LANE_VERSIONS_BYTES(*base + rb->used_length) > areas[VERSIONS].size) {
-        error_setg(errp, "The lane has no room for RAM block %s: its table of "
-                   "page versions is for 0x%" PRIx64 " bytes of memory",
+        error_setg(errp, "SEV: the lane has no room for RAM block %s: its "
+                   "table of page versions is for 0x%" PRIx64 " bytes of "
+                   "memory",
                    rb->idstr, areas[VERSIONS].size / 4 * LANE_PAGE);
         return false;
     }

@@ -114,9 +114,9 @@ bool sev_smm_may_move(Error **errp)
     CPU_FOREACH(cs) {
         if (cpu_env(cs)->hflags & HF_SMM_MASK &&
             !each_part(cs, part_is_shared)) {
-            error_setg(errp, "vCPU %d is in SMM, and its state lies in an "
-                       "encrypted page as it is: let the guest run on, and "
-                       "try again", cs->cpu_index);
+            error_setg(errp, "SEV: vCPU %d is in SMM, and its state lies in an "
+                       "encrypted page as it is: let the guest run on, and try "
+                       "again", cs->cpu_index);
             return false;
         }
     }
