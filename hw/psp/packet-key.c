@@ -55,15 +55,27 @@ void psp_packet_key_unref(PspPacketKey *key)
     }
 }
 
-bool psp_packet_key_open(const PspPacketKey *key, const void *hdr,
-                         const void *data, void *plain, size_t len)
+static bool key_open(const PspPacketKey *key, PspPacketType type,
+                     const void *hdr, const void *data, void *plain,
+                     size_t len)
 {
     PspPacketHeader h;
 
-    g_return_val_if_fail(len && len % PSP_AES_LEN == 0 &&
-                         len <= PSP_PACKET_MAX_LEN, false);
     memcpy(&h, hdr, sizeof(h));
     return !h.flags &&
-           psp_packet_open(&key->transport, PSP_PACKET_DATA, NULL, &h, data,
-                           plain, len);
+           psp_packet_open(&key->transport, type, NULL, &h, data, plain, len);
+}
+
+bool psp_packet_key_open(const PspPacketKey *key, const void *hdr,
+                         const void *data, void *plain, size_t len)
+{
+    g_return_val_if_fail(len && len % PSP_AES_LEN == 0 &&
+                         len <= PSP_PACKET_MAX_LEN, false);
+    return key_open(key, PSP_PACKET_DATA, hdr, data, plain, len);
+}
+
+bool psp_packet_key_open_vmsa(const PspPacketKey *key, const void *hdr,
+                              const void *data, void *plain)
+{
+    return key_open(key, PSP_PACKET_VMSA, hdr, data, plain, PSP_PAGE_SIZE);
 }

@@ -14,7 +14,11 @@
 typedef enum PspPacketType {
     PSP_PACKET_SECRET = 0x01,
     PSP_PACKET_DATA = 0x02,
-    PSP_PACKET_VMSA = 0x02,     /* the API's value is not public: a choice */
+    /*
+     * The public documents do not say it.  Not that of a page, so that no page
+     * of the host's choice is taken for a vCPU's state.
+     */
+    PSP_PACKET_VMSA = 0x03,
 } PspPacketType;
 
 /* TEK and TIK as the multi-buffer library wants them */

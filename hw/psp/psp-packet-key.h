@@ -35,4 +35,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PspPacketKey, psp_packet_key_unref)
 bool psp_packet_key_open(const PspPacketKey *key, const void *hdr,
                          const void *data, void *plain, size_t len);
 
+/* The same of RECEIVE_UPDATE_VMSA; @data and @plain have PSP_PAGE_SIZE bytes. */
+bool psp_packet_key_open_vmsa(const PspPacketKey *key, const void *hdr,
+                              const void *data, void *plain);
+
 #endif /* PSP_PACKET_KEY_H */

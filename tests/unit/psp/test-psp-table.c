@@ -18,6 +18,10 @@ static const PspTransportKeys owner_keys = { .tek = "tek", .tik = "tik" };
 #define POLICY PSP_POLICY_ES
 #define ASID 3
 
+/* A packet of a vCPU's state, beside that of a page */
+#define AT_HDR_VMSA     (AT_HDR + 0x100)
+#define AT_TRANS_VMSA   (AT_TRANS + PSP_PAGE_SIZE)
+
 /* A launched guest that sends itself to its own chip, cut off at @state */
 static void bench_launch_to(Chip *chip, char state)
 {
@@ -46,6 +50,12 @@ static void bench_launch_to(Chip *chip, char state)
     if (state == '5') {
         PspHandleCmd source = { .handle = GUINT32_TO_LE(chip->handle) };
 
+        chip_ok(chip_packet(chip, PSP_CMD_SEND_UPDATE_VMSA, AT_PAGE,
+                            PSP_PAGE_SIZE));
+        memcpy(chip_at(chip, AT_HDR_VMSA), chip_at(chip, AT_HDR),
+               PSP_PACKET_HDR_LEN);
+        memcpy(chip_at(chip, AT_TRANS_VMSA), chip_at(chip, AT_TRANS),
+               PSP_PAGE_SIZE);
         chip_ok(chip_packet(chip, PSP_CMD_SEND_UPDATE_DATA, AT_PAGE,
                             PSP_PAGE_SIZE));
         chip_ok(chip_receive_start(chip, chip, POLICY, &session));
@@ -169,8 +179,12 @@ static void args_fill(Chip *chip, PspCommand cmd, ChipBuffer *buf)
     case 0x41:
     case 0x42:
     case 0x51:
+        args_packet(buf, PSP_PAGE_SIZE);
+        break;
     case 0x52:
         args_packet(buf, PSP_PAGE_SIZE);
+        buf->packet.hdr_paddr = GUINT64_TO_LE(AT_HDR_VMSA);
+        buf->packet.trans_paddr = GUINT64_TO_LE(AT_TRANS_VMSA);
         break;
     case 0x50:
         args_for_start(chip, buf);
