@@ -190,6 +190,7 @@ bool sev_send_finish(Error **errp)
 
     /* Even if the chip refuses: the guest does not run here again. */
     sev_backend_guest_end();
+    sev_vcpus_forget();
     return ok;
 }
 

@@ -61,16 +61,20 @@ typedef struct SevGuestIdentity {
 void sev_guest_identity_clear(SevGuestIdentity *id);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SevGuestIdentity, sev_guest_identity_clear)
 
-/* True when this VM is an SEV (not SEV-ES, not SNP) guest.  Any thread. */
+/*
+ * True when this VM is a guest whose pages, and registers if they are encrypted,
+ * can become packets: SEV, and SEV-ES on a software secure processor.  Any
+ * thread.
+ */
 bool sev_guest_present(void);
 
 /* Fill @id from the running guest.  BQL not needed. */
 void sev_guest_identity(SevGuestIdentity *id);
 
 /*
- * Why this guest cannot be sent, or true if it can: policy NOSEND, SEV-ES, a
- * kernel that lacks what is needed, a device whose memory nobody declares, a
- * guest that does not report page status.  BQL held.
+ * Why this guest cannot be sent, or true if it can: policy NOSEND, a kernel
+ * that lacks what is needed, a vCPU without encrypted state, a device whose
+ * memory nobody declares, a guest that does not report page status.  BQL held.
  */
 bool sev_guest_can_send(Error **errp);
 
@@ -161,8 +165,9 @@ typedef struct SevPageJob {
  */
 bool sev_send_pages(const SevPageJob *jobs, size_t n, Error **errp);
 /*
- * SEND_FINISH: the guest never runs again.  Whatever the answer, its key and
- * its plaintext are wiped, where the backend can (sev_backend_guest_end()).
+ * SEND_FINISH: the guest never runs again.  Whatever the answer, its key, its
+ * plaintext and its registers, if they are encrypted, are wiped, where the
+ * backend can (sev_backend_guest_end()).
  */
 bool sev_send_finish(Error **errp);
 bool sev_send_cancel(Error **errp);     /* SEND_CANCEL: runs on */
@@ -189,6 +194,29 @@ bool sev_session_once(const uint8_t *session, size_t len, Error **errp);
  */
 bool sev_receive_pages(const SevPageJob *jobs, size_t n, Error **errp);
 bool sev_receive_finish(Error **errp);
+
+/* --- Registers of an SEV-ES guest (es/move.c); BQL held ------------------ */
+
+/* How many vCPUs' registers travel as packets: all, or 0 of another guest. */
+size_t sev_vcpus(void);
+/* APIC id of vCPU number @n, below sev_vcpus(); ascending with @n. */
+uint64_t sev_vcpu_id(size_t n);
+/* The highest version of the GHCB protocol that the guest was offered; 0: none */
+uint64_t sev_vcpus_ghcb(void);
+/* Has each vCPU registers that can be sent?  Not one that came too late. */
+bool sev_vcpus_can_move(Error **errp);
+
+/*
+ * SEND_UPDATE_VMSA and RECEIVE_UPDATE_VMSA for vCPU number @n: header and data
+ * are as long as a page's.  The VM is stopped.
+ */
+bool sev_send_vcpu(size_t n, uint8_t *hdr, uint8_t *data, Error **errp);
+bool sev_receive_vcpu(size_t n, const uint8_t *hdr, const uint8_t *data,
+                      Error **errp);
+/* All were received: nobody here sees registers from now on. */
+void sev_receive_vcpus_end(void);
+/* The guest never runs here again: wipe them. */
+void sev_vcpus_forget(void);
 
 /* --- Proof that a platform has a guest (attest.c) ----------------------- */
 
@@ -242,9 +270,11 @@ SevVerifier *sev_verifier_new(uint64_t policy,
                               const uint8_t *pdh, size_t pdh_len,
                               const uint8_t *session, size_t session_len,
                               Error **errp);
-/* Is this packet one of the session's? */
+/* Is this packet, of a page or of a vCPU's registers, one of the session's? */
 bool sev_verifier_check(SevVerifier *v, const uint8_t *hdr,
                         const uint8_t *data);
+bool sev_verifier_check_vcpu(SevVerifier *v, const uint8_t *hdr,
+                             const uint8_t *data);
 void sev_verifier_free(SevVerifier *v);
 
 /* From now on a thread opens what the guest has not touched yet. */

@@ -42,16 +42,29 @@ SevVerifier *sev_verifier_new(uint64_t policy,
     return v;
 }
 
-bool sev_verifier_check(SevVerifier *v, const uint8_t *hdr,
-                        const uint8_t *data)
+static bool check(SevVerifier *v, bool vcpu, const uint8_t *hdr,
+                  const uint8_t *data)
 {
     uint8_t packet[SEV_PACKET_DATA_LEN], plain[SEV_PACKET_DATA_LEN];
     bool good;
 
     memcpy(packet, data, sizeof(packet));
-    good = psp_packet_key_open(v, hdr, packet, plain, sizeof(packet));
+    good = vcpu ? psp_packet_key_open_vmsa(v, hdr, packet, plain)
+                : psp_packet_key_open(v, hdr, packet, plain, sizeof(packet));
     explicit_bzero(plain, sizeof(plain));
     return good;
+}
+
+bool sev_verifier_check(SevVerifier *v, const uint8_t *hdr,
+                        const uint8_t *data)
+{
+    return check(v, false, hdr, data);
+}
+
+bool sev_verifier_check_vcpu(SevVerifier *v, const uint8_t *hdr,
+                             const uint8_t *data)
+{
+    return check(v, true, hdr, data);
 }
 
 void sev_verifier_free(SevVerifier *v)

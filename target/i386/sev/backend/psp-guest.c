@@ -13,9 +13,6 @@
 #include "target/i386/sev/guest-page.h"
 #include "psp-host.h"
 
-/* Any number will do: contexts live in this process, as one VM's do. */
-#define SEV_PSP_ASID 1
-
 /* LAUNCH_START and RECEIVE_START: a context, bound to the guest's ASID. */
 int sev_psp_guest_start(SevPsp *sp, PspCommand cmd,
                         struct kvm_sev_launch_start *p, int *fw_error)

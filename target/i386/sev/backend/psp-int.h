@@ -17,6 +17,9 @@
 
 struct PspStore;
 
+/* Any number will do: contexts live in this process, as one VM's do. */
+#define SEV_PSP_ASID 1
+
 struct SevPsp {
     struct PspStore *store;
     PspPlatform *psp;
@@ -51,5 +54,12 @@ int sev_psp_send_start(SevPsp *sp, struct kvm_sev_send_start *p,
                        int *fw_error);
 int sev_psp_packet(SevPsp *sp, PspCommand cmd,
                    struct kvm_sev_send_update_data *p, int *fw_error);
+
+/*
+ * SEND_UPDATE_VMSA, RECEIVE_UPDATE_VMSA.  KVM has no struct for them.  Here
+ * guest_uaddr is that of a vCPU's state as its processor knows it, decrypted.
+ */
+int sev_psp_vmsa(SevPsp *sp, PspCommand cmd,
+                 struct kvm_sev_send_update_data *p, int *fw_error);
 
 #endif /* TARGET_I386_SEV_BACKEND_PSP_INT_H */

@@ -149,6 +149,44 @@ int sev_psp_packet(SevPsp *sp, PspCommand cmd,
     return packets(sp, cmd, p, 1, &done, fw_error);
 }
 
+/* On silicon the VMSA is a page of memory, under the guest's key. */
+int sev_psp_vmsa(SevPsp *sp, PspCommand cmd,
+                 struct kvm_sev_send_update_data *p, int *fw_error)
+{
+    g_autoptr(PspMemKey) key = psp_mem_key_get(sp->psp, SEV_PSP_ASID);
+    void *plain = (void *)(uintptr_t)p->guest_uaddr;
+    QEMU_ALIGNED(16) uint8_t page[PSP_PAGE_SIZE] = {};
+    PspPacketCmd buf = {
+        .handle = cpu_to_le32(sp->handle),
+        .hdr_paddr = psp_window(0, p->hdr_uaddr, p->hdr_len),
+        .hdr_len = cpu_to_le32(p->hdr_len),
+        .guest_paddr = psp_window(1, (uintptr_t)page, sizeof(page)),
+        .guest_len = cpu_to_le32(sizeof(page)),
+        .trans_paddr = psp_window(2, p->trans_uaddr, p->trans_len),
+        .trans_len = cpu_to_le32(p->trans_len),
+    };
+    uint64_t paddr = le64_to_cpu(buf.guest_paddr);
+    int64_t until;
+    int ret;
+
+    if (!key || p->guest_len != sizeof(page)) {
+        errno = EINVAL;
+        return -EINVAL;
+    }
+    if (cmd == PSP_CMD_SEND_UPDATE_VMSA) {
+        psp_mem_encrypt(key, paddr, plain, page, sizeof(page));
+    }
+    until = sev_slow_psp_reserve(1);
+    ret = sev_psp_run(sp, cmd, &buf, sizeof(buf), fw_error);
+    sev_slow_psp_wait(until);
+    if (!ret && cmd == PSP_CMD_RECEIVE_UPDATE_VMSA) {
+        psp_mem_decrypt(key, paddr, page, plain, sizeof(page));
+    }
+    p->hdr_len = le32_to_cpu(buf.hdr_len);
+    p->trans_len = le32_to_cpu(buf.trans_len);
+    return ret;
+}
+
 int sev_psp_guest_packets(SevPsp *sp, int cmd,
                           struct kvm_sev_send_update_data *p, size_t n,
                           size_t *done, int *fw_error)

@@ -68,6 +68,8 @@ int sev_psp_guest_cmd(SevPsp *sp, int cmd, void *data, int *fw_error)
         return sev_psp_send_start(sp, data, fw_error);
     case KVM_SEV_SEND_UPDATE_DATA:
         return sev_psp_packet(sp, PSP_CMD_SEND_UPDATE_DATA, data, fw_error);
+    case KVM_SEV_SEND_UPDATE_VMSA:
+        return sev_psp_vmsa(sp, PSP_CMD_SEND_UPDATE_VMSA, data, fw_error);
     case KVM_SEV_SEND_FINISH:
         return sev_psp_run_handle(sp, PSP_CMD_SEND_FINISH, fw_error);
     case KVM_SEV_SEND_CANCEL:
@@ -76,6 +78,8 @@ int sev_psp_guest_cmd(SevPsp *sp, int cmd, void *data, int *fw_error)
         return sev_psp_guest_start(sp, PSP_CMD_RECEIVE_START, data, fw_error);
     case KVM_SEV_RECEIVE_UPDATE_DATA:
         return sev_psp_packet(sp, PSP_CMD_RECEIVE_UPDATE_DATA, data, fw_error);
+    case KVM_SEV_RECEIVE_UPDATE_VMSA:
+        return sev_psp_vmsa(sp, PSP_CMD_RECEIVE_UPDATE_VMSA, data, fw_error);
     case KVM_SEV_RECEIVE_FINISH:
         return sev_psp_run_handle(sp, PSP_CMD_RECEIVE_FINISH, fw_error);
     case KVM_SEV_GUEST_STATUS:
@@ -88,7 +92,7 @@ int sev_psp_guest_cmd(SevPsp *sp, int cmd, void *data, int *fw_error)
         return sev_psp_attestation(sp, data, fw_error);
     default:
         errno = EINVAL;
-        return -EINVAL;         /* as KVM for SEV-ES and SNP without them */
+        return -EINVAL;         /* as KVM for those of SNP without it */
     }
 }
 

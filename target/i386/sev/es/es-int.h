@@ -26,25 +26,28 @@ typedef enum SevEsHold {
 
 /* One vCPU. */
 typedef struct SevEsCpu {
+    int index;                  /* CPUState.cpu_index */
     uint64_t ghcb;              /* the GHCB MSR */
-    SevEsHold hold;
-    bool measured;              /* LAUNCH_UPDATE_VMSA has had it */
+    uint8_t hold;               /* SevEsHold */
+    bool measured;              /* LAUNCH_UPDATE_VMSA has had it, or a packet */
     bool started;               /* had its first startup IPI; vCPU 0: always */
     bool woken;                 /* had one on its way to the next hold */
     bool in_hypervisor;         /* nothing is intercepted */
     sigjmp_buf fault;           /* in the hypervisor: where exceptions go */
-    PspVmsa *vmsa;              /* from launch to the first run */
+    PspVmsa *vmsa;              /* its registers while the VM is stopped */
 } SevEsCpu;
 
 /* The vCPU's state, or NULL when it was plugged after the launch. */
 SevEsCpu *sev_es_cpu(CPUState *cs);
 
-/* GHCB versions that are spoken, and the C-bit's position (launch.c) */
+/* What the guest and its hypervisor go by (launch.c) */
 typedef struct SevEsProtocol {
     uint16_t version_min;
     uint16_t version_max;
     uint8_t cbitpos;
     bool legacy;                /* PspVmsaStart.legacy */
+    /* By which APs are started: firmware sets it, the kernel reads it. */
+    uint64_t ap_jump_table;
 } SevEsProtocol;
 
 extern SevEsProtocol sev_es_protocol;
@@ -89,9 +92,27 @@ void sev_es_cpuid(CPUX86State *env, uint32_t leaf, uint32_t index,
 void sev_es_end(CPUX86State *env, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 void sev_es_end_requested(CPUX86State *env, unsigned set, unsigned code);
 
-/* A vCPU's registers as a VMSA, and back (vmsa.c) */
-void sev_es_vmsa_save(X86CPU *cpu, bool legacy, PspVmsa *vmsa);
+/*
+ * A vCPU's registers as a VMSA, and back (vmsa.c).  A VMSA has all of them that
+ * KVM does not intercept; other state, which a hypervisor knows, stays in
+ * CPUX86State.
+ */
+void sev_es_vmsa_save(X86CPU *cpu, PspVmsa *vmsa);
 void sev_es_vmsa_load(X86CPU *cpu, const PspVmsa *vmsa);
+
+/* The same as KVM has it for LAUNCH_UPDATE_VMSA; @legacy: PspVmsaStart.legacy */
+void sev_es_vmsa_launch(X86CPU *cpu, bool legacy, PspVmsa *vmsa);
+
+/*
+ * From now on these are the registers of the vCPU, for when it runs next.  The
+ * VM is stopped; what is at @vmsa is copied.
+ */
+void sev_es_give_vmsa(CPUState *cs, const PspVmsa *vmsa);
+void sev_es_drop_vmsa(SevEsCpu *es);
+
+/* Register what moves in the clear with the guest, or a vCPU (move.c). */
+void sev_es_vmstate_guest(void);
+void sev_es_vmstate_vcpu(SevEsCpu *es);
 
 /* From now on nobody sees registers (hidden.c). */
 void sev_es_hide_registers(void);

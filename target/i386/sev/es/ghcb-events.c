@@ -19,9 +19,6 @@
 /* Features that are offered (GHCB version 2): those of SEV-SNP, so none */
 #define GHCB_FEATURES 0
 
-/* The address that APs are started by; firmware sets it, the kernel reads it */
-static uint64_t ap_jump_table;
-
 static void event_cpuid(SevGhcbCall *call)
 {
     uint32_t regs[4];
@@ -127,10 +124,10 @@ static void event_ap_jump_table(SevGhcbCall *call)
 {
     switch (call->info1) {
     case 0:
-        qatomic_set(&ap_jump_table, call->info2);
+        qatomic_set(&sev_es_protocol.ap_jump_table, call->info2);
         break;
     case 1:
-        call->out2 = qatomic_read(&ap_jump_table);
+        call->out2 = qatomic_read(&sev_es_protocol.ap_jump_table);
         break;
     default:
         sev_ghcb_refuse(call, GHCB_INVALID_INPUT);

@@ -114,3 +114,42 @@ void sev_es_launched(void)
 {
     g_assert_not_reached();
 }
+
+size_t sev_vcpus(void)
+{
+    return 0;
+}
+
+uint64_t sev_vcpu_id(size_t n)
+{
+    g_assert_not_reached();
+}
+
+uint64_t sev_vcpus_ghcb(void)
+{
+    return 0;
+}
+
+bool sev_vcpus_can_move(Error **errp)
+{
+    return true;
+}
+
+bool sev_send_vcpu(size_t n, uint8_t *hdr, uint8_t *data, Error **errp)
+{
+    g_assert_not_reached();
+}
+
+bool sev_receive_vcpu(size_t n, const uint8_t *hdr, const uint8_t *data,
+                      Error **errp)
+{
+    g_assert_not_reached();
+}
+
+void sev_receive_vcpus_end(void)
+{
+}
+
+void sev_vcpus_forget(void)
+{
+}
