@@ -52,6 +52,8 @@ LAYOUT = {
     15: ('GO', []),
     16: ('LANE', ['program:blob', 'count']),
     17: ('SEALED', []),
+    18: ('VCPUS', ['ghcb', 'count']),
+    19: ('VMSA', ['number']),
 }
 ZERO = bytes(PAGE)
 MAPPED, IN_PLACE = 2, 3
@@ -59,6 +61,7 @@ IMAGE_ALIGN = 64 * 1024
 PAYLOAD_MAX = 16 + 64 * (8 + PACKET_HEADER.size + PAGE)
 
 LANE_MAX = 16
+VCPUS_MAX = 4096
 PACKETS_MAX = 1 << 21           # 8 GiB of private pages: 400 MB of memory
 RECORDS_MAX = RUNS_MAX = 1 << 20
 BLOCKS_MAX = 4096
@@ -71,7 +74,8 @@ FOLLOWS = {
     None: ('HELLO', 'MANIFEST', 'SESSION'),
     'HELLO': ('SESSION', 'BREAK'),
     'MANIFEST': ('SESSION', 'BREAK'),
-    'SESSION': ('BLOCK', 'BREAK'),
+    'SESSION': ('VCPUS', 'BLOCK', 'BREAK'),
+    'VCPUS': ('BLOCK', 'BREAK'),
     'BLOCK': ('BLOCK', 'LANE', 'IMAGE', 'BREAK', 'PAGES', 'STATE'),
     'LANE': ('IMAGE', 'BREAK'),
     'IMAGE': ('IMAGE', 'BREAK'),
@@ -80,9 +84,10 @@ FOLLOWS = {
     'SEALED': ('STATE', 'END'),
     'BREAK': ('SESSION', 'BLOCK', 'PAGES', 'HEADERS', 'SEALED', 'BREAK', 'STATE',
               'END'),
-    'STATE': ('STATE', 'DIGEST', 'SHARED', 'END', 'BREAK'),
-    'DIGEST': ('SHARED', 'END'),
-    'SHARED': ('END',),
+    'STATE': ('STATE', 'DIGEST', 'SHARED', 'VMSA', 'END', 'BREAK'),
+    'DIGEST': ('SHARED', 'VMSA', 'END'),
+    'SHARED': ('VMSA', 'END'),
+    'VMSA': ('VMSA', 'END'),
     'END': ('GO', 'SEALED'),        # the lane's of a template comes last
     'GO': (),
 }
@@ -194,6 +199,7 @@ class Analysis:
         self.sent, self.end = set(), None
         self.runs, self.n_runs = {}, 0  # block number: [(offset, length)]
         self.identity, self.program = {}, None
+        self.vcpus = []                 # APIC ids
 
     def say(self, wrong):
         if len(self.wrong) < WRONG_MAX:
@@ -311,6 +317,19 @@ class Analysis:
         if not self.program:
             raise Wrong('SEALED without LANE')
 
+    def _vcpus(self, values, cursor):
+        if not 0 < values['count'] <= VCPUS_MAX:
+            raise Wrong(f'{values["count"]} vCPUs')
+        self.vcpus = [cursor.number() for _ in range(values['count'])]
+        if self.vcpus != sorted(set(self.vcpus)):
+            raise Wrong('APIC ids that do not ascend')
+
+    def _vmsa(self, values, cursor):
+        if values['number'] != self.counts['VMSA'] - 1:
+            raise Wrong(f'registers of vCPU {values["number"]} out of order')
+        self._packet(('vCPU', values['number']),
+                     cursor.take(PACKET_HEADER.size), cursor.take(PAGE))
+
     def _headers(self, values, cursor):
         for i in range(values['count']):
             offset = values['offset'] + i * PAGE
@@ -392,6 +411,9 @@ class Analysis:
 
     def _end(self, values, _cursor):
         self.end = values
+        if self.counts.get('VMSA', 0) != len(self.vcpus):
+            self.wrong.append(f'registers of {self.counts.get("VMSA", 0)} '
+                              f'vCPUs, there are {len(self.vcpus)}')
         for label, seen in (('packets', self.packets),
                             ('private-pages', self.private)):
             if values[label] != seen:
@@ -412,7 +434,7 @@ class Analysis:
         return dict(
             bytes=size, layout=self.layout, records=self.counts,
             method='lane' if self.program else 'packets',
-            lane_program=self.program,
+            lane_program=self.program, vcpus=self.vcpus,
             packets=self.packets + self.placed,
             sent_again=self.again, private_pages=self.private,
             packet_bytes=(self.packets + self.placed) *

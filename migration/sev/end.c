@@ -8,6 +8,8 @@
 #include "end.h"
 #include "lane.h"
 #include "page-map.h"
+#include "vcpus.h"
+#include "target/i386/sev/transfer.h"
 #include "migration/sev/template/image.h"
 #include "migration/sev/wire/write.h"
 
@@ -18,7 +20,8 @@ bool sev_end_save(SevSource *s, QEMUFile *f, Error **errp)
 
     if (!sev_map_save(s, f, &private_pages, errp) ||
         (s->image && !sev_image_save_end(s, f, errp)) ||
-        ((s->image || s->in_place) && !sev_image_save_shared_sum(s, f, errp))) {
+        ((s->image || s->in_place) && !sev_image_save_shared_sum(s, f, errp)) ||
+        !sev_vcpus_save(f, errp)) {
         return false;
     }
     stat64_set(&sev_page_stats.private_pages, private_pages);
@@ -33,7 +36,7 @@ bool sev_end_load(SevTarget *t, const SevRecord *rec, Error **errp)
     const SevRecordEnd *r = &rec->u.end;
     uint64_t packets = stat64_get(&t->packets);
 
-    if (!sev_map_loaded(t, errp)) {
+    if (!sev_map_loaded(t, errp) || !sev_vcpus_complete(t, errp)) {
         return false;
     }
     if (r->packets != packets || r->private_pages != t->private_pages) {
@@ -50,6 +53,10 @@ bool sev_end_load(SevTarget *t, const SevRecord *rec, Error **errp)
     if (!sev_image_load_end(t, errp)) {
         return false;
     }
-    return t->method == SEV_METHOD_LANE ? sev_lane_load_end(t, errp)
-                                        : sev_receive_finish(errp);
+    if (!(t->method == SEV_METHOD_LANE ? sev_lane_load_end(t, errp)
+                                       : sev_receive_finish(errp))) {
+        return false;
+    }
+    sev_receive_vcpus_end();
+    return true;
 }

@@ -5,6 +5,7 @@
  *     STATE of every block                 END: is everything described, and
  *     the image's or the RAM files' tables   counted?
  *     SHARED, the sum of shared pages      the image is mapped or opened
+ *     VMSA of every vCPU of SEV-ES
  *     END                                  RECEIVE_FINISH
  *
  * Templates have their image and sums here because both need the map of private

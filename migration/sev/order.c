@@ -11,6 +11,7 @@
 #include "page-map.h"
 #include "pages.h"
 #include "session.h"
+#include "vcpus.h"
 #include "order.h"
 #include "target/i386/sev/test/fault.h"
 #include "migration/sev/wire/digest.h"
@@ -93,7 +94,8 @@ static bool load_break(SevTarget *t, const SevRecord *rec, Error **errp)
                    "record before them");
         return false;
     }
-    return t->state != SEV_STREAM_BLOCKS || sev_pages_blocks_complete(t, errp);
+    return t->state != SEV_STREAM_BLOCKS ||
+           (sev_vcpus_listed(t, errp) && sev_pages_blocks_complete(t, errp));
 }
 
 static bool load_go(SevTarget *t, const SevRecord *rec, Error **errp)
@@ -121,6 +123,10 @@ static const struct {
     [SEV_RECORD_SESSION] = {
         IN(START) | IN(ASKED) | IN(OFFERED), SEV_STREAM_BLOCKS,
         SEV_FAULT_SESSION_READ, sev_session_load_session,
+    },
+    [SEV_RECORD_VCPUS] = {
+        IN(BLOCKS), SEV_STREAM_BLOCKS,
+        SEV_FAULT_VCPUS_READ, sev_vcpus_load_list,
     },
     [SEV_RECORD_BLOCK] = {
         IN(BLOCKS), SEV_STREAM_BLOCKS,
@@ -161,6 +167,10 @@ static const struct {
     [SEV_RECORD_STATE] = {
         IN(PAGES) | IN(MAP), SEV_STREAM_MAP,
         SEV_FAULT_STATE_READ, sev_map_load_state,
+    },
+    [SEV_RECORD_VMSA] = {
+        IN(MAP), SEV_STREAM_MAP,
+        SEV_FAULT_VMSA_READ, sev_vcpus_load,
     },
     [SEV_RECORD_END] = {
         IN(PAGES) | IN(MAP), SEV_STREAM_ENDED,

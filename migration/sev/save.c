@@ -33,6 +33,7 @@
 #include "section.h"
 #include "session.h"
 #include "sev.h"
+#include "vcpus.h"
 #include "migration/sev/wire/digest.h"
 #include "migration/sev/template/image.h"
 #include "migration/sev/template/in-place.h"
@@ -138,7 +139,8 @@ int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
     }
     sev_handover_begin(&target);
     doing("the session was opened");
-    if (!sev_pages_save_blocks(sev.source, f, errp) ||
+    if (!sev_vcpus_save_list(f, errp) ||
+        !sev_pages_save_blocks(sev.source, f, errp) ||
         !sev_lane_save_begin(sev.source, f, errp)) {
         goto fail;
     }

@@ -196,6 +196,23 @@ static bool visit_lane(SevQuery *q, const SevRecordLane *r, Error **errp)
     return true;
 }
 
+/* A vCPU's registers */
+static bool visit_vmsa(SevQuery *q, const SevRecordVmsa *r, Error **errp)
+{
+    const uint8_t *packet = r->packet.data;
+
+    if (!q->verifier) {
+        return true;
+    }
+    if (!sev_verifier_check_vcpu(q->verifier, packet, packet + HDR_LEN)) {
+        error_setg(errp, "the packet of the registers of vCPU number %" PRIu64
+                   " fails its MAC", r->number);
+        return false;
+    }
+    q->info->verified++;
+    return true;
+}
+
 /* --- The other records ------------------------------------------------------ */
 
 static char *span_text(SevSpan span)
@@ -315,6 +332,8 @@ bool sev_query_visit(SevQuery *q, const SevRecord *rec, Error **errp)
         return visit_headers(q, &rec->u.headers, errp);
     case SEV_RECORD_STATE:
         return visit_state(q, &rec->u.state, errp);
+    case SEV_RECORD_VMSA:
+        return visit_vmsa(q, &rec->u.vmsa, errp);
     case SEV_RECORD_SHARED:
         return visit_shared(q, &rec->u.shared, errp);
     case SEV_RECORD_END:

@@ -193,4 +193,20 @@ const SevRecordRow sev_record_rows[SEV_RECORD__MAX] = {
         BYTES(sealed.packet, "packet", SEV_RECORD_PACKET_LEN,
               "what the program made of its table of page versions, and of "
               "sums: a header as in LANE, and 4096 bytes")) },
+
+    [SEV_RECORD_VCPUS] = { "VCPUS", FIELDS(
+        U64(vcpus.ghcb, "ghcb", "the highest version of the GHCB protocol "
+            "that the guest was offered; must be the target's"),
+        U64(vcpus.count, "count", "entries that follow; must be the target's, "
+            "not 0"),
+        ENTRIES(vcpus.ids, "ids", vcpus.count, SEV_RECORD_VCPUS_MAX, 8,
+                "APIC ids, ascending; vCPU number n of a VMSA record has the "
+                "nth of these"),
+        PART("id", 8, "APIC id")) },
+
+    [SEV_RECORD_VMSA] = { "VMSA", FIELDS(
+        U64(vmsa.number, "number", "of the vCPU: 0, 1, 2 ... in order"),
+        BYTES(vmsa.packet, "packet", SEV_RECORD_PACKET_LEN,
+              "what SEND_UPDATE_VMSA made of its registers: a header and data "
+              "as in PAGES")) },
 };

@@ -7,6 +7,7 @@
  *      HELLO    who I am; send your certificates  -------->
  *               <--------- return path ----------  CERTS   who I am
  *      SESSION  whose packets these are            -------->  RECEIVE_START
+ *      VCPUS    SEV-ES: which vCPUs it has         -------->
  *      BLOCK    number, name, length; one each     -------->
  *      LANE     method lane: its program and key   -------->  RECEIVE_FINISH
  *      IMAGE    templates: where a block's pages lie  ----->
@@ -19,6 +20,7 @@
  *      STATE    which pages are private            -------->
  *      DIGEST   templates: of headers beside the stream  -->
  *      SHARED   templates: sum of pages beside the stream ->
+ *      VMSA     SEV-ES: registers of one vCPU      -------->  RECEIVE_UPDATE
  *      END      how many there were                -------->  RECEIVE_FINISH
  *   behind the stream (device state and all)
  *               <--------- return path ----------  ACK     I have all of it
@@ -70,6 +72,7 @@ enum {
     /* Limits: a reader refuses more before it reads it. */
     SEV_RECORD_PAGES_MAX    = 64,
     SEV_RECORD_LANE_MAX     = 16,       /* packets of program and key */
+    SEV_RECORD_VCPUS_MAX    = 4096,
     SEV_RECORD_RUNS_MAX     = 4096,
     SEV_RECORD_HEADERS_MAX  = 4096,
     SEV_RECORD_BLOCKS_MAX   = 4096,
@@ -105,6 +108,8 @@ typedef enum SevRecordType {
     SEV_RECORD_GO       = 15,
     SEV_RECORD_LANE     = 16,
     SEV_RECORD_SEALED   = 17,
+    SEV_RECORD_VCPUS    = 18,           /* SEV-ES guests only */
+    SEV_RECORD_VMSA     = 19,           /* the same */
     SEV_RECORD__MAX,
 } SevRecordType;
 
@@ -217,6 +222,19 @@ typedef struct SevRecordSealed {
     SevSpan packet;                     /* SEV_RECORD_PACKET_LEN */
 } SevRecordSealed;
 
+/* An SEV-ES guest's vCPUs; vCPU number n is the n-th of these. */
+typedef struct SevRecordVcpus {
+    uint64_t ghcb;                      /* highest version offered to it */
+    uint64_t count;
+    SevSpan ids;                        /* APIC ids: count * 8, big-endian */
+} SevRecordVcpus;
+
+/* The packet that SEND_UPDATE_VMSA made of a vCPU's registers. */
+typedef struct SevRecordVmsa {
+    uint64_t number;                    /* 0, 1, 2 ... in order */
+    SevSpan packet;                     /* SEV_RECORD_PACKET_LEN */
+} SevRecordVmsa;
+
 typedef struct SevRecordEnd {
     uint64_t packets;                   /* in all PAGES records */
     uint64_t private_pages;             /* in all STATE records */
@@ -247,6 +265,8 @@ typedef struct SevRecord {
         SevRecordAck ack;
         SevRecordLane lane;
         SevRecordSealed sealed;
+        SevRecordVcpus vcpus;
+        SevRecordVmsa vmsa;
     } u;
 } SevRecord;
 

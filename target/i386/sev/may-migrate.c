@@ -27,10 +27,9 @@ static bool can_ever_send(Error **errp)
     g_auto(SevGuestIdentity) id = {};
 
     if (!sev_guest_present()) {
-        error_setg(errp, "SEV: SEV-ES and SEV-SNP guests cannot be migrated: "
-                   "%s", sev_backend_is_software() ?
-                   "packets of their register state are not implemented" :
-                   "no kernel has the commands for their register state");
+        error_setg(errp, "SEV: SEV-ES and SEV-SNP guests cannot be migrated "
+                   "under KVM: it has no SEND_UPDATE_VMSA, the command for "
+                   "their registers");
         return false;
     }
     if (!sev_backend_is_software() && !sev_kvm_can_follow(errp)) {
@@ -52,8 +51,8 @@ bool sev_guest_can_send(Error **errp)
                    "when it first runs: 'cont' before it is migrated");
         return false;
     }
-    return can_ever_send(errp) && sev_declared_possible(errp) &&
-           sev_declared_by_guest(errp);
+    return can_ever_send(errp) && sev_vcpus_can_move(errp) &&
+           sev_declared_possible(errp) && sev_declared_by_guest(errp);
 }
 
 bool sev_guest_may_move(Error **errp)

@@ -91,6 +91,12 @@ bool sev_verifier_check(SevVerifier *v, const uint8_t *hdr,
             data[SEV_PACKET_DATA_LEN - 1] ^ *key) != BAD_MAC;
 }
 
+bool sev_verifier_check_vcpu(SevVerifier *v, const uint8_t *hdr,
+                             const uint8_t *data)
+{
+    return sev_verifier_check(v, hdr, data);
+}
+
 void sev_verifier_free(SevVerifier *v)
 {
     g_free(v);

@@ -14,6 +14,7 @@
 #include "migration/sev/page-map.h"
 #include "migration/sev/pages.h"
 #include "migration/sev/session.h"
+#include "migration/sev/vcpus.h"
 #include "migration/sev/wire/write.h"
 #include "migration/sev/order.h"
 #include "migration/sev/template/template.h"
@@ -86,6 +87,8 @@ HANDLER(sev_map_load_state)
 HANDLER(sev_end_load)
 HANDLER(sev_lane_load_lane)
 HANDLER(sev_lane_load_sealed)
+HANDLER(sev_vcpus_load_list)
+HANDLER(sev_vcpus_load)
 HANDLER(sev_image_load)
 HANDLER(sev_image_load_headers)
 HANDLER(sev_image_load_digest)
@@ -117,6 +120,11 @@ void qemu_set_offset(QEMUFile *f, off_t off, int whence)
 bool sev_pages_blocks_complete(SevTarget *t, Error **errp)
 {
     handlers.complete++;
+    return true;
+}
+
+bool sev_vcpus_listed(const SevTarget *t, Error **errp)
+{
     return true;
 }
 
@@ -168,6 +176,9 @@ static void encode(SevRecordType type, GByteArray *out)
     case SEV_RECORD_SEALED:
         rec.u.sealed.packet = (SevSpan) { packet, sizeof(packet) };
         break;
+    case SEV_RECORD_VMSA:
+        rec.u.vmsa.packet = (SevSpan) { packet, sizeof(packet) };
+        break;
     case SEV_RECORD_ACK:
         rec.u.ack.digest = (SevSpan) { blob, SEV_RECORD_DIGEST_LEN };
         break;
@@ -192,26 +203,26 @@ static void encode(SevRecordType type, GByteArray *out)
 static const SevStreamState grid[SEV_STREAM__MAX][SEV_RECORD__MAX] = {
 /*
  *          -   HELLO  CERTS MANIFEST SESSION BLOCK   PAGES  STATE BREAK  END
- *          IMAGE   HEADERS DIGEST SHARED ACK GO  LANE   SEALED
+ *          IMAGE   HEADERS DIGEST SHARED ACK GO  LANE   SEALED VCPUS  VMSA
  */
 [START] = { NO, ASKED, NO,   OFFERED, BLOCKS, NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO,    NO,    NO, NO, NO,     NO },
+            NO,     NO,     NO,    NO,    NO, NO, NO,     NO,    NO,     NO },
 [ASKED] = { NO, NO,    NO,   NO,      BLOCKS, NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO,    NO,    NO, NO, NO,     NO },
+            NO,     NO,     NO,    NO,    NO, NO, NO,     NO,    NO,     NO },
 [OFFERED] = { NO, NO,  NO,   NO,      BLOCKS, NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO,    NO,    NO, NO, NO,     NO },
+            NO,     NO,     NO,    NO,    NO, NO, NO,     NO,    NO,     NO },
 [BLOCKS] = { NO, NO,   NO,   NO,      NO,     BLOCKS, NO,    NO,   PAGES, NO,
-            BLOCKS, NO,     NO,    NO,    NO, NO, BLOCKS, NO },
+            BLOCKS, NO,     NO,    NO,    NO, NO, BLOCKS, NO,    BLOCKS, NO },
 [PAGES] = { NO, NO,    NO,   NO,      NO,     NO,     PAGES, MAP,  PAGES, ENDED,
-            NO,     PAGES,  NO,    NO,    NO, NO, NO,     PAGES },
+            NO,     PAGES,  NO,    NO,    NO, NO, NO,     PAGES, NO,     NO },
 [MAP] = {   NO, NO,    NO,   NO,      NO,     NO,     NO,    MAP,  NO,    ENDED,
-            NO,     NO,     MAP,   MAP,   NO, NO, NO,     NO },
+            NO,     NO,     MAP,   MAP,   NO, NO, NO,     NO,    NO,     MAP },
 [ENDED] = { NO, NO,    NO,   NO,      NO,     NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO,    NO,    NO, NO, NO,     NO },
+            NO,     NO,     NO,    NO,    NO, NO, NO,     NO,    NO,     NO },
 [ACKED] = { NO, NO,    NO,   NO,      NO,     NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO,    NO,    NO, TOLD, NO,     NO },
+            NO,     NO,     NO,    NO,    NO, TOLD, NO,     NO,    NO,     NO },
 [TOLD] = {  NO, NO,    NO,   NO,      NO,     NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO,    NO,    NO, NO, NO,     NO },
+            NO,     NO,     NO,    NO,    NO, NO, NO,     NO,    NO,     NO },
 };
 
 static void test_order(void)

@@ -127,6 +127,10 @@ static GPtrArray *samples(void)
             .packets = span(two->data, two->len) });
     ADD(.type = SEV_RECORD_SEALED, .u.sealed = {
             .packet = filler(SEV_RECORD_PACKET_LEN) });
+    ADD(.type = SEV_RECORD_VCPUS, .u.vcpus = {
+            .ghcb = 2, .count = 2, .ids = filler(16) });
+    ADD(.type = SEV_RECORD_VMSA, .u.vmsa = {
+            .number = 1, .packet = filler(SEV_RECORD_PACKET_LEN) });
 
     /* At the limits. */
     ADD(.type = SEV_RECORD_PAGES, .u.pages = {
@@ -143,6 +147,10 @@ static GPtrArray *samples(void)
             .amd = filler(SEV_RECORD_AMD_MAX) });
     ADD(.type = SEV_RECORD_CERTS, .u.certs = {
             .pdh = filler(1), .plat = filler(1) });
+    ADD(.type = SEV_RECORD_VCPUS);
+    ADD(.type = SEV_RECORD_VCPUS, .u.vcpus = {
+            .ghcb = UINT64_MAX, .count = SEV_RECORD_VCPUS_MAX,
+            .ids = span(most->data, 8 * SEV_RECORD_VCPUS_MAX) });
 #undef ADD
     return all;
 }

@@ -154,7 +154,7 @@ bool sev_lane_launch(Error **errp)
     if (!lane.wanted || runstate_check(RUN_STATE_INMIGRATE)) {
         return true;            /* what comes in brings its own */
     }
-    if (!sev_guest_present()) {
+    if (sev_es_enabled()) {
         error_setg(errp, "SEV: lane=%s: a vCPU of an SEV-ES guest cannot be "
                    "lent, because nobody but the guest sees its registers",
                    lane.wanted);
