@@ -85,6 +85,7 @@ firmware() {
     local name=$1 source=$here/$2 address=$3
     shift 3
     if [ "$source" -nt "$out/$name.fd" ] ||
+       [ "$here/es-keep.inc" -nt "$out/$name.fd" ] ||
        [ "$here/tiny-print.inc" -nt "$out/$name.fd" ]; then
         (logged "guest-$name" gcc -m32 -c "$@" -o "$out/$name.o" "$source" &&
             logged "guest-$name" ld -m elf_i386 -Ttext "$address" -e "$address" \
@@ -105,6 +106,7 @@ small_programs() {
     firmware nested nested.S 0xffff0000
     firmware sev-es es.S 0xffff0000
     firmware sev-es-random es.S 0xffff0000 -DES_RANDOM
+    firmware sev-es-keep es.S 0xffff0000 -DES_KEEP
     firmware sev-es-page es.S 0xffff0000 -DES_END=1
     firmware sev-es-unsupported es.S 0xffff0000 -DES_END=2
 }

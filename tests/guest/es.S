@@ -10,7 +10,8 @@
  *
  * Then it asks for its end: ES_END 0: by the MSR, 1: by the page, 2: an event
  * that is not supported.  With ES_RANDOM it makes 100000 requests of noise
- * instead, which begin with a number of the processor's and say so: SEED.
+ * instead, which begin with a number of the processor's and say so: SEED.  With
+ * ES_KEEP it does es-keep.inc instead, without end.
  *
  * 64-bit mode; private but for the 2 MiB at SHARED. The screen is a GHCB of its
  * own, so that no instruction here needs a handler for #VC.
@@ -145,6 +146,9 @@ start64:
         lidt    (%rax)
         mov     $hello, %esi
         call    print
+#ifdef ES_KEEP
+        jmp     keep
+#endif
 #ifdef ES_RANDOM
         call    noise
 #else
@@ -616,6 +620,10 @@ codes:  .long   0x27, 0x37, 0x6e, 0x6f, 0x72, 0x76, 0x7b, 0x7b, 0x7b, 0x7c
         .long   0x80000003, 0x80000005, 0x8000fffd
         .set    NOISE_CODES, (. - codes) / 4
 text_seed: .asciz "SEED"
+#endif
+
+#ifdef ES_KEEP
+#include "es-keep.inc"
 #endif
 
 /* --- The screen: OUT by a GHCB of its own ---------------------------------- */

@@ -241,34 +241,6 @@ def no_reset(env):
         refused.close()
 
 
-@test('es: migration, snapshots and arrivals are refused in words')
-def no_migration(env):
-    words = 'SEV-ES and SEV-SNP guests cannot be migrated: packets of their ' \
-            'register state are not implemented'
-    with small(env) as guest:
-        try:
-            guest.cmd('migrate', uri='exec:cat > /dev/null')
-        except Failed as error:
-            check(words in str(error), f'it says "{error}"')
-        else:
-            raise Failed('migrate begins')
-        check(words in hmp(guest, 'savevm now'), 'a snapshot is refused in '
-              'other words')
-        check(guest.cmd('query-migrate')['blocked-reasons'] == [f'SEV: {words}'],
-              'query-migrate does not list it')
-    host = SoftHost(env.lab, f'es-{env.name("in")}')
-    target = host.tiny(env, 'arrives', kind='es', policy=POLICY,
-                       incoming='defer')
-    try:
-        target.start()
-    except Exception:
-        check('none can come in' in target.log(), target.log())
-    else:
-        raise Failed('a target for an SEV-ES guest starts')
-    finally:
-        target.close()
-
-
 # --- Measurement ---------------------------------------------------------------
 
 VALIDATE = '/usr/bin/virt-qemu-sev-validate'

@@ -246,6 +246,15 @@ class ByLane(Matrix):
         target.cmd('migrate-set-parameters', sev_method='lane')
 
 
+class Encrypted(Matrix):
+    """An SEV-ES guest with two vCPUs, whose registers are packets as well."""
+
+    ways = ('line, es',)
+
+    def __init__(self, env):
+        super().__init__(env, shape=Shape(firmware='es'), policy=0x5, smp=2)
+
+
 class Channels(Matrix):
     """The same with two channels of multifd."""
 
@@ -278,8 +287,8 @@ def run(env, wanted):
                 matrix = None
             try:
                 matrix = matrix or next(
-                    kind for kind in (Matrix, Long, ByLane, Channels, Makers, Clones,
-                                      Disks)
+                    kind for kind in (Matrix, Long, ByLane, Encrypted, Channels, Makers,
+                                      Clones, Disks)
                     if row[0] in kind.ways)(env)
                 yield matrix.row(*row)
             except Exception as error:      # one row's, not the others'

@@ -153,6 +153,24 @@ LANE = {
     },
 }
 
+# One line, and the registers of an SEV-ES guest.
+VMSA = {
+    'source': {
+        'vcpus-write': Step(),
+        'send-update-vmsa': command('SEND_UPDATE_VMSA', nth=2,
+                                    outcome={'cancel': EITHER},
+                                    core=('fail', 'stop/cont'), statuses=(2,)),
+        'vmsa-write': Step(nth=2, outcome={'cancel': EITHER}),
+    },
+    'target': {
+        'vcpus-read': Step(core=('fail',)),
+        'vmsa-read': Step(core=('die',)),
+        'receive-update-vmsa': command('RECEIVE_UPDATE_VMSA', nth=2,
+                                       core=('fail',), statuses=(9,)),
+        'ack-send': Step('before it acknowledged the guest'),
+    },
+}
+
 # Two channels of multifd; "cut" cuts one of them, "cut main" the main one.
 LATE = {'cut': EITHER}          # no page follows on that channel
 CHANNELS = {
@@ -236,6 +254,7 @@ STEPS = {
     'line': LINE,
     'long line, runs': LONG,
     'line, lane': LANE,
+    'line, es': VMSA,
     'channels': CHANNELS,
     'template': {'source': TEMPLATE},
     'template, pipe': {'source': PIPE},

@@ -8,11 +8,12 @@ from verdict import check
 OPTIONS = dict(smp=2, mem=192, ram_file=False, boot=dict(mib=16, tick=100))
 
 
-def hop(env, guest, here, there):
+def hop(env, guest, here, there, **options):
     """The guest goes on at @there; its old QEMU ends."""
     if env.lab.sev:
         env.host(here).trust(env.host(there))
-    target = env.start(f'at-{there}', there, incoming='defer', **OPTIONS)
+    target = env.start(f'at-{there}', there, incoming='defer',
+                       **(options or OPTIONS))
     info = guest.migrate(f'tcp:127.0.0.1:{target.listen(guest)}')
     check(info['status'] == 'completed', f'{here} to {there}: {info}')
     target.wait_loaded()
