@@ -26,18 +26,15 @@
  *               <--------- return path ----------  ACK     I have all of it
  *      GO       it is yours: run it                -------->
  *
- * A stream with no return path has no HELLO, CERTS, ACK and GO.  A template has a
- * MANIFEST before all else, in a section of its own, so that it can be judged
- * before any RAM.  Every section of the above but the last ends with BREAK.
+ * Without a return path there is no HELLO, CERTS, ACK and GO.  A template has a
+ * MANIFEST first, in its own section.  Every section but the last ends with BREAK.
  *
  * Pure: bytes <-> SevRecord, no stream, no guest, no globals.  A record is a
- * header of 16 bytes and a payload.  Integers are big-endian and, in the
- * payload, always 64 bits.  A blob is its length and its bytes.  What each
- * field means: record-table.c.  To the byte: docs/interop/sev-record.md.
+ * header of 16 bytes and a payload: big-endian integers of 64 bits, and blobs, a
+ * length and its bytes.  Fields: record-table.c, docs/interop/sev-record.md.
  *
- * Version policy: one version on a stream.  A reader refuses a version or a
- * type it does not know, by number; it never skips a record.  A payload is
- * exactly as long as its version says.
+ * Version policy: one version on a stream.  A reader refuses by number a version or
+ * a type it does not know.  A payload is as long as its version says, exactly.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

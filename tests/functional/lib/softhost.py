@@ -60,6 +60,10 @@ class SoftTiny(SevTiny):
         point = command.lower().replace('_', '-')
         self._set('x-fault', f'{point}:{nth}:fail={status}')
 
+    def stalls(self, point):
+        """It waits at this fault point, until it obeys() again."""
+        self._set('x-fault', f'{point}:1:stall')
+
     def takes(self, us):
         self._set('x-psp-delay-us', us)
 
