@@ -434,7 +434,8 @@ class Analysis:
         return dict(
             bytes=size, layout=self.layout, records=self.counts,
             method='lane' if self.program else 'packets',
-            lane_program=self.program, vcpus=self.vcpus,
+            lane_program=self.program,
+            **({'vcpus': self.vcpus} if self.vcpus else {}),
             packets=self.packets + self.placed,
             sent_again=self.again, private_pages=self.private,
             packet_bytes=(self.packets + self.placed) *

@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import shape
 from image import Image, flip
 from registry import SAID, test
 from sevlib import ROOT
@@ -373,3 +374,13 @@ def trimmed(env):
         check_keys(env, clones, check_distinct(clones))
         for clone in clones:
             draws(clone, 20)            # while memory is given back
+
+
+@test('clones: of an SEV-ES guest with two vCPUs')
+def encrypted_registers(env):
+    with Tool(env) as tool:
+        tool.make('es', '--policy', '0x5', '--firmware', shape.ES, '--smp', 2,
+                  '--append', 'draws=1')
+        told = tool.do('verify', 'es')
+        check(told['stream']['vcpus'] == [0, 1], f'{told["stream"]}')
+        check_distinct(tool.do('run', 'es', 3, '--detach'))
