@@ -38,6 +38,17 @@ SevEsCpu *sev_es_cpu(CPUState *cs)
                                                           : NULL;
 }
 
+/* A vCPU in the place of one that was measured, and unplugged, is not that one. */
+static void forget_unplugged(CPUState *cs)
+{
+    SevEsCpu *es = sev_es_cpu(cs);
+
+    if (es) {
+        sev_es_drop_vmsa(es);
+        es->measured = false;
+    }
+}
+
 void sev_es_cpu_realize(CPUState *cs)
 {
     CPUX86State *env = cpu_env(cs);
@@ -52,8 +63,9 @@ void sev_es_cpu_realize(CPUState *cs)
     env->features[FEAT_7_0_EBX] &= ~CPUID_7_0_EBX_MPX;
     env->features[FEAT_XSAVE_XCR0_LO] &= ~(XSTATE_BNDREGS_MASK |
                                            XSTATE_BNDCSR_MASK);
-    if (launched) {
-        return;                 /* plugged too late (vmgexit.c) */
+    if (launched) {             /* plugged too late (vmgexit.c) */
+        forget_unplugged(cs);
+        return;
     }
     g_assert(cs->cpu_index >= 0 && cs->cpu_index < cpus_max);
     cpus[cs->cpu_index] = g_new0(SevEsCpu, 1);
