@@ -201,6 +201,10 @@ check-deb: deb ## the packages in a clean Debian: install, use, remove, purge (2
 	@$(OVERLAY)/deps.sh test
 	@$(OVERLAY)/as-root.sh scripts/packaging/check-deb.sh $(SUITE)
 
+check-docs: ## README's first commands, the guides for libvirt and Kata, pasted into a fresh Debian (as long as a build); SUITE=trixie
+	@command -v debootstrap > /dev/null || $(OVERLAY)/deps.sh clean
+	@$(OVERLAY)/as-root.sh scripts/docs/check-docs.sh $(SUITE)
+
 check-dist: dist ## the release tarball builds without git (as long as a build)
 	@scripts/packaging/check-dist.sh
 
@@ -252,7 +256,7 @@ distclean: ## remove the build directory and the choices of ./configure
 	rm -rf "$(BUILD)" config.mk
 
 .DEFAULT_GOAL := help
-.PHONY: check-faults check-hardware check-libvirt check-kata soak check-migration-full help demo bench bench-lane bench-clone bench-migration bench-kernel bench-tcg guest-tools deps fetch patch build install deb dist check check-deb check-dist check-builds check-lib coverage fuzz \
+.PHONY: check-faults check-hardware check-libvirt check-kata soak check-migration-full help demo bench bench-lane bench-clone bench-migration bench-kernel bench-tcg guest-tools deps fetch patch build install deb dist check check-deb check-docs check-dist check-builds check-lib coverage fuzz \
     check-unit check-qtest check-functional check-matrix check-boots \
     check-stress guest-kernels lint lint-hook refresh diff \
     export check-export check-prefixes try-base hooks-report clean distclean
