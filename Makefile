@@ -158,10 +158,11 @@ check-faults: build ## every step of a migration fails in every way; a summary, 
 	@tests/guest/build.sh
 	@$(OVERLAY)/as-root.sh $(PYTHON) tests/functional/matrix/faultmatrix.py --build "$(BUILD)"
 
-check-libvirt: build ## an SEV guest under an unmodified libvirt, the system's daemon and a user's
+check-libvirt: build ## an SEV guest under an unmodified libvirt, the system's daemon and a user's; OTHER=DIR: host 2 has another version, unpacked there
 	@$(OVERLAY)/deps.sh test libvirt
 	@tests/guest/build.sh
-	@$(OVERLAY)/as-root.sh $(PYTHON) integration/libvirt/system.py --build "$(BUILD)"
+	@$(OVERLAY)/as-root.sh $(PYTHON) integration/libvirt/system.py --build "$(BUILD)" \
+	    $(if $(OTHER),--other "$(OTHER)")
 	@$(OVERLAY)/as-root.sh $(PYTHON) integration/libvirt/try.py --build "$(BUILD)"
 
 check-kata: build ## the Kata runtime's recorded command lines, replayed (3 minutes; VSOCK=1: and in a guest that is the host, half an hour)
