@@ -39,6 +39,7 @@ within() {
     # shellcheck disable=SC2016
     unshare --mount --pid --fork --kill-child --ipc --uts sh -c '
         set -e
+        mount --rbind "$0" "$0"     # libvirt wants a root that is a mount
         mount -t proc proc "$0/proc"
         mount -t sysfs sysfs "$0/sys"
         mount -t tmpfs -o mode=755 tmpfs "$0/run"
