@@ -158,10 +158,11 @@ check-faults: build ## every step of a migration fails in every way; a summary, 
 	@tests/guest/build.sh
 	@$(OVERLAY)/as-root.sh $(PYTHON) tests/functional/matrix/faultmatrix.py --build "$(BUILD)"
 
-check-libvirt: build ## an SEV guest under an unmodified libvirt, the system's daemon and a user's
+check-libvirt: build ## an SEV guest under an unmodified libvirt, the system's daemon and a user's; OTHER=DIR: host 2 has another version, unpacked there
 	@$(OVERLAY)/deps.sh test libvirt
 	@tests/guest/build.sh
-	@$(OVERLAY)/as-root.sh $(PYTHON) integration/libvirt/system.py --build "$(BUILD)"
+	@$(OVERLAY)/as-root.sh $(PYTHON) integration/libvirt/system.py --build "$(BUILD)" \
+	    $(if $(OTHER),--other "$(OTHER)")
 	@$(OVERLAY)/as-root.sh $(PYTHON) integration/libvirt/try.py --build "$(BUILD)"
 
 check-kata: build ## the Kata runtime's recorded command lines, replayed (3 minutes; VSOCK=1: and in a guest that is the host, half an hour)
@@ -200,6 +201,10 @@ check-deb: deb ## the packages in a clean Debian: install, use, remove, purge (2
 	@command -v debootstrap > /dev/null || $(OVERLAY)/deps.sh clean
 	@$(OVERLAY)/deps.sh test
 	@$(OVERLAY)/as-root.sh scripts/packaging/check-deb.sh $(SUITE)
+
+check-guides: ## README's first commands, the guides for libvirt and Kata, pasted into a fresh Debian (as long as a build); SUITE=trixie
+	@command -v debootstrap > /dev/null || $(OVERLAY)/deps.sh clean
+	@$(OVERLAY)/as-root.sh scripts/docs/check-guides.sh $(SUITE)
 
 check-dist: dist ## the release tarball builds without git (as long as a build)
 	@scripts/packaging/check-dist.sh
@@ -252,7 +257,7 @@ distclean: ## remove the build directory and the choices of ./configure
 	rm -rf "$(BUILD)" config.mk
 
 .DEFAULT_GOAL := help
-.PHONY: check-faults check-hardware check-libvirt check-kata soak check-migration-full help demo bench bench-lane bench-clone bench-migration bench-kernel bench-tcg guest-tools deps fetch patch build install deb dist check check-deb check-dist check-builds check-lib coverage fuzz \
+.PHONY: check-faults check-hardware check-libvirt check-kata soak check-migration-full help demo bench bench-lane bench-clone bench-migration bench-kernel bench-tcg guest-tools deps fetch patch build install deb dist check check-deb check-guides check-dist check-builds check-lib coverage fuzz \
     check-unit check-qtest check-functional check-matrix check-boots \
     check-stress guest-kernels lint lint-hook refresh diff \
     export check-export check-prefixes try-base hooks-report clean distclean

@@ -4,9 +4,10 @@
 # namespaces, where the folders that libvirt's system daemon uses by default are
 # below FOLDER, and libvirt's user exists.  Ends, and all in it, with its stdin.
 #
-# usage: unshare -m -n -u -p --fork --kill-child host.sh FOLDER NAME SHARED PREFIX
+# usage: unshare -m -n -u -p --fork --kill-child host.sh FOLDER NAME SHARED PREFIX [OTHER]
+# OTHER: where another libvirt's packages were unpacked, for the place of the machine's.
 set -eu
-folder=$1 name=$2 shared=$3 prefix=$4
+folder=$1 name=$2 shared=$3 prefix=$4 other=${5:-}
 
 mount --make-rprivate /
 mount -t proc proc /proc
@@ -66,6 +67,13 @@ mount --move "$folder/dev" /dev
 # alike: the machine's cgroups are the first host's, the second has none.
 [ "$name" = host1 ] || bare ^/sys/fs/cgroup
 
+if [ -n "$other" ]; then
+    mount -t overlay -o "lowerdir=$other/usr:/usr" overlay /usr
+    # Its drivers only: the machine's are another version's.
+    for drivers in "$other"/usr/lib/*/libvirt; do
+        mount --bind "$drivers" "${drivers#"$other"}"
+    done
+fi
 mount --bind "$shared" /srv
 mount --bind "$prefix" /usr/local
 mount --bind "$folder/etc" /etc/libvirt

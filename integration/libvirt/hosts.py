@@ -157,9 +157,11 @@ class SystemHost(Host):
     """The system's libvirtd as root, with nothing configured but the host's
     UUID, in namespaces that keep it from the machine (host.sh)."""
 
-    def __init__(self, folder, number, prefix):
+    def __init__(self, folder, number, prefix, other=None):
+        """@other: the folder of another libvirt than this machine's."""
         self.folder, self.number = folder / f'host{number}', number
         self.prefix, self.shared = prefix, folder / 'shared'
+        self.other = [other.resolve()] if other else []
         self.address = f'10.77.0.{number}'
         (self.folder / 'etc').mkdir(parents=True)
         # Two daemons of one machine would take themselves for one host.
@@ -174,7 +176,7 @@ class SystemHost(Host):
         self.outer = subprocess.Popen(
             ['unshare', '-m', '-n', '-u', '-p', '--fork', '--kill-child',
              HERE / 'host.sh', self.folder, f'host{self.number}', self.shared,
-             self.prefix], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+             self.prefix, *self.other], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, start_new_session=True)
         if self.outer.stdout.readline() != b'ready\n':
             said = self.outer.stderr.read().decode('utf-8', 'replace')

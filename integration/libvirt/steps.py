@@ -35,13 +35,19 @@ def run(trial, hosts):
     return 0
 
 
-def main(about, trial, programs):
-    """@trial(folder, build) makes something with hosts() and steps()."""
+def main(about, trial, programs, other=False):
+    """@trial(folder, build) makes something with hosts() and steps().
+
+    @other: it takes the folder of a second libvirt, too.
+    """
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument('--build', type=Path, default=Path(
         os.environ.get('BUILD', ROOT / 'build')))
     parser.add_argument('--keep', action='store_true',
                         help='leave the folder with the logs')
+    if other:
+        parser.add_argument('--other', type=Path, metavar='DIR',
+                            help='host 2 has the libvirt that was unpacked there')
     args = parser.parse_args()
     build = args.build.resolve()
     why = missing(programs)
@@ -58,7 +64,7 @@ def main(about, trial, programs):
     folder.chmod(0o755)
     hosts, code = [], 1
     try:
-        made = trial(folder, build)
+        made = trial(folder, build, *([args.other] if other else []))
         hosts = made.hosts()
         code = run(made, hosts)
     except (Failed, OSError) as error:

@@ -8,6 +8,7 @@
 # second clean Debian first, from a release tarball. $BUILD/roots keeps the bare
 # systems. One line per check; exit code 0 when all held, 77 when it cannot be tried.
 . "$(dirname "${BASH_SOURCE[0]}")/../overlay/lib.sh"
+. "$ROOT/scripts/packaging/clean-debian.sh"
 
 host=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 suite=${1:-$host}
@@ -18,55 +19,6 @@ skip() { echo "skip ($*) packages in a clean $suite"; exit 77; }
 [ "$(id -u)" = 0 ] || skip "not root"
 command -v debootstrap > /dev/null || skip "debootstrap is not installed"
 unshare --mount --pid --fork true 2>/dev/null || skip "no namespaces here"
-
-archive() {
-    local first
-    mkdir -p "$roots/archive"
-    first=$("$PYTHON" "$ROOT/scripts/overlay/archive.py" "$roots/archive" "$suite" | head -1)
-    sed -n 's/^URIs: //p' "$first"
-}
-
-bare() {
-    if [ ! -e "$roots/$suite.tar" ]; then
-        step root "a bare $suite"
-        mkdir -p "$roots"
-        rm -rf "$roots/new"
-        logged debootstrap debootstrap --variant=minbase "$suite" "$roots/new" "$(archive)" ||
-            die "debootstrap failed ($(tail -1 "$LOGS/debootstrap.log" | cut -c1-160)); see $LOGS/debootstrap.log."
-        tar -C "$roots/new" --numeric-owner -cf "$roots/$suite.tar.new" .
-        mv "$roots/$suite.tar.new" "$roots/$suite.tar"
-        rm -rf "$roots/new"
-    fi
-}
-
-# unpacked FOLDER
-unpacked() {
-    mkdir -p "$1"
-    tar -C "$1" --numeric-owner -xf "$roots/$suite.tar"
-    cp -L /etc/resolv.conf "$1/etc/resolv.conf"
-    printf '#!/bin/sh\nexit 101\n' > "$1/usr/sbin/policy-rc.d"
-    chmod 755 "$1/usr/sbin/policy-rc.d"
-}
-
-# within FOLDER COMMAND...: as root in it, with a /proc and a /dev of its own.
-within() {
-    local folder=$1
-    shift
-    # shellcheck disable=SC2016
-    unshare --mount --pid --fork --kill-child --ipc --uts sh -c '
-        set -e
-        mount -t proc proc "$0/proc"
-        mount -t tmpfs -o mode=755 tmpfs "$0/run"
-        mount -t tmpfs -o mode=755 tmpfs "$0/dev"
-        for node in null zero full random urandom tty; do
-            touch "$0/dev/$node"; mount --bind "/dev/$node" "$0/dev/$node"
-        done
-        mkdir "$0/dev/shm"
-        ln -s /proc/self/fd "$0/dev/fd"
-        exec env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 \
-            DEBIAN_FRONTEND=noninteractive chroot "$0" "$@"' \
-        "$folder" "$@" < /dev/null
-}
 
 # The packages for $suite, in $debs.
 packages() {

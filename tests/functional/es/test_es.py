@@ -9,6 +9,7 @@ specification (AMD 56421) and the APM.
 import contextlib
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import shape
@@ -291,8 +292,8 @@ def measure_libvirt(env):
     found, folder = measured(env, 3)
     for vcpus, wanted in ((3, 0), (2, 1)):
         done = subprocess.run(
-            [VALIDATE, '--measurement', found, '--api-major', '1',
-             '--api-minor', '55', '--build-id', '1', '--policy', str(POLICY),
+            [sys.executable, VALIDATE, '--measurement', found,
+             '--api-major', '1', '--api-minor', '55', '--build-id', '1', '--policy', str(POLICY),
              '--firmware', str(shape.ES), '--num-cpus', str(vcpus),
              '--cpu-family', '25', '--cpu-model', '1', '--cpu-stepping', '1',
              '--tik', str(folder / 'tik'), '--tek', str(folder / 'tek')],

@@ -54,3 +54,7 @@ def stops(env):
     check(f'not ok {page}:10: grep' in done.stderr, done.stderr)
     check(paste('--with', 'WORD=x', str(page)).returncode != 0,
           'a word that is not in the guide was accepted')
+    said = paste('--host', 'host1', '--host', 'host2', '--without', 'grep',
+                 str(page)).stdout
+    check('echo here' in said and 'true' in said and 'grep' not in said,
+          f'two hosts, without grep: {said}')

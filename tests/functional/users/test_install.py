@@ -8,11 +8,14 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import test_kata
+import test_kata_config
 from registry import test
 from sevlib import ROOT
 from verdict import check
 
 LIMIT = 400
+KATA = ROOT / 'integration/kata'
 PROGRAMS = ('qemu-system-x86_64', 'qemu-img', 'sev-clone', 'sev-psp')
 
 
@@ -45,6 +48,19 @@ def installed(env):
                      'PREFIX=/opt/sev'], env=clean)
         install()
         yield Path(top, 'root/opt/sev'), install
+
+
+def kata(env, prefix):
+    """What Kata's configuration names, started as the runtime does."""
+    for name in test_kata_config.TCG, test_kata_config.SEV:
+        check((prefix / 'share/sev-clone/kata' / name).read_bytes() ==
+              (KATA / name).read_bytes(), f'another {name} was installed')
+    for case, sev in ((test_kata.BY_MACHINE, True), (test_kata.ORDINARY, False)):
+        with test_kata.runtime(env, case, path=prefix / 'bin/qemu-kata') as made:
+            for clone in test_kata.replay(made, sev):
+                binary = os.readlink(f'/proc/{clone.process.pid}/exe')
+                check(Path(binary) == prefix / 'bin/qemu-system-x86_64',
+                      f'Kata\'s clone runs {binary}')
 
 
 @test('make install: from a fresh clone; the installed programs work')
@@ -86,3 +102,4 @@ def install(env):
         finally:
             tool('stop', 'base')
         tool('rm', 'base')
+        kata(env, prefix)

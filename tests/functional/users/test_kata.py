@@ -41,12 +41,16 @@ def wait_ticks(vm, more, limit):
 
 
 @contextlib.contextmanager
-def runtime(env, case=None, environ=None):
-    """A runtime whose template is on a tmpfs; all of it goes at the end."""
+def runtime(env, case=None, environ=None, path=None):
+    """A runtime whose template is on a tmpfs; all of it goes at the end.
+
+    @path: the installed qemu-kata, where there is one.
+    """
     case = case or (BY_MACHINE if env.lab.sev else ORDINARY)
     folder = Path(tempfile.mkdtemp(prefix='kata.', dir='/dev/shm'))
     identity = env.host('kata')
-    path = process.installed(folder / 'bin', env.lab.binary, player.WRAPPER)
+    path = path or process.installed(folder / 'bin', env.lab.binary,
+                                     player.WRAPPER)
     kata = player.Kata(
         path, case, folder / 'template', folder / 'vms', env.lab.kernel,
         environ={**({'SEV_PSP_DIR': str(identity.folder)} if identity else {}),
@@ -99,7 +103,8 @@ def restore_all(kata, count):
 
 
 def replay(kata, sev):
-    """Template, clones side by side; the folder goes while they count."""
+    """Template, clones side by side, which are returned; the folder goes while
+    they count."""
     seal(kata)
     files = {p.name: p.stat().st_size for p in kata.folder.iterdir()}
     check(files.pop('memory') == kata.memory << 20, 'memory has grown')
@@ -117,6 +122,7 @@ def replay(kata, sev):
     shutil.rmtree(kata.folder)          # factory destroy, while they run
     for clone in clones:
         wait_ticks(clone, 5, TICK_LIMIT)
+    return clones
 
 
 # --- The recordings, as they are ---------------------------------------------

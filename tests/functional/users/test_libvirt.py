@@ -2,6 +2,7 @@
 """QEMU as libvirt starts it, and libvirt itself where it is installed."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -113,6 +114,27 @@ def system_daemons(env):
     trial(env, 'system.py')
 
 
-@test('libvirt: two session daemons: start, move, save, reset', slow=True)
+@test('libvirt: two session daemons: start, move, save, reset')
 def session_daemons(env):
     trial(env, 'try.py')
+
+
+@test('libvirt: what the trials need and is missing is said in one line',
+      sev=False)
+def missing(env):
+    folder = env.folder / 'bin'         # a PATH without libvirt
+    folder.mkdir(parents=True, exist_ok=True)
+    for script in ('try.py', 'system.py'):
+        for path, code, words in (
+                (os.environ['PATH'], 2, 'error: .* is missing'),
+                (folder, 77, 'skip: needs the packages .*')):
+            done = subprocess.run(
+                [sys.executable, '-B', ROOT / 'integration/libvirt' / script,
+                 '--build', '/nonexistent'], text=True, capture_output=True,
+                stdin=subprocess.DEVNULL, check=False, timeout=60,
+                env={**os.environ, 'PATH': str(path)})
+            said = done.stdout + done.stderr
+            if code == 2 and done.returncode == 77:
+                continue                # libvirt is not here
+            check(done.returncode == code and said.count('\n') == 1 and
+                  re.match(words, said), f'{script}: {done.returncode}: {said}')
