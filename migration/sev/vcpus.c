@@ -22,8 +22,8 @@ bool sev_vcpus_save_list(QEMUFile *f, Error **errp)
         return true;
     }
     if (count > SEV_RECORD_VCPUS_MAX) {
-        error_setg(errp, "An SEV-ES guest with %zu vCPUs cannot be sent, the "
-                   "most is %d", count, SEV_RECORD_VCPUS_MAX);
+        error_setg(errp, "SEV: an SEV-ES guest with %zu vCPUs cannot be sent, "
+                   "the most is %d", count, SEV_RECORD_VCPUS_MAX);
         return false;
     }
     ids = g_byte_array_new();
@@ -78,24 +78,25 @@ bool sev_vcpus_load_list(SevTarget *t, const SevRecord *rec, Error **errp)
         return false;
     }
     if (r->count != count) {
-        error_setg(errp, "The SEV-ES guest has %" PRIu64 " vCPUs, this target "
-                   "was started with %zu", r->count, count);
+        error_setg(errp, "SEV: the SEV-ES guest has %" PRIu64 " vCPUs, this "
+                   "target was started with %zu", r->count, count);
         return false;
     }
     for (size_t n = 0; n < count; n++) {
         uint64_t id = ldq_be_p(r->ids.data + 8 * n);
 
         if (id != sev_vcpu_id(n)) {
-            error_setg(errp, "The SEV-ES guest's vCPU number %zu has APIC id %"
-                       PRIu64 ", this target's has %" PRIu64 ": start it with "
-                       "the same sockets, cores and threads", n, id,
+            error_setg(errp, "SEV: the SEV-ES guest's vCPU number %zu has "
+                       "APIC id %" PRIu64 ", this target's has %" PRIu64
+                       ": start it with the same sockets, cores and threads",
+                       n, id,
                        sev_vcpu_id(n));
             return false;
         }
     }
     if (r->ghcb != sev_vcpus_ghcb()) {
-        error_setg(errp, "The SEV-ES guest was offered version %" PRIu64 " of "
-                   "the GHCB protocol, this target offers %" PRIu64 ": start "
+        error_setg(errp, "SEV: the SEV-ES guest was offered version %" PRIu64
+                   " of the GHCB protocol, this target offers %" PRIu64 ": start "
                    "it with the source's legacy-vm-type", r->ghcb,
                    sev_vcpus_ghcb());
         return false;
