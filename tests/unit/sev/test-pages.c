@@ -550,10 +550,12 @@ static void test_given_up(void)
         g_autoptr(GByteArray) out = g_byte_array_new();
         QEMUFile f = { .out = out };
         SevSource *s;
+        SevTarget *t;
 
         setup(1000);
         bitmap_fill(source.is_private[0], 1000);
         s = sev_source_new();
+        t = open_target(s, &f);
         for (size_t n = 0; n < 1000; n++) {
             sev_pages_queue(s, &blocks[0], n * PAGE);
         }
@@ -568,6 +570,7 @@ static void test_given_up(void)
             migrate_get_current()->state = MIGRATION_STATUS_NONE;
         }
         sev_source_free(s);
+        sev_target_free(t);
         g_assert_cmpuint(sealed, <, 500);
     }
 }
