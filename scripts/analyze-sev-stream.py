@@ -7,7 +7,7 @@ anything is: a record that does not decode or comes out of order, a page
 outside its block, an IV used twice, a packet that is no ciphertext.
 
 The exit code is 0 only if the stream is whole.  Format: see
-docs/interop/sev-record.md; this reader shares no code with the writer.
+docs/interop/sev-record.rst; this reader shares no code with the writer.
 
 It looks at so many packets, records and bytes and no more, whatever the file
 says, and prints no byte of it that a terminal would act upon.

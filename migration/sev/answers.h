@@ -6,7 +6,7 @@
  * types are far from upstream's, which count from 0.
  *
  * Pure: no stream, no guest, no globals.  To the byte:
- * docs/interop/sev-record.md.
+ * docs/interop/sev-record.rst.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

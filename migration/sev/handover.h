@@ -16,7 +16,7 @@
  * two it was, the source can.  So at no time both run it, and whatever happens
  * it is not lost.
  *
- * What the ACK proves: docs/interop/sev-record.md.
+ * What the ACK proves: docs/interop/sev-record.rst.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -6,7 +6,7 @@
  *   bytes              of the shared pages
  *
  * In the header's list of offsets private pages come first, then shared ones,
- * then zero pages.  To the byte: docs/interop/sev-record.md.
+ * then zero pages.  To the byte: docs/interop/sev-record.rst.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

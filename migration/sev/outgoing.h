@@ -3,7 +3,7 @@
  *
  * Two words decide whether a guest that is being sent may run, and which
  * command ends its session: the purpose of the migration and the state of the
- * guest.  outgoing.c has the table; docs/devel/sev-migration.md shows it.
+ * guest.  outgoing.c has the table; docs/devel/sev-migration.rst shows it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

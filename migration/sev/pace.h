@@ -10,7 +10,7 @@
  *   target                        [PONG a]       [PONG b]
  *
  * Numbers come from this end alone; a target can be late, or early, and no more.
- * Any thread, unless it says otherwise.  To the byte: docs/interop/sev-record.md.
+ * Any thread, unless it says otherwise.  To the byte: docs/interop/sev-record.rst.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -2,7 +2,7 @@
  * The "sev" section and what belongs to it are registered here.
  *
  * save.c sends it, load.c reads it.  Who holds which lock:
- * docs/devel/sev-migration.md
+ * docs/devel/sev-migration.rst
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -234,7 +234,7 @@ def error_texts(text):
 
 @rule
 def errors(repo):
-    """An error is one phrase with a prefix: docs/devel/sev-migration.md."""
+    """An error is one phrase with a prefix: docs/devel/sev-migration.rst."""
     for path, text in repo.sources("target/i386/sev/", "migration/sev/"):
         for number, function, said in error_texts(text):
             wrong = None

@@ -1,7 +1,7 @@
 /*
  * Fields of a record: the only code that moves through its bytes.
  *
- * Format: docs/interop/sev-record.md
+ * Format: docs/interop/sev-record.rst
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

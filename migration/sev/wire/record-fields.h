@@ -1,6 +1,6 @@
 /*
  * Fields of a record's payload: a table of them is all that the encoder, the
- * decoder, the limits and the tables in docs/interop/sev-record.md know.
+ * decoder, the limits and the tables in docs/interop/sev-record.rst know.
  *
  * Readers take from the front of what is left and check every length before
  * they use it; an error names the record, the field and the limit.

@@ -1,7 +1,7 @@
 /*
  * The records: their fields, in the order of their bytes.
  *
- * docs/interop/sev-record.md has the same tables for people; test-record.c
+ * docs/interop/sev-record.rst has the same tables for people; test-record-table.c
  * fails when they differ, and prints the one that is right.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later

@@ -1,7 +1,7 @@
 /*
  * Records: encode and decode.
  *
- * Format: docs/interop/sev-record.md
+ * Format: docs/interop/sev-record.rst
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

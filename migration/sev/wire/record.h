@@ -31,7 +31,7 @@
  *
  * Pure: bytes <-> SevRecord, no stream, no guest, no globals.  A record is a
  * header of 16 bytes and a payload: big-endian integers of 64 bits, and blobs, a
- * length and its bytes.  Fields: record-table.c, docs/interop/sev-record.md.
+ * length and its bytes.  Fields: record-table.c, docs/interop/sev-record.rst.
  *
  * Version policy: one version on a stream.  A reader refuses by number a version or
  * a type it does not know.  A payload is as long as its version says, exactly.

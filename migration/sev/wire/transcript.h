@@ -9,7 +9,7 @@
  *
  * What upstream's "ram" section carries is not in it: shared pages change
  * while they are sent, and the two ends would see different bytes.  To the
- * byte: docs/interop/sev-record.md.
+ * byte: docs/interop/sev-record.rst.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The rules of the emulated cache, as QEMU checks them twice a second.
 
-docs/devel/sev-cache.md has them.  Where one is broken QEMU names the page and
+docs/devel/sev-cache.rst has them.  Where one is broken QEMU names the page and
 aborts; what is left for a test is that QEMU did look.
 """
 

@@ -3,7 +3,7 @@
 
 It has a trusted platform's certificates, which are public, and no key.  What it
 reads it keeps, so that it can also say what an honest target would: the digest
-of all that was sent (docs/interop/sev-record.md), in a second implementation.
+of all that was sent (docs/interop/sev-record.rst), in a second implementation.
 """
 
 import base64

@@ -5,7 +5,7 @@ kexec, reboot, sleep and power-off.  Nothing may be lost or changed.
 
     stress.py --build DIR [--seconds 600] [--unchecked]
 
-The rules of the emulated cache (docs/devel/sev-cache.md) are checked twice a
+The rules of the emulated cache (docs/devel/sev-cache.rst) are checked twice a
 second all the while; QEMU aborts where one is broken.
 """
 

@@ -4,7 +4,7 @@
 Every capability that QEMU lists, every mode, some parameters and every channel
 is tried on one running SEV guest, which goes on from process to process with
 those that work and stays with those that are refused.  The rows that come out
-are those of docs/sev-capabilities.md, or the test fails.
+are those of docs/system/i386/sev-capabilities.rst, or the test fails.
 
 SEV_CAPABILITY_TABLE=write writes them there instead.
 """
@@ -19,7 +19,7 @@ from registry import test
 from sevlib import ROOT
 from verdict import MIGRATE_LIMIT, Failed, Skip, check, wait_until
 
-DOCUMENT = ROOT / 'docs/sev-capabilities.md'
+DOCUMENT = ROOT / 'docs/system/i386/sev-capabilities.rst'
 BEGIN, END = '<!-- begin: {} -->\n', '<!-- end: {} -->\n'
 CORE = ('tcp', 'unix', 'exec', 'postcopy-ram', 'mapped-ram',
         'pause-before-switchover')

@@ -8,7 +8,7 @@ from golden import GOLDEN, ROOT, Tiny, analysis, identity, unpacked
 from registry import expect_error, test
 from verdict import check
 
-DOCUMENT = ROOT / 'docs/interop/sev-record.md'
+DOCUMENT = ROOT / 'docs/interop/sev-record.rst'
 SETS = sorted(path.parent.name for path in GOLDEN.glob('*/records.txt'))
 IMAGE_ALIGN = 1 << 16
 NEWEST = SETS[-1] if SETS else None

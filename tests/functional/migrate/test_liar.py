@@ -2,7 +2,7 @@
 """A target without a key that knows the protocol: it gets nothing, and costs nothing.
 
 Every message in every state of the source's return path
-(docs/interop/sev-record.md has the table), a flood of them, and every
+(docs/interop/sev-record.rst has the table), a flood of them, and every
 acknowledgement that somebody without the platform can make.  The guest runs on
 where it is each time.
 """

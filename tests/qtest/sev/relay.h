@@ -2,7 +2,7 @@
  * A relay between the two ends of a migration that damages what passes.
  *
  * It knows no more of the stream than anybody can who sits on the line: the
- * magic of a record and the type of PAGES (docs/interop/sev-record.md).
+ * magic of a record and the type of PAGES (docs/interop/sev-record.rst).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

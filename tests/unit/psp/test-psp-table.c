@@ -356,7 +356,7 @@ static void test_names(void)
     g_assert_cmpstr(psp_status_name(0x19), ==, "unknown");
 }
 
-/* docs/psp.md has the same table for people. */
+/* docs/specs/sev-psp.rst has the same table for people. */
 static void test_docs(void)
 {
     g_autofree char *text = NULL;
@@ -373,7 +373,7 @@ static void test_docs(void)
             *grid[i].guest ? grid[i].guest : "-");
 
         if (!strstr(text, want)) {
-            g_test_message("docs/psp.md lacks: %s", want);
+            g_test_message("docs/specs/sev-psp.rst lacks: %s", want);
             g_test_fail();
         }
     }

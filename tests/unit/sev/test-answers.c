@@ -152,7 +152,7 @@ static void test_whole(void)
     }
 }
 
-/* docs/interop/sev-record.md has the same table for people. */
+/* docs/interop/sev-record.rst has the same table for people. */
 static void test_document(void)
 {
     g_autofree char *text = NULL;

@@ -199,7 +199,7 @@ static void encode(SevRecordType type, GByteArray *out)
 #define ACKED SEV_STREAM_ACKED
 #define TOLD SEV_STREAM_TOLD
 
-/* Next state, by state and record type; docs/interop/sev-record.md. */
+/* Next state, by state and record type; docs/interop/sev-record.rst. */
 static const SevStreamState grid[SEV_STREAM__MAX][SEV_RECORD__MAX] = {
 /*
  *          -   HELLO  CERTS MANIFEST SESSION BLOCK   PAGES  STATE BREAK  END

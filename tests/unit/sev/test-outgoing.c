@@ -214,7 +214,7 @@ static void test_gone_for_good(void)
     }
 }
 
-/* docs/devel/sev-migration.md has the same table for people. */
+/* docs/devel/sev-migration.rst has the same table for people. */
 static void test_document(void)
 {
     g_autofree char *text = NULL;

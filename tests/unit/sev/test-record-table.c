@@ -96,7 +96,7 @@ static void test_document(void)
         want = row->fields ? document_table(row->fields)
                            : g_strdup("No payload");
         if (!section || !strstr(section, want)) {
-            printf("# docs/interop/sev-record.md lacks, under \"### %d %s\":\n"
+            printf("# docs/interop/sev-record.rst lacks, under \"### %d %s\":\n"
                    "%s\n", type, row->name, want);
             g_test_fail();
         }

@@ -1,5 +1,5 @@
 /*
- * The sum of a template's shared pages: what docs/interop/sev-record.md says,
+ * The sum of a template's shared pages: what docs/interop/sev-record.rst says,
  * computed in another way; from a file and from RAM the same; and every change
  * changes it.
  *

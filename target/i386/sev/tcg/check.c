@@ -2,7 +2,7 @@
  * What must be true of the cache whenever no vCPU runs.
  *
  * For developers: with "-trace sev_cache_check" every look at idle pages begins
- * with this (docs/devel/sev-cache.md).  A rule that is broken is our bug: the
+ * with this (docs/devel/sev-cache.rst).  A rule that is broken is our bug: the
  * page is named, and QEMU aborts.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
