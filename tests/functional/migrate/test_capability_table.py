@@ -20,7 +20,9 @@ from sevlib import ROOT
 from verdict import MIGRATE_LIMIT, Failed, Skip, check, wait_until
 
 DOCUMENT = ROOT / 'docs/system/i386/sev-capabilities.rst'
-BEGIN, END = '<!-- begin: {} -->\n', '<!-- end: {} -->\n'
+BEGIN = '.. begin: {}\n\n.. list-table::\n\n'
+END = '\n.. end: {}\n'
+ROW = '   * - {}\n     - {}\n     - {}\n'
 CORE = ('tcp', 'unix', 'exec', 'postcopy-ram', 'mapped-ram',
         'pause-before-switchover')
 LIMIT = 240             # seconds for a few ticks: the machine may be busy
@@ -52,9 +54,9 @@ def capability(name):
         'postcopy-preempt': 'with postcopy-ram',
         'switchover-ack': 'with return-path',
         'zero-copy-send': 'with multifd',
-        'x-ignore-shared': 'makes a [template](templates.md) in place',
+        'x-ignore-shared': 'makes a template (``docs/templates.md``) in place',
         'sev-template': 'guest stopped, over file:',
-        'late-block-activate': 'the target waits for `cont`',
+        'late-block-activate': 'the target waits for ``cont``',
         'return-path': 'on by itself where the channel has one',
     }
     files = ('mapped-ram', 'sev-template')
@@ -148,7 +150,7 @@ class Chain:
             source.cmd('migrate-continue', state='pre-switchover')
         info = source.wait_migration()
         if info['status'] != 'completed':
-            raise Refused('`migrate`, once it has begun',
+            raise Refused('``migrate``, once it has begun',
                           info.get('error-desc', info['status']))
         if one_way and row.channel != 'fd (pipe)':
             target.cmd('migrate-incoming', uri=there, exit_on_error=False)
@@ -190,7 +192,7 @@ def command(function, *args, **options):
         said = re.match(r'[\w-]+: ([\w-]+): (.*)', str(error), re.S)
         if not said:
             raise
-        raise Refused(f'`{said[1]}`', said[2]) from error
+        raise Refused(f'``{said[1]}``', said[2]) from error
 
 
 def line(row, verdict, sentence):
@@ -201,7 +203,12 @@ def line(row, verdict, sentence):
               f'{row.name} is refused without a reason: "{sentence}"')
         sentence = re.sub(r'127\.0\.0\.1:\d+', '...', sentence.strip())
     text = '; '.join(filter(None, (row.note, sentence.rstrip('.'))))
-    return f'| {row.name} | {verdict} | {text.replace("|", "/")} |\n'
+    return entry(row.name, verdict, text.replace('|', '/'))
+
+
+def entry(*cells):
+    """The lines of a row; a cell may be empty."""
+    return re.sub(r' +$', '', ROW.format(*cells), flags=re.M)
 
 
 def try_rows(env, wanted):
@@ -229,16 +236,15 @@ def documented(text, section):
     """{name: line} of a table of the document."""
     begin, end = BEGIN.format(section), END.format(section)
     inside = text.partition(begin)[2].partition(end)[0]
-    lines = re.findall(r'^\| .*\n', inside, re.M)[1:]
-    return {entry.split('|')[1].strip(): entry for entry in lines}
+    lines = re.findall(r'^   \* - .*\n(?:     -.*\n){2}', inside, re.M)
+    return {made.partition('\n')[0][7:]: made for made in lines}
 
 
 def write(text, section, lines):
     begin, end = BEGIN.format(section), END.format(section)
     before, _, rest = text.partition(begin)
-    table = '| | | |\n|---|---|---|\n' + ''.join(
-        lines[name] for name in lines)
-    return before + begin + table + end + rest.partition(end)[2]
+    return before + begin + ''.join(lines.values()) + end + \
+        rest.partition(end)[2]
 
 
 def compare(found, untried, complete):
@@ -247,7 +253,7 @@ def compare(found, untried, complete):
         for row, why in untried:
             old = documented(text, row.section).get(row.name)
             found[row.section][row.name] = old or \
-                f'| {row.name} | not tried | {why} |\n'
+                entry(row.name, 'not tried', why)
         for section, lines in found.items():
             both = lines if complete else {**documented(text, section),
                                            **lines}

@@ -46,7 +46,7 @@ def analyse(env):
 
 @test('golden: the document dumps the stream as it is')
 def dumped(env):
-    text = DOCUMENT.read_text('utf-8').partition('## A stream')[2]
+    text = DOCUMENT.read_text('utf-8').partition('\nA stream, ')[2]
     path = unpacked(env.lab, NEWEST, 'stream')
     data = path.read_bytes()
     lines = DUMP.findall(text)
