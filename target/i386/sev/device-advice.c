@@ -4,8 +4,9 @@
  * The bounce buffer of an SEV guest helps a driver that asks the kernel's DMA
  * interface.  Some ask nobody: they hand over a physical address of a private
  * page, where the device finds ciphertext.  Some of them wait for the answer for
- * ever, here as on silicon, and nothing says why.  docs/sev-clone.md has the
- * table; what it says of Linux was read in Linux 6.12 and tried.
+ * ever, here as on silicon, and nothing says why.  The table is in
+ * docs/system/i386/sev-devices.rst; what it says of Linux was read in Linux 6.12
+ * and tried.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -38,7 +38,7 @@ def register_hang(name, words, initrd, warning, last):
             guest.wait_text(last, 200)
             time.sleep(HANG)
             check(not guest.find_text('TICK'), 'it does not hang any more: the '
-                  'warning and docs/sev-clone.md are to be changed')
+                  'warning and sev-devices.rst are to be changed')
             check(guest.vm.is_running(), 'QEMU has ended')
 
 

@@ -2,7 +2,8 @@
 """One of each device: how an SEV guest gets it, and how one sees that it works.
 
 A probe runs in a guest that has all of them (Debian's generic kernel, 6.12), and
-raises Failed, or says what else there is to know.  docs/sev-clone.md has the table.
+raises Failed, or says what else there is to know.
+docs/system/i386/sev-devices.rst has the table.
 """
 
 import hashlib
