@@ -93,6 +93,10 @@ install: build ## install QEMU, sev-psp, sev-clone below DESTDIR and PREFIX
 	@$(OVERLAY)/lib-build.sh $(SEV_PSP)
 	@$(OVERLAY)/install.sh
 
+manual: patch ## QEMU's manual with our pages, as HTML: BUILD/manual/index.html
+	@$(OVERLAY)/deps.sh manual
+	@scripts/docs/manual.sh
+
 deb: export FEATURES = distribution
 deb: ## Debian packages that sit beside Debian's QEMU, for this Debian: BUILD/deb
 	@$(OVERLAY)/deps.sh build run package
@@ -257,7 +261,7 @@ distclean: ## remove the build directory and the choices of ./configure
 	rm -rf "$(BUILD)" config.mk
 
 .DEFAULT_GOAL := help
-.PHONY: check-faults check-hardware check-libvirt check-kata soak check-migration-full help demo bench bench-lane bench-clone bench-migration bench-kernel bench-tcg guest-tools deps fetch patch build install deb dist check check-deb check-guides check-dist check-builds check-lib coverage fuzz \
+.PHONY: check-faults check-hardware check-libvirt check-kata soak check-migration-full help demo bench bench-lane bench-clone bench-migration bench-kernel bench-tcg guest-tools deps fetch patch build install manual deb dist check check-deb check-guides check-dist check-builds check-lib coverage fuzz \
     check-unit check-qtest check-functional check-matrix check-boots \
     check-stress guest-kernels lint lint-hook refresh diff \
     export check-export check-prefixes try-base hooks-report clean distclean

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Install the packages that are missing, or say in one sentence how to.
 #
-# usage: deps.sh build|run|test|libvirt|package|clean...   OVERLAY_NO_INSTALL=1 only says
+# usage: deps.sh build|run|test|libvirt|package|clean|manual...   OVERLAY_NO_INSTALL=1 only says
 #        deps.sh --list GROUP...                     the names of the packages
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -28,6 +28,8 @@ libvirt="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients libvirt-clien
 package="debhelper dh-python lintian"
 # shellcheck disable=SC2034
 clean="debootstrap"
+# shellcheck disable=SC2034
+manual="python3-sphinx python3-sphinx-rtd-theme"
 
 if [ "${1:-}" = --list ]; then
     shift
