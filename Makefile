@@ -93,6 +93,7 @@ install: build ## install QEMU, sev-psp, sev-clone below DESTDIR and PREFIX
 	@$(OVERLAY)/lib-build.sh $(SEV_PSP)
 	@$(OVERLAY)/install.sh
 
+.PHONY: manual check-docs
 manual: patch ## QEMU's manual with our pages, as HTML: BUILD/manual/index.html
 	@$(OVERLAY)/deps.sh manual
 	@scripts/docs/manual.sh
@@ -156,6 +157,12 @@ check-stress: build ## STRESS=600 seconds of load on four vCPUs, then kexec, reb
 guest-kernels:
 	@tests/guest/build.sh
 	@tests/guest/build.sh trixie
+
+check-docs: build ## the commands of README.md and docs/ do what their page says (5 minutes); DOCS=FILE
+	@$(OVERLAY)/deps.sh test
+	@tests/guest/build.sh
+	@DESTDIR="$(BUILD)/check-docs" PREFIX=/usr $(OVERLAY)/install.sh
+	@$(OVERLAY)/as-root.sh $(PYTHON) scripts/docs/check.py --build "$(BUILD)" $(DOCS)
 
 check-faults: build ## every step of a migration fails in every way; a summary, and a table in BUILD/faults
 	@$(OVERLAY)/deps.sh test
@@ -261,7 +268,7 @@ distclean: ## remove the build directory and the choices of ./configure
 	rm -rf "$(BUILD)" config.mk
 
 .DEFAULT_GOAL := help
-.PHONY: check-faults check-hardware check-libvirt check-kata soak check-migration-full help demo bench bench-lane bench-clone bench-migration bench-kernel bench-tcg guest-tools deps fetch patch build install manual deb dist check check-deb check-guides check-dist check-builds check-lib coverage fuzz \
+.PHONY: check-faults check-hardware check-libvirt check-kata soak check-migration-full help demo bench bench-lane bench-clone bench-migration bench-kernel bench-tcg guest-tools deps fetch patch build install deb dist check check-deb check-guides check-dist check-builds check-lib coverage fuzz \
     check-unit check-qtest check-functional check-matrix check-boots \
     check-stress guest-kernels lint lint-hook refresh diff \
     export check-export check-prefixes try-base hooks-report clean distclean

@@ -4,7 +4,13 @@ names of files that exist, and every file is named where people look for it.
 """
 import fnmatch
 import hashlib
+import os
 import re
+import subprocess
+import sys
+
+sys.path.append(os.path.join(os.path.dirname(__file__), "../docs"))
+import blocks as marked  # noqa: E402
 
 OURS = ("hw/psp/", "target/i386/sev/", "migration/sev/")
 NAME = re.compile(r"(?<![\w/.*<-])((?:[\w-]+/)*[\w-]+\.(?:c\.inc|[ch]))(?![\w.])")
@@ -97,5 +103,23 @@ def pictures(repo):
                 yield f"{path}: its .svg is of another source"
 
 
+def commands(repo):
+    """A command of a document is shell that parses, and is run or says why not."""
+    for path in repo.files:
+        if path != "README.md" and not (path.startswith("docs/") and
+                                        path.endswith((".md", ".rst"))):
+            continue
+        text = repo.text(path)
+        yield from marked.complaints(path, text)
+        for block in marked.blocks(path, text):
+            if block.language == "sh":
+                done = subprocess.run(
+                    ["bash", "-n"], input="\n".join(block.lines) + "\n",
+                    capture_output=True, text=True)
+                if done.returncode:
+                    yield (f"{marked.where(block)}: "
+                           f"{done.stderr.strip().splitlines()[0]}")
+
+
 RULES = [findable, comments, documents, sections, maintained,
-         pictures]
+         pictures, commands]
