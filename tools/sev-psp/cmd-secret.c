@@ -21,20 +21,24 @@ static void tool_put_head(uint8_t *at, const uint8_t guid[16], uint32_t len)
     memcpy(at + 16, &len, sizeof(len));
 }
 
-/* "GUID=FILE" appended to @table, which has @len bytes and room */
+/*
+ * "GUID=FILE" or "GUID:FILE" appended to @table, which has @len bytes and
+ * room.  FILE may have both characters in it, a GUID has neither.
+ */
 static bool tool_secret_entry(const char *text, uint8_t *table, size_t *len,
                               GError **error)
 {
-    g_auto(GStrv) parts = g_strsplit(text, "=", 2);
+    size_t at = strcspn(text, "=:");
+    g_autofree char *name = g_strndup(text, at);
     g_autofree uint8_t *data = NULL;
     uint8_t guid[16];
     size_t data_len;
 
-    if (g_strv_length(parts) != 2) {
-        return tool_usage(error, "'%s' is not GUID=FILE", text);
+    if (!text[at]) {
+        return tool_usage(error, "'%s' is not GUID=FILE or GUID:FILE", text);
     }
-    if (!tool_uuid_parse(parts[0], guid, error) ||
-        !tool_read(parts[1], &data, &data_len, error)) {
+    if (!tool_uuid_parse(name, guid, error) ||
+        !tool_read(text + at + 1, &data, &data_len, error)) {
         return false;
     }
     if (data_len > PSP_PACKET_MAX_LEN - ENTRY_HEAD - *len) {
@@ -113,6 +117,9 @@ int tool_cmd_secret(Tool *tool, int argc, char **argv, GError **error)
                     "Seal secrets for a launched guest: the arguments"
                     " packet-header and secret of\n"
                     "sev-inject-launch-secret.\n\n"
+                    "Each argument is one entry of the table that OVMF hands"
+                    " to the guest, and may be\nwritten GUID:FILE as well, as"
+                    " other tools have it.\n\n"
                     "The measurement goes into the packet's MAC and is not"
                     " checked: that takes the\nfirmware and the policy too,"
                     " and sev-psp measure does it. Seal nothing before it\n"
@@ -130,7 +137,7 @@ int tool_cmd_secret(Tool *tool, int argc, char **argv, GError **error)
         return TOOL_USAGE;
     }
     if (argc < 2) {
-        tool_usage(error, "which secret? GUID=FILE");
+        tool_usage(error, "which secret? GUID=FILE or GUID:FILE");
         return TOOL_USAGE;
     }
     ok = tool_read_exact(tek, keys.tek, 16, error) &&

@@ -2,7 +2,7 @@
 #
 # Does sev-psp compute what another implementation of the owner's formulas
 # does, and what published examples have?  That other one is Python's hashlib
-# and hmac.  usage: test-psp-owner.py SEV-PSP
+# and hmac, and OpenSSL's AES.  usage: test-psp-owner.py SEV-PSP
 #
 # SPDX-License-Identifier: GPL-2.0-or-later
 
@@ -15,12 +15,17 @@ import struct
 import subprocess
 import sys
 import tempfile
+import uuid
 
 # Vector A3 of README.md in tests/data/psp: a launch of nothing
 A3_TIK = "66320db73158a35a255d051758e95ed4"
 A3_NONCE = "4fbe0bedbad6c86ae8f68971d103e554"
 A3_DIGEST = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 A3_MEASURE = "6faab2daae389bcd3405a05d6cafe33c0414f7bedd0bae19ba5f38b7fd1664ea"
+
+SECRETS = "1e74f542-71dd-4d66-963e-ef4287ff173b"
+DISK = "736869e5-84f0-4973-92ec-06879ce3da0b"       # a disk's passphrase
+OTHER = "11223344-5566-7788-99aa-bbccddeeff00"
 
 
 def b64(data):
@@ -156,6 +161,84 @@ def measure_refused(owner):
                           f"--{name}={value}")
 
 
+# --- secret -----------------------------------------------------------------
+
+def table(entries):
+    """The table that OVMF hands to the guest, as it is sealed."""
+    body = b"".join(uuid.UUID(guid).bytes_le + struct.pack("<I", 20 + len(data))
+                    + data for guid, data in entries)
+    head = uuid.UUID(SECRETS).bytes_le + struct.pack("<I", 20 + len(body))
+    return head + body + bytes(-len(head + body) % 16)
+
+
+def ctr(key, iv, data):
+    return subprocess.run(["openssl", "enc", "-aes-128-ctr", "-K", key.hex(),
+                           "-iv", iv.hex()], input=data, check=True,
+                          stdout=subprocess.PIPE).stdout
+
+
+def secret_mac(tik, iv, data, measure):
+    text = struct.pack("<BI16sII", 1, 0, iv, len(data), len(data))
+    return hmac.new(tik, text + data + measure, hashlib.sha256).digest()
+
+
+class Launch:
+    """A launched guest's keys and measurement, as files and options."""
+
+    def __init__(self, owner, tek, tik, measure):
+        self.tek, self.tik, self.measure = tek, tik, measure
+        self.words = ("secret", "--tek", owner.file("tek", tek),
+                      "--tik", owner.file("tik", tik),
+                      "--measurement", b64(measure + os.urandom(16)))
+
+
+def packet(got):
+    """Flags, IV, MAC and data of what the tool has sealed."""
+    header = base64.b64decode(got.get("packet-header", ""))
+    return (*struct.unpack("<I16s32s", header.ljust(52, b"\0")),
+            base64.b64decode(got.get("secret", "")))
+
+
+def secret_entries(owner):
+    launch = Launch(owner, os.urandom(16), os.urandom(16), os.urandom(32))
+    one = owner.file("one", b"a passphrase")
+    odd = owner.file("a=b:c", b"")
+    two = owner.file("two", os.urandom(1000))
+    entries = [(DISK, b"a passphrase"), (OTHER, b""),
+               (DISK.replace("7", "9"), open(two, "rb").read())]
+    for marks in ("===", ":::", "=:=", ":=:"):
+        words = [f"{guid}{mark}{path}" for (guid, _), mark, path in
+                 zip(entries, marks, (one, odd, two))]
+        got = owner.says(f"entries with {marks}", *launch.words, *words)
+        flags, iv, mac, data = packet(got)
+        owner.check(f"{marks}: the table", ctr(launch.tek, iv, data) ==
+                    table(entries), got)
+        owner.check(f"{marks}: the MAC", flags == 0 and
+                    mac == secret_mac(launch.tik, iv, data, launch.measure))
+    got = owner.says("a GUID in capitals", *launch.words,
+                     f"{DISK.upper()}:{one}")
+    owner.check("is the same GUID", ctr(launch.tek, *packet(got)[1::2]) ==
+                table(entries[:1]))
+
+
+def secret_refused(owner):
+    launch = Launch(owner, bytes(16), bytes(16), bytes(32))
+    some = owner.file("some", b"x")
+    big = owner.file("big", bytes(16384 - 20 - 20))
+    owner.says("as much as fits", *launch.words, f"{DISK}:{big}")
+    for what, code, text, words in (
+            ("no entry", 2, "GUID=FILE or GUID:FILE", ()),
+            ("no mark", 2, f"'{DISK}' is not GUID=FILE or GUID:FILE", (DISK,)),
+            ("no GUID", 2, "'' is not a GUID", (f":{some}",)),
+            ("a short GUID", 2, f"'{DISK[1:]}' is not a GUID",
+             (f"{DISK[1:]}:{some}",)),
+            ("no file", 1, "No such file", (f"{DISK}:{some}-else",)),
+            ("nothing for a file", 1, "", (f"{DISK}:",)),
+            ("one byte too many", 1, "more than 16384 bytes",
+             (f"{OTHER}:{some}", f"{DISK}:{big}"))):
+        owner.refuses(what, code, text, *launch.words, *words)
+
+
 def main(tool):
     with tempfile.TemporaryDirectory() as folder:
         owner = Owner(tool, folder)
@@ -163,6 +246,8 @@ def main(tool):
         measure_random(owner)
         measure_digest_of_files(owner)
         measure_refused(owner)
+        secret_entries(owner)
+        secret_refused(owner)
     print(f"1..{owner.count}")
     return owner.bad != 0
 
