@@ -79,14 +79,14 @@ static bool tool_secret_table(char **entries, uint8_t *table, size_t *len,
 }
 
 static bool tool_secret_seal(Tool *tool, const PspTransportKeys *keys,
-                             const uint8_t *measure, const uint8_t *table,
-                             size_t len)
+                             const uint8_t *measure, const uint8_t iv[16],
+                             const uint8_t *table, size_t len)
 {
     g_autofree uint8_t *data = g_malloc(len);
     PspPacketHeader hdr;
     PspTransport t;
 
-    psp_random(&tool_rng, hdr.iv, sizeof(hdr.iv));
+    memcpy(hdr.iv, iv, sizeof(hdr.iv));
     psp_transport_init(&t, keys);
     psp_packet_seal(&t, PSP_PACKET_SECRET, measure, &hdr, table, data, len);
     psp_wipe(&t, sizeof(t));
@@ -98,6 +98,7 @@ static bool tool_secret_seal(Tool *tool, const PspTransportKeys *keys,
 int tool_cmd_secret(Tool *tool, int argc, char **argv, GError **error)
 {
     g_autofree char *tek = NULL, *tik = NULL, *measurement = NULL;
+    g_autofree char *iv_text = NULL;
     const GOptionEntry entries[] = {
         { "tek", 0, 0, G_OPTION_ARG_FILENAME, &tek, "From sev-psp session",
           "FILE" },
@@ -105,11 +106,15 @@ int tool_cmd_secret(Tool *tool, int argc, char **argv, GError **error)
           "FILE" },
         { "measurement", 'm', 0, G_OPTION_ARG_STRING, &measurement,
           "From query-sev-launch-measure; not checked here", "BASE64" },
+        { "iv", 0, 0, G_OPTION_ARG_STRING, &iv_text,
+          "To reproduce a published example (default: random). Never use an"
+          " IV twice with one tek", "HEX" },
         { 0 },
     };
     g_autofree uint8_t *table = g_malloc0(PSP_PACKET_MAX_LEN + 16);
     PspTransportKeys keys = { 0 };
     PspMeasure measure;
+    uint8_t iv[16];
     size_t len = 0;
     bool ok;
 
@@ -126,6 +131,9 @@ int tool_cmd_secret(Tool *tool, int argc, char **argv, GError **error)
                     "said \"match: yes\". The guest's chip refuses a packet"
                     " made with another tik or\nmeasurement. Nobody notices"
                     " another tek: the guest then gets noise.\n\n"
+                    "The IV is random. --iv is there to reproduce published"
+                    " examples. An IV must\nnever be used twice with one tek:"
+                    " two such packets tell how their secrets differ.\n\n"
                     "Example: sev-psp secret --tek launch/tek --tik"
                     " launch/tik --measurement \"$M\"\n"
                     "         736869e5-84f0-4973-92ec-06879ce3da0b=passphrase",
@@ -133,17 +141,21 @@ int tool_cmd_secret(Tool *tool, int argc, char **argv, GError **error)
         !tool_need(tek, "tek", error) || !tool_need(tik, "tik", error) ||
         !tool_need(measurement, "measurement", error) ||
         !tool_base64_exact(measurement, "the measurement", &measure,
-                           sizeof(measure), error)) {
+                           sizeof(measure), error) ||
+        (iv_text && !tool_hex_exact(iv_text, "--iv", iv, sizeof(iv), error))) {
         return TOOL_USAGE;
     }
     if (argc < 2) {
         tool_usage(error, "which secret? GUID=FILE or GUID:FILE");
         return TOOL_USAGE;
     }
+    if (!iv_text) {
+        psp_random(&tool_rng, iv, sizeof(iv));
+    }
     ok = tool_read_exact(tek, keys.tek, 16, error) &&
          tool_read_exact(tik, keys.tik, 16, error) &&
          tool_secret_table(argv + 1, table, &len, error) &&
-         tool_secret_seal(tool, &keys, measure.measure, table, len);
+         tool_secret_seal(tool, &keys, measure.measure, iv, table, len);
     psp_wipe(&keys, sizeof(keys));
     psp_wipe(table, PSP_PACKET_MAX_LEN);
     return ok ? TOOL_OK : TOOL_FAILED;

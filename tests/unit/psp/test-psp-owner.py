@@ -23,6 +23,15 @@ A3_NONCE = "4fbe0bedbad6c86ae8f68971d103e554"
 A3_DIGEST = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 A3_MEASURE = "6faab2daae389bcd3405a05d6cafe33c0414f7bedd0bae19ba5f38b7fd1664ea"
 
+# Vector A4: a passphrase as sevctl's test seals it
+A4_TIK = "c6d5a9956133050912b24bbe5c372686"
+A4_TEK = "52a869b79ab9c13bb6a92b0561619cb3"
+A4_IV = "ac5474ed4dd32c7d989ec523d92559ec"
+A4_MEASURE = "4cb780efad3b959427b4b8d1635fe2fac6ed75267eef9cf1a73e0fc7d873a412"
+A4_DATA = ("d14ddee4f717bf4516f87e2d48114a39d0987ca135fa3dfc05cd9fb8ed7a9988"
+           "b223eb16c7b20d7e7fa58188f9e862f5db2ca29c36be9557c20b00ffdb0e5c3c")
+A4_MAC = "bc152cde610e17f0aef557334a2d4fca42c22c4312e3b5b85a3d47b0aac857e5"
+
 SECRETS = "1e74f542-71dd-4d66-963e-ef4287ff173b"
 DISK = "736869e5-84f0-4973-92ec-06879ce3da0b"       # a disk's passphrase
 OTHER = "11223344-5566-7788-99aa-bbccddeeff00"
@@ -221,6 +230,40 @@ def secret_entries(owner):
                 table(entries[:1]))
 
 
+def secret_published(owner):
+    launch = Launch(owner, *map(bytes.fromhex, (A4_TEK, A4_TIK, A4_MEASURE)))
+    path = owner.file("luks", b"MY-LUKS-PASSPHRASE")
+    for iv in (A4_IV, A4_IV.upper()):
+        got = owner.says(f"A4 with IV {iv}", *launch.words, "--iv", iv,
+                         f"{DISK}:{path}")
+        owner.check("A4: the published header", got.get("packet-header") ==
+                    b64(bytes.fromhex("00000000" + A4_IV + A4_MAC)), got)
+        owner.check("A4: the published data", got.get("secret") ==
+                    b64(bytes.fromhex(A4_DATA)), got)
+
+
+def secret_iv(owner):
+    """The counter of an IV that is all ones wraps; without --iv it is new."""
+    launch = Launch(owner, os.urandom(16), os.urandom(16), os.urandom(32))
+    data = os.urandom(300)
+    entry = f"{DISK}={owner.file('data', data)}"
+    for want in (b"\xff" * 16, bytes(16), os.urandom(16)):
+        got = owner.says(f"IV {want.hex()}", *launch.words, "--iv", want.hex(),
+                         entry)
+        flags, iv, mac, sealed = packet(got)
+        owner.check("the packet", (flags, iv) == (0, want) and
+                    sealed == ctr(launch.tek, want, table([(DISK, data)])) and
+                    mac == secret_mac(launch.tik, iv, sealed, launch.measure))
+    ivs = {packet(owner.says(f"random {i}", *launch.words, entry))[1]
+           for i in range(4)}
+    owner.check("no IV comes twice", len(ivs) == 4, ivs)
+    for what, iv in (("empty", ""), ("short", A4_IV[2:]), ("odd", A4_IV[1:]),
+                     ("long", A4_IV + "00"), ("not hex", "-" + A4_IV[1:])):
+        owner.refuses(f"an IV that is {what}", 2,
+                      f"--iv '{iv}' is not 16 bytes in 32 hex digits",
+                      *launch.words, f"--iv={iv}", entry)
+
+
 def secret_refused(owner):
     launch = Launch(owner, bytes(16), bytes(16), bytes(32))
     some = owner.file("some", b"x")
@@ -247,6 +290,8 @@ def main(tool):
         measure_digest_of_files(owner)
         measure_refused(owner)
         secret_entries(owner)
+        secret_published(owner)
+        secret_iv(owner)
         secret_refused(owner)
     print(f"1..{owner.count}")
     return owner.bad != 0
