@@ -34,21 +34,6 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ChainOptions, chain_options_clear)
 
 /* --- What the chip exports ------------------------------------------------ */
 
-static bool chain_id_parse(const char *text, uint8_t id[PSP_ID_LEN],
-                           GError **error)
-{
-    if (strspn(text, "0123456789abcdefABCDEF") != 2 * PSP_ID_LEN ||
-        text[2 * PSP_ID_LEN]) {
-        return tool_usage(error, "--id is not a chip's id of %d hex digits",
-                          2 * PSP_ID_LEN);
-    }
-    for (size_t i = 0; i < PSP_ID_LEN; i++) {
-        id[i] = g_ascii_xdigit_value(text[2 * i]) << 4 |
-                g_ascii_xdigit_value(text[2 * i + 1]);
-    }
-    return true;
-}
-
 /* As query-sev-capabilities of that host's QEMU has it */
 static bool chain_read_export(const ChainOptions *o, ToolPlatform *platform,
                               GError **error)
@@ -60,7 +45,8 @@ static bool chain_read_export(const ChainOptions *o, ToolPlatform *platform,
     platform->has_id = o->id;
     if (!tool_need(o->pdh, "pdh", error) ||
         !tool_need(o->plat, "plat", error) ||
-        (o->id && !chain_id_parse(o->id, platform->id, error)) ||
+        (o->id && !tool_hex_exact(o->id, "--id", platform->id,
+                                  sizeof(platform->id), error)) ||
         !tool_read_exact(o->pdh, certs->pdh, sizeof(certs->pdh), error) ||
         !tool_read_exact(o->plat, certs->plat, sizeof(certs->plat), error)) {
         return false;

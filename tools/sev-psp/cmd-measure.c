@@ -69,6 +69,7 @@ static bool tool_hash_table(const char *kernel, const char *initrd,
 /* --- measure ------------------------------------------------------------- */
 
 typedef struct ToolMeasure {
+    char *digest;               /* in place of all that was launched */
     char *firmware, *kernel, *initrd, *cmdline, *policy, *tik;
     char *measurement, *nonce;
     char **vmsas;
@@ -144,6 +145,8 @@ static int tool_measure(Tool *tool, const ToolMeasure *m, GError **error)
     bool match;
 
     if (!tool_policy_parse(m->policy, &in.policy, error) ||
+        (m->digest && !tool_hex_exact(m->digest, "--launch-digest", in.digest,
+                                      sizeof(in.digest), error)) ||
         (m->measurement &&
          !tool_base64_exact(m->measurement, "the measurement", &got,
                             sizeof(got), error)) ||
@@ -151,7 +154,7 @@ static int tool_measure(Tool *tool, const ToolMeasure *m, GError **error)
                                         sizeof(got.mnonce), error))) {
         return TOOL_USAGE;
     }
-    if (!tool_measure_digest(m, in.digest, error) ||
+    if ((!m->digest && !tool_measure_digest(m, in.digest, error)) ||
         !tool_read_exact(m->tik, tik, sizeof(tik), error)) {
         return TOOL_FAILED;
     }
@@ -169,6 +172,80 @@ static int tool_measure(Tool *tool, const ToolMeasure *m, GError **error)
         tool_bool(tool, "match", match);
     }
     return m->measurement && !match ? TOOL_NO : TOOL_OK;
+}
+
+/* --launch-digest is of everything launched, so nothing launched is named. */
+static bool tool_measure_launched(const ToolMeasure *m, GError **error)
+{
+    const struct {
+        const char *name;
+        bool given;
+    } launched[] = {
+        { "firmware", m->firmware }, { "kernel", m->kernel },
+        { "initrd", m->initrd }, { "cmdline", m->cmdline },
+        { "vmsa", m->vmsas }, { "vcpus", m->vcpus.count },
+        { "cpu", m->vcpus.cpu }, { "init2", m->vcpus.init2 },
+        { "lane", m->lane }, { "cbitpos", m->cbitpos },
+    };
+
+    if (!m->digest) {
+        return m->firmware ||
+               tool_usage(error, "--firmware or --launch-digest is missing");
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(launched); i++) {
+        if (launched[i].given) {
+            return tool_usage(error, "--launch-digest stands for everything"
+                              " that was launched: --%s cannot be given with"
+                              " it", launched[i].name);
+        }
+    }
+    return true;
+}
+
+/* A measurement has one byte for each part of the API's version. */
+static bool tool_measure_version(const char *name, int value, GError **error)
+{
+    return (value >= 0 && value <= UINT8_MAX) ||
+           tool_usage(error, "--%s %d is not in the range of 0 to %d", name,
+                      value, UINT8_MAX);
+}
+
+/* Do the options fit together? */
+static bool tool_measure_complete(const ToolMeasure *m, GError **error)
+{
+    if (!tool_measure_launched(m, error) ||
+        !tool_need(m->policy, "policy", error) ||
+        !tool_need(m->tik, "tik", error) ||
+        !tool_measure_version("api-major", m->api_major, error) ||
+        !tool_measure_version("api-minor", m->api_minor, error) ||
+        !tool_measure_version("build-id", m->build, error)) {
+        return false;
+    }
+    if (!m->kernel && (m->initrd || m->cmdline)) {
+        return tool_usage(error, "--initrd and --cmdline need --kernel");
+    }
+    if (m->vcpus.count < 0 || m->vcpus.count > 4096) {
+        return tool_usage(error, "--vcpus %d is not in the range of 1 to 4096",
+                          m->vcpus.count);
+    }
+    if (!m->vcpus.count != !m->vcpus.cpu) {
+        return tool_usage(error, "--vcpus and --cpu need each other");
+    }
+    if (m->vcpus.count && m->vmsas) {
+        return tool_usage(error, "--vmsa, or --vcpus?");
+    }
+    if (!m->lane != !m->cbitpos) {
+        return tool_usage(error,
+                          "--lane needs --cbitpos, and the other way round");
+    }
+    if (m->lane && (m->cbitpos < 32 || m->cbitpos > 62)) {
+        return tool_usage(error, "--cbitpos %d is not in the range of 32 to 62",
+                          m->cbitpos);
+    }
+    if (!m->measurement == !m->nonce) {
+        return tool_usage(error, "--measurement, or --nonce?");
+    }
+    return true;
 }
 
 int tool_cmd_measure(Tool *tool, int argc, char **argv, GError **error)
@@ -199,6 +276,8 @@ int tool_cmd_measure(Tool *tool, int argc, char **argv, GError **error)
           "With lane=on: the program, sev-lane.bin", "FILE" },
         { "cbitpos", 0, 0, G_OPTION_ARG_INT, &m.cbitpos,
           "... and the position of the C-bit, as sev-guest has it", "N" },
+        { "launch-digest", 0, 0, G_OPTION_ARG_STRING, &m.digest,
+          "Instead of all these: their SHA-256, in 64 hex digits", "HEX" },
         { "policy", 'p', 0, G_OPTION_ARG_STRING, &m.policy,
           "The guest's policy", "POLICY" },
         { "tik", 0, 0, G_OPTION_ARG_FILENAME, &m.tik,
@@ -219,33 +298,18 @@ int tool_cmd_measure(Tool *tool, int argc, char **argv, GError **error)
                    "Compute the launch measurement that a guest must have,"
                    " or check the one it has.\nExit code 3 when it does not"
                    " match.\n\n"
+                   "With --launch-digest nothing of the guest is read: it is"
+                   " for measurements of\nother tools. Who takes the digest"
+                   " from the host has checked nothing of what was\n"
+                   "launched.\n\n"
                    "Example: sev-psp measure --firmware OVMF.fd --policy 0x1"
                    " --tik launch/tik\n         --measurement"
                    " \"$(qmp query-sev-launch-measure)\"", &argc, &argv,
                    error) &&
-        tool_need(m.firmware, "firmware", error) &&
-        tool_need(m.policy, "policy", error) &&
-        tool_need(m.tik, "tik", error)) {
-        if (!m.kernel && (m.initrd || m.cmdline)) {
-            tool_usage(error, "--initrd and --cmdline need --kernel");
-        } else if (m.vcpus.count < 0 || m.vcpus.count > 4096) {
-            tool_usage(error, "--vcpus %d is not in the range of 1 to 4096",
-                       m.vcpus.count);
-        } else if (!m.vcpus.count != !m.vcpus.cpu) {
-            tool_usage(error, "--vcpus and --cpu need each other");
-        } else if (m.vcpus.count && m.vmsas) {
-            tool_usage(error, "--vmsa, or --vcpus?");
-        } else if (!m.lane != !m.cbitpos) {
-            tool_usage(error, "--lane needs --cbitpos, and the other way round");
-        } else if (m.lane && (m.cbitpos < 32 || m.cbitpos > 62)) {
-            tool_usage(error, "--cbitpos %d is not in the range of 32 to 62",
-                       m.cbitpos);
-        } else if (!m.measurement == !m.nonce) {
-            tool_usage(error, "--measurement, or --nonce?");
-        } else {
-            code = tool_measure(tool, &m, error);
-        }
+        tool_measure_complete(&m, error)) {
+        code = tool_measure(tool, &m, error);
     }
+    g_free(m.digest);
     g_free(m.firmware);
     g_free(m.kernel);
     g_free(m.initrd);

@@ -1,5 +1,5 @@
 /*
- * Files, base64, GUIDs and policies as the command line has them.
+ * Files, base64, hex digits, GUIDs and policies as the command line has them.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -26,6 +26,23 @@ bool tool_base64_exact(const char *text, const char *what, void *data,
     }
     memcpy(data, bytes, len);
     psp_wipe(bytes, len);
+    return true;
+}
+
+bool tool_hex_exact(const char *text, const char *what, void *data,
+                    size_t len, GError **error)
+{
+    uint8_t *bytes = data;
+
+    if (strlen(text) != 2 * len ||
+        strspn(text, "0123456789abcdefABCDEF") != 2 * len) {
+        return tool_usage(error, "%s '%s' is not %zu bytes in %zu hex digits",
+                          what, text, len, 2 * len);
+    }
+    for (size_t i = 0; i < len; i++) {
+        bytes[i] = g_ascii_xdigit_value(text[2 * i]) << 4 |
+                   g_ascii_xdigit_value(text[2 * i + 1]);
+    }
     return true;
 }
 

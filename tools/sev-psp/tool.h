@@ -58,6 +58,9 @@ bool tool_write_base64(const char *dir, const char *name, const void *data,
                        size_t len, int mode, GError **error);
 bool tool_base64_exact(const char *text, const char *what, void *data,
                        size_t len, GError **error);
+/* @text is the 2 * @len hex digits of @data; @what names it in the error. */
+bool tool_hex_exact(const char *text, const char *what, void *data,
+                    size_t len, GError **error);
 bool tool_uuid_parse(const char *text, uint8_t guid[16], GError **error);
 bool tool_policy_parse(const char *text, uint32_t *policy, GError **error);
 
