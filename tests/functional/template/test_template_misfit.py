@@ -99,7 +99,9 @@ def edits(path, data):
     yield r'version 2', patched(data, manifest + 4, two)
     yield r'field layout is 9', patched(data, manifest + 16,
                                         struct.pack('>Q', 9))
-    yield r'field method is 2', patched(data, method, struct.pack('>Q', 2))
+    yield r'field method is 9', patched(data, method, struct.pack('>Q', 9))
+    yield (r'field method of RAM block pc.ram is 1, its stream has 2',
+           patched(data, method, struct.pack('>Q', 2)))
     yield r'its digest is not at its end', without_digest(data)
     yield (r"RAM block /rom@etc/acpi/tables had 0x20000 bytes at its image, it "
            r"has 0x40000", resized(path, data))
