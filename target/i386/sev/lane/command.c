@@ -153,6 +153,7 @@ void sev_lane_command_start(unsigned slot, uint32_t command, uint32_t count,
     box->command = command;
     box->count = count;
     box->status = LANE_IDLE;
+    /* The vCPU that is lent reads all of the mailbox. */
     smp_mb();
     run.lend = sev_lend_start(slot, what);
 }
@@ -166,6 +167,7 @@ bool sev_lane_command_finish(const SevPageJob *jobs, Error **errp)
     if (!ok) {
         return false;
     }
+    /* It has written its answer before it reported. */
     smp_mb();
     memcpy(&answer, sev_lane_mailbox(run.slot), sizeof(answer));
     trace_sev_lane_command(run.command, run.count, answer.status, answer.role);
