@@ -63,7 +63,8 @@ void sev_es_cpu_realize(CPUState *cs)
     env->features[FEAT_7_0_EBX] &= ~CPUID_7_0_EBX_MPX;
     env->features[FEAT_XSAVE_XCR0_LO] &= ~(XSTATE_BNDREGS_MASK |
                                            XSTATE_BNDCSR_MASK);
-    if (launched) {             /* plugged too late (vmgexit.c) */
+    if (launched || sev_es_cpu(cs)) {
+        /* Plugged too late (vmgexit.c), or in the place of another */
         forget_unplugged(cs);
         return;
     }
