@@ -84,6 +84,9 @@ def work(args, folder, tests):
             for entry in tests:
                 counts[show(entry, env, args.verbose)] += 1
         except KeyboardInterrupt as signalled:
+            # Told twice, by a terminal and by run.py: it still ends its guests.
+            for number in signal.SIGINT, signal.SIGTERM:
+                signal.signal(number, signal.SIG_IGN)
             counts['not ok'] += 1
             print(f'not ok interrupted {signalled}'.rstrip(), flush=True)
     return counts
