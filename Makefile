@@ -53,7 +53,7 @@ bench-migration: build ## migration of SEV guests beside stock QEMU's (20 minute
 	@tests/functional/build-base.sh
 	@$(OVERLAY)/as-root.sh $(PYTHON) scripts/bench/migration/bench-migration.py --build "$(BUILD)"
 
-bench-kernel: build ## migration under KVM with a slow secure processor, Linux' SEV played (7 minutes)
+bench-kernel: build ## migration under KVM with a slow secure processor, Linux' SEV played (13 minutes)
 	@$(OVERLAY)/deps.sh test
 	@tests/guest/build.sh
 	@$(OVERLAY)/as-root.sh $(PYTHON) scripts/bench/kernel/bench-kernel.py --build "$(BUILD)"
@@ -158,7 +158,7 @@ guest-kernels:
 	@tests/guest/build.sh
 	@tests/guest/build.sh trixie
 
-check-docs: build ## the commands of README.md and docs/ do what their page says (5 minutes); DOCS=FILE
+check-docs: build ## the commands of README.md and docs/ do what their page says (7 minutes when measured in parts); DOCS=FILE
 	@$(OVERLAY)/deps.sh test
 	@tests/guest/build.sh
 	@DESTDIR="$(BUILD)/check-docs" PREFIX=/usr $(OVERLAY)/install.sh
