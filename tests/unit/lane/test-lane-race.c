@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include "lanehost.h"
 #include "openssl-gcm.h"
@@ -28,8 +29,8 @@ static const struct Place {
     { "first-byte", LANE_PAGES + (BATCH - 1) * LANE_PAGE, 1 },
     { "middle", LANE_PAGES + (BATCH - 1) * LANE_PAGE + 2048, 0x10 },
     { "last-byte", LANE_PAGES + BATCH * LANE_PAGE - 1, 0x80 },
-#define LAST_JOB(field) LANE_JOBS + (BATCH - 1) * sizeof(LaneJob) +          \
-                        offsetof(LaneJob, field)
+#define LAST_JOB(field) (LANE_JOBS + (BATCH - 1) * sizeof(LaneJob) +         \
+                         offsetof(LaneJob, field))
     { "tag", LAST_JOB(tag) + 3, 1 },
     { "nonce", LAST_JOB(nonce), 1 },
     { "epoch", LAST_JOB(epoch), 1 },
@@ -45,14 +46,21 @@ static struct {
     volatile unsigned flips;
 } flipper;
 
+/* Counts to @turns. The compiler may not drop a loop over a volatile number. */
+static void spin(int turns)
+{
+    for (volatile int i = 0; i < turns; i++) {
+        continue;
+    }
+}
+
 /* The bit goes back and forth, as often as it can. */
 static void *flip(void *unused)
 {
     while (!stopping) {
         *flipper.at ^= flipper.mask;
         flipper.flips++;
-        for (volatile int i = 0; i < 30; i++) {
-        }
+        spin(30);
     }
     return NULL;
 }
@@ -99,6 +107,7 @@ static void test_open(gconstpointer data)
         stopping = flipper.flips = 0;
         g_assert(!pthread_create(&thread, NULL, flip, NULL));
         while (!flipper.flips) {
+            sched_yield();
         }
         status = end_run(&target, 0, LANE_OPEN, BATCH);
         stopping = 1;
@@ -132,8 +141,7 @@ static void *wipe(void *opaque)
     while (!stopping) {
         box->windows[0] = (LaneWindow) { 0, HOST_PAGES * LANE_PAGE };
         end_run(w->end, 1, LANE_NEW_KEY, 1);
-        for (volatile int i = 0; i < 20000; i++) {
-        }
+        spin(20000);
         end_run(w->end, 1, LANE_WIPE, 0);
     }
     return NULL;

@@ -91,9 +91,10 @@ static void mmio(SevGhcbCall *call, uint8_t *buf, bool is_write)
 
 void sev_ghcb_mmio_read(SevGhcbCall *call)
 {
-    g_autofree uint8_t *buf = NULL;
+    g_autofree uint8_t *buf =
+        call->info2 ? sev_ghcb_read_scratch(call, call->info2) : NULL;
 
-    if (call->info2 && (buf = sev_ghcb_read_scratch(call, call->info2))) {
+    if (buf) {
         mmio(call, buf, false);
         sev_ghcb_write_scratch(call, buf, call->info2);
     }
@@ -101,9 +102,10 @@ void sev_ghcb_mmio_read(SevGhcbCall *call)
 
 void sev_ghcb_mmio_write(SevGhcbCall *call)
 {
-    g_autofree uint8_t *buf = NULL;
+    g_autofree uint8_t *buf =
+        call->info2 ? sev_ghcb_read_scratch(call, call->info2) : NULL;
 
-    if (call->info2 && (buf = sev_ghcb_read_scratch(call, call->info2))) {
+    if (buf) {
         mmio(call, buf, true);
     }
 }
