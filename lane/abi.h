@@ -80,7 +80,8 @@
 #define LANE_MAX_EPOCH      (1u << 30)          /* batches of a session */
 
 /*
- * What the host must provide, mapped only while a vCPU is lent:
+ * What the host must provide, mapped while a vCPU is lent and no longer than the
+ * session lasts:
  *   - RAM at LANE_IMAGE .. + the file's size rounded up to pages,
  *   - RAM at LANE_TABLES .. + the tables' pages,
  *   - RAM at LANE_CARRIED .. LANE_PRIVATE_END,

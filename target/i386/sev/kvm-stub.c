@@ -10,6 +10,7 @@
 #include "cpu.h"
 #include "kvm/kvm_i386.h"
 #include "kvm-guest.h"
+#include "lane/lent.h"
 #include "system/kvm.h"
 
 bool kvm_enable_hypercall(uint64_t enable_mask)
@@ -60,6 +61,8 @@ bool sev_kvm_coherent(void)
 {
     return false;
 }
+
+const SevLentOps sev_lent_kvm;
 
 void sev_kvm_limits_init(void)
 {

@@ -5,8 +5,8 @@
  */
 #include "qemu/osdep.h"
 #include "command.h"
+#include "lent.h"
 #include "setup.h"
-#include "target/i386/sev/tcg/lent.h"
 #include "target/i386/sev/test/fault.h"
 #include "target/i386/sev/trace.h"
 
@@ -121,7 +121,7 @@ static void spoil_program(int page)
 
     if (page > 0) {
         at = (page - 1) % sev_lane_program_pages() * LANE_PAGE;
-        sev_lent_evict_code(rb, at);
+        sev_lent_ops()->evict(rb, at, 1, true);
         for (size_t i = 0; i < LANE_PAGE; i++) {
             rb->host[at + i] ^= 0xa5;
         }

@@ -12,9 +12,9 @@
 #include "exec/memory.h"
 #include "hw/core/cpu.h"
 #include "lane/abi.h"
-#include "lend.h"
-#include "target/i386/sev/tcg/crypt.h"
-#include "target/i386/sev/tcg/lent.h"
+#include "lent.h"
+#include "setup.h"
+#include "system/kvm.h"
 #include "target/i386/sev/trace.h"
 
 /*
@@ -35,7 +35,6 @@ typedef struct SevLend {
     CPUX86State *program;
     uint32_t guest_halted;
     int guest_exception;
-    uint64_t guest_dr7;
     bool done;                  /* BQL */
 } SevLend;
 
@@ -55,12 +54,17 @@ static uint64_t bell_read(void *opaque, hwaddr addr, unsigned size)
     return UINT64_MAX;          /* as where there is no device */
 }
 
+void sev_lend_ring(uint8_t said)
+{
+    lent->rang = true;
+    lent->said = said;
+}
+
 /* A guest may write here as well: nobody is lent then. */
 static void bell_write(void *opaque, hwaddr addr, uint64_t value, unsigned size)
 {
     if (lent) {
-        lent->rang = true;
-        lent->said = value;
+        sev_lend_ring(value);
         cpu_exit(current_cpu);
     }
 }
@@ -85,6 +89,11 @@ static void bell_create(void)
     }
 }
 
+const SevLentOps *sev_lent_ops(void)
+{
+    return kvm_enabled() ? &sev_lent_kvm : &sev_lent_tcg;
+}
+
 /* --- The program's registers ------------------------------------------------ */
 
 static void load_segment(CPUX86State *env, int seg, unsigned selector,
@@ -96,13 +105,16 @@ static void load_segment(CPUX86State *env, int seg, unsigned selector,
 
 static void load_segments(CPUX86State *env, unsigned slot)
 {
-    const uint32_t any = DESC_G_MASK | DESC_P_MASK | DESC_S_MASK | DESC_A_MASK;
+    const int ring = sev_lane_ring();
+    const unsigned ds = ring ? LANE_DS3 : LANE_DS0;
+    const uint32_t any = DESC_G_MASK | DESC_P_MASK | DESC_S_MASK | DESC_A_MASK |
+                         ring << DESC_DPL_SHIFT;
 
-    load_segment(env, R_CS, LANE_CS0, any | DESC_L_MASK | DESC_CS_MASK |
-                                      DESC_R_MASK);
-    load_segment(env, R_SS, LANE_DS0, any | DESC_B_MASK | DESC_W_MASK);
-    load_segment(env, R_DS, LANE_DS0, any | DESC_B_MASK | DESC_W_MASK);
-    load_segment(env, R_ES, LANE_DS0, any | DESC_B_MASK | DESC_W_MASK);
+    load_segment(env, R_CS, ring ? LANE_CS3 : LANE_CS0,
+                 any | DESC_L_MASK | DESC_CS_MASK | DESC_R_MASK);
+    load_segment(env, R_SS, ds, any | DESC_B_MASK | DESC_W_MASK);
+    load_segment(env, R_DS, ds, any | DESC_B_MASK | DESC_W_MASK);
+    load_segment(env, R_ES, ds, any | DESC_B_MASK | DESC_W_MASK);
     load_segment(env, R_FS, 0, 0);
     load_segment(env, R_GS, 0, 0);
     env->ldt = (SegmentCache) { 0 };
@@ -132,7 +144,7 @@ static void load_registers(CPUX86State *env, unsigned slot)
     cpu_x86_update_cr4(env, LANE_CR4 | (env->features[FEAT_1_ECX] &
                                         CPUID_EXT_XSAVE ? LANE_CR4_OSXSAVE
                                                         : 0));
-    cpu_x86_update_cr3(env, (LANE_GPA + LANE_TABLES) | sev_tcg_cbit);
+    cpu_x86_update_cr3(env, (LANE_GPA + LANE_TABLES) | sev_lane_cbit());
     cpu_x86_update_cr0(env, LANE_CR0);
     load_segments(env, slot);
     memset(env->regs, 0, sizeof(env->regs));
@@ -153,7 +165,7 @@ static void take_vcpu(SevLend *l, CPUState *cs, bool first)
 {
     CPUX86State *env = cpu_env(cs);
 
-    l->guest_dr7 = sev_lent_no_breakpoints(cs);
+    sev_lent_ops()->take(cs);
     memcpy(l->guest, env, sizeof(*env));
     l->guest_halted = cs->halted;
     l->guest_exception = cs->exception_index;
@@ -162,10 +174,9 @@ static void take_vcpu(SevLend *l, CPUState *cs, bool first)
     } else {
         memcpy(env, l->program, sizeof(*env));
     }
-    sev_lent_hold_interrupts(cs);
     cs->halted = 0;
     cs->exception_index = -1;
-    sev_lent_change(cs, l->what);
+    sev_lent_ops()->enter(cs, l->what);
     lent = l;
 }
 
@@ -174,12 +185,12 @@ static void give_back(SevLend *l, CPUState *cs)
     CPUX86State *env = cpu_env(cs);
 
     lent = NULL;
-    sev_lent_change(cs, SEV_LENT_NOT);
+    sev_lent_ops()->leave(cs);
     memcpy(l->program, env, sizeof(*env));
     memcpy(env, l->guest, sizeof(*env));
     cs->halted = l->guest_halted;
     cs->exception_index = l->guest_exception;
-    sev_lent_breakpoints(cs, l->guest_dr7);
+    sev_lent_ops()->give_back(cs);
 }
 
 /*
@@ -202,19 +213,13 @@ static void do_queued_work(SevLend *l, CPUState *cs)
 }
 
 /* Why the program is over that did not ring, or NULL: it goes on. */
-static const char *over(const SevLend *l, int r, int64_t start)
+static const char *over(const SevLend *l, const char *failed, int64_t start)
 {
     if (l->shut_down) {
         return "shut down";
     }
-    if (sev_lent_failed) {
-        return "met a page that cannot be opened";
-    }
-    if (r == EXCP_DEBUG) {
-        return "met a debugger's breakpoint";
-    }
-    if (r == EXCP_HLT || r == EXCP_HALTED) {
-        return "was halted or reset";
+    if (failed) {
+        return failed;
     }
     return get_clock() - start > PATIENCE_NS ? "did not end in 10 s" : NULL;
 }
@@ -227,17 +232,17 @@ static void lend_work(CPUState *cs, run_on_cpu_data data)
 
     take_vcpu(l, cs, true);
     while (!l->rang && !l->failed) {
-        int r;
+        const char *failed;
 
         qatomic_set_mb(&cs->exit_request, false);
-        r = sev_lent_exec(cs);
+        failed = sev_lent_ops()->run(cs);
         if (!l->rang) {
-            l->failed = over(l, r, start);
+            l->failed = over(l, failed, start);
             do_queued_work(l, cs);
         }
     }
-    l->rip = cpu_env(cs)->eip;
     give_back(l, cs);
+    l->rip = l->program->eip;
     /* What came meanwhile wants to be looked at. */
     cpu_exit(cs);
     trace_sev_lane_lend(l->slot, l->what, get_clock() - start);
@@ -264,7 +269,8 @@ bool sev_lend_possible(Error **errp)
     };
     X86CPU *cpu = X86_CPU(first_cpu);
 
-    for (size_t i = 0; i < ARRAY_SIZE(need); i++) {
+    /* In ring 3 the program has the host's CPU, whatever the model says. */
+    for (size_t i = 0; !sev_lane_ring() && i < ARRAY_SIZE(need); i++) {
         if (!(cpu->env.features[need[i].word] & need[i].bit)) {
             error_setg(errp, "SEV: the lane needs a CPU model with '%s' (say "
                        "-cpu MODEL,+%s)", need[i].name, need[i].name);
@@ -276,7 +282,7 @@ bool sev_lend_possible(Error **errp)
                    "this CPU has %u", cpu->phys_bits);
         return false;
     }
-    return sev_lent_possible(errp);
+    return sev_lent_ops()->possible(errp);
 }
 
 SevLend *sev_lend_start(unsigned slot, SevLentFor what)

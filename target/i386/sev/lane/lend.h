@@ -44,6 +44,9 @@ SevLend *sev_lend_start(unsigned slot, SevLentFor what);
  */
 bool sev_lend_finish(SevLend *lend, Error **errp);
 
+/* For an accelerator: the program of this thread's vCPU rings, with @said. */
+void sev_lend_ring(uint8_t said);
+
 /*
  * For the hook in qemu_system_reset_request(): does the vCPU whose thread this
  * is belong to the lane?  Then a shutdown is the program's, not the guest's.

@@ -11,10 +11,9 @@
 #include "system/runstate.h"
 #include "command.h"
 #include "lane.h"
+#include "lent.h"
 #include "setup.h"
 #include "target/i386/sev/page-state.h"
-#include "target/i386/sev/tcg/cache.h"
-#include "target/i386/sev/tcg/lent.h"
 #include "target/i386/sev/test/fault.h"
 #include "target/i386/sev/trace.h"
 
@@ -86,19 +85,11 @@ static void evict(const SevPageJob *jobs, size_t n)
                       run * TARGET_PAGE_SIZE; run++) {
             /* pages that follow each other go together */
         }
-        sev_lent_evict(page->rb, page->offset, run);
+        sev_lent_ops()->evict(page->rb, page->offset, run, false);
     }
 }
 
 /* --- Source ----------------------------------------------------------------- */
-
-/* The secure processor looks at DRAM. */
-static void write_back(uint64_t at)
-{
-    SevPageMap *map = sev_page_map(sev_windows_private());
-
-    sev_cache_writeback(map, (at - LANE_IMAGE) >> TARGET_PAGE_BITS);
-}
 
 static bool send_page(uint64_t at, SevLanePacket *packet, Error **errp)
 {
@@ -109,7 +100,7 @@ static bool send_page(uint64_t at, SevLanePacket *packet, Error **errp)
     };
 
     packet->at = at;
-    write_back(at);
+    sev_lent_ops()->write_back(job.page.rb, job.page.offset);
     return sev_send_pages(&job, 1, errp);
 }
 
@@ -124,7 +115,7 @@ static bool send_program(SevLanePacket *packets, size_t *n, Error **errp)
             return false;
         }
     }
-    for (size_t i = 0; i < LANE_TABLES_PAGES; i++) {
+    for (size_t i = 0; i < sev_lane_tables_pages(); i++) {
         if (!send_page(LANE_TABLES + i * LANE_PAGE, &packets[(*n)++], errp)) {
             return false;
         }
@@ -138,8 +129,8 @@ static bool take_windows(RAMBlock *const *blocks, size_t n, bool writable,
 {
     BQL_LOCK_GUARD();
     sev_lane_make_room();
-    sev_lent_rom_writable(writable);
-    return sev_windows_set(blocks, n, errp);
+    return sev_windows_set(blocks, n, errp) &&
+           sev_lent_ops()->open(writable, errp);
 }
 
 bool sev_lane_new_key(RAMBlock *const *blocks, size_t n_blocks, Error **errp)
@@ -211,11 +202,11 @@ static bool place_fits(uint64_t at, size_t *image, size_t *tables,
         return true;
     }
     if (at == LANE_TABLES + *tables * LANE_PAGE &&
-        *tables < LANE_TABLES_PAGES && *image) {
+        *tables < sev_lane_tables_pages() && *image) {
         ++*tables;
         return true;
     }
-    if (at == LANE_CARRIED && *tables == LANE_TABLES_PAGES && !*carried) {
+    if (at == LANE_CARRIED && *tables == sev_lane_tables_pages() && !*carried) {
         *carried = true;
         return true;
     }
@@ -363,11 +354,11 @@ void sev_lane_end(void)
         return;
     }
     is_open = false;
-    sev_lent_rom_writable(false);
     if (!sev_lane_command_alone(LANE_WIPE, &err)) {
         warn_report("SEV: the lane's key may not be wiped: %s",
                     error_get_pretty(err));
         error_free(err);
     }
     sev_lane_leave_cache();
+    sev_lent_ops()->close();
 }

@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
 #include "qemu/datadir.h"
+#include "qemu/units.h"
 #include "cpu.h"
 #include "exec/memory.h"
 #include "exec/ram_addr.h"
@@ -14,15 +15,19 @@
 #include "system/runstate.h"
 #include "lane.h"
 #include "lane/tables.h"
-#include "lend.h"
+#include "lent.h"
 #include "setup.h"
 #include "target/i386/sev.h"
 #include "target/i386/sev/page-state.h"
-#include "target/i386/sev/tcg/crypt.h"
-#include "target/i386/sev/tcg/lent.h"
 #include "windows.h"
 
 #define DEFAULT_FILE "sev-lane.bin"
+#define RING3_RAM (1 * GiB)     /* of windows at most, with x-ring3: */
+/*
+ * For tests on a KVM without SEV that emulates ring 0, at both ends: the program
+ * runs in ring 3, with tables that have no C-bit and no pages of 1 GiB.
+ */
+#define RING3 "x-ring3:"
 
 /* Main thread. */
 static struct {
@@ -30,6 +35,7 @@ static struct {
     size_t pages;               /* of the program that is in the guest, or 0 */
     char *sum;                  /* its SHA-256 in hex */
     bool is_claim;              /* ... is what a stream said */
+    bool ring3;                 /* "x-ring3:" is before that value */
 } lane;
 
 bool sev_lane_present(void)
@@ -40,6 +46,34 @@ bool sev_lane_present(void)
 size_t sev_lane_program_pages(void)
 {
     return lane.pages;
+}
+
+int sev_lane_ring(void)
+{
+    return lane.ring3 ? 3 : 0;
+}
+
+uint64_t sev_lane_cbit(void)
+{
+    return lane.ring3 ? 0 : BIT_ULL(sev_get_cbit_position());
+}
+
+/* What the tables are made of. */
+static LaneTables tables_of_guest(void)
+{
+    return (LaneTables) {
+        .cbit = sev_lane_cbit(),
+        .user = lane.ring3,
+        .small = lane.ring3,
+        .ram = RING3_RAM,
+    };
+}
+
+size_t sev_lane_tables_pages(void)
+{
+    LaneTables tables = tables_of_guest();
+
+    return lane_tables_pages(&tables);
 }
 
 const char *sev_lane_program(void)
@@ -61,7 +95,7 @@ bool sev_lane_usable(Error **errp)
 void sev_lane_make_room(void)
 {
     sev_windows_create();
-    sev_lent_init();
+    sev_lent_ops()->room();
 }
 
 void sev_lane_received(size_t pages, const char *claim)
@@ -78,7 +112,7 @@ void sev_lane_leave_cache(void)
 
     for (ram_addr_t at = 0; !runstate_is_running() && at < rb->used_length;
          at += TARGET_PAGE_SIZE) {
-        sev_lent_evict_code(rb, at);
+        sev_lent_ops()->evict(rb, at, 1, true);
     }
 }
 
@@ -128,7 +162,7 @@ static bool read_image(char **bytes, gsize *len, Error **errp)
                    lane.wanted, path, *len, (int)LANE_IMAGE_MAX);
         return false;
     }
-    if (DIV_ROUND_UP(*len, LANE_PAGE) + LANE_TABLES_PAGES + 1 >
+    if (DIV_ROUND_UP(*len, LANE_PAGE) + sev_lane_tables_pages() + 1 >
         SEV_LANE_PACKETS_MAX) {
         error_setg(errp, "SEV: lane=%s: '%s' has %zu bytes, and with its tables "
                    "and key it would not travel in %d packets", lane.wanted,
@@ -147,7 +181,7 @@ static bool encrypt(uint64_t at, size_t len, Error **errp)
 
 bool sev_lane_launch(Error **errp)
 {
-    LaneTables tables = { .cbit = sev_tcg_cbit };
+    LaneTables tables = tables_of_guest();
     g_autofree char *image = NULL;
     gsize len;
 
@@ -167,7 +201,7 @@ bool sev_lane_launch(Error **errp)
     memcpy(sev_windows_host(LANE_IMAGE), image, len);
     lane_tables((void *)sev_windows_host(LANE_TABLES), &tables);
     if (!encrypt(LANE_IMAGE, ROUND_UP(len, LANE_PAGE), errp) ||
-        !encrypt(LANE_TABLES, LANE_TABLES_PAGES * LANE_PAGE, errp)) {
+        !encrypt(LANE_TABLES, sev_lane_tables_pages() * LANE_PAGE, errp)) {
         return false;
     }
     lane.pages = DIV_ROUND_UP(len, LANE_PAGE);
@@ -185,6 +219,7 @@ static char *get_lane(Object *obj, Error **errp)
 
 static void set_lane(Object *obj, const char *value, Error **errp)
 {
+    lane.ring3 = strstart(value, RING3, &value);
     g_free(lane.wanted);
     lane.wanted = g_str_equal(value, "off") || !*value ? NULL
                                                        : g_strdup(value);

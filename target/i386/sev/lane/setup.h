@@ -8,8 +8,15 @@
 
 #include "exec/ramblock.h"
 
-/* Pages of the program's image. */
+/* Pages of the program's image, and of its page tables. */
 size_t sev_lane_program_pages(void);
+size_t sev_lane_tables_pages(void);
+
+/* Where the program runs: ring 0, or 3 with "x-ring3:" (setup.c). */
+int sev_lane_ring(void);
+
+/* The C-bit of its tables, as a mask; 0 in ring 3. */
+uint64_t sev_lane_cbit(void);
 
 /* The lane's own memory, empty if it is new.  BQL held. */
 void sev_lane_make_room(void);

@@ -165,6 +165,23 @@ bool sev_windows_find(hwaddr paddr, SevLanePlace *place)
                                               &place->offset);
 }
 
+QEMU_BUILD_BUG_ON(SEV_LANE_AREAS_MAX != LANE_MAX_WINDOWS + N_AREAS);
+
+unsigned sev_windows_areas(SevArea list[SEV_LANE_AREAS_MAX])
+{
+    unsigned n = 0;
+
+    for (int i = 0; i < N_AREAS; i++) {
+        list[n++] = (SevArea) { areas[i].base, areas[i].size,
+                                areas[i].mr.ram_block };
+    }
+    for (unsigned i = 0; i < n_windows; i++) {
+        list[n++] = (SevArea) { LANE_RAM + windows[i].base, windows[i].size,
+                                windows[i].rb };
+    }
+    return n;
+}
+
 uint8_t *sev_windows_host(uint64_t at)
 {
     for (int i = 0; i < N_AREAS; i++) {

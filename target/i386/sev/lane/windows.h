@@ -8,7 +8,8 @@
  * yet: the chipset decides what lies at 0xc0000, and flash takes commands.
  *
  * Under TCG nothing is mapped at all.  A vCPU that is lent finds these places
- * when it fills its TLB (tcg/lent.h), and no other vCPU ever does.
+ * when it fills its TLB (tcg/lent.h), and no other vCPU ever does.  Under KVM
+ * they are memory slots (kvm-map.c).
  *
  * Written by the thread that has the session, while no vCPU is lent.
  *
@@ -59,6 +60,23 @@ bool sev_windows_page(uint64_t where, RAMBlock **rb, ram_addr_t *offset);
 
 /* What lies at guest-physical address @paddr for a vCPU that is lent. */
 bool sev_windows_find(hwaddr paddr, SevLanePlace *place);
+
+/* One stretch of the lane's address space; @base counts from LANE_GPA. */
+typedef struct SevArea {
+    uint64_t base, size;        /* bytes */
+    RAMBlock *rb;
+} SevArea;
+
+/* The lane's own memory and the windows, in any order; the number of them. */
+#define SEV_LANE_AREAS_MAX (LANE_MAX_WINDOWS + 3)
+unsigned sev_windows_areas(SevArea list[SEV_LANE_AREAS_MAX]);
+
+/*
+ * Under KVM: memory slots for all of these.  @writes: ROMs and flash can be
+ * written there.  BQL held.
+ */
+bool sev_kvm_map_lane(bool writes, Error **errp);
+void sev_kvm_unmap_lane(void);
 
 /* Host pointer of the lane's own memory at offset @at of its space. */
 uint8_t *sev_windows_host(uint64_t at);

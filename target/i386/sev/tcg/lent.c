@@ -8,6 +8,7 @@
 #include "cpu.h"
 #include "accel/tcg/tcg-accel-ops.h"
 #include "cache-int.h"
+#include "cache.h"
 #include "crypt.h"
 #include "exec/cputlb.h"
 #include "exec/exec-all.h"
@@ -22,7 +23,7 @@ __thread bool sev_lent_failed;
 
 static MemoryRegion mailboxes;
 
-void sev_lent_init(void)
+static void room(void)
 {
     RAMBlock *rb = sev_windows_shared();
 
@@ -34,12 +35,8 @@ void sev_lent_init(void)
     }
 }
 
-bool sev_lent_possible(Error **errp)
+static bool possible(Error **errp)
 {
-    if (!sev_tcg_active()) {
-        error_setg(errp, "SEV: the lane runs under TCG only, so far");
-        return false;
-    }
     if (icount_enabled()) {
         error_setg(errp, "SEV: the lane cannot run with -icount");
         return false;
@@ -47,14 +44,33 @@ bool sev_lent_possible(Error **errp)
     return true;
 }
 
-void sev_lent_change(CPUState *cs, SevLentFor what)
+/* What its TLB holds is another one's from now on. */
+static void change(CPUState *cs, SevLentFor what)
 {
     tlb_flush(cs);
     sev_lent = what;
     sev_lent_failed = false;
 }
 
-int sev_lent_exec(CPUState *cs)
+static __thread uint64_t guest_dr7;
+
+/* TCG keeps DR7 twice; hardware breakpoints are off until the guest is back. */
+static void take(CPUState *cs)
+{
+    CPUX86State *env = cpu_env(cs);
+
+    guest_dr7 = env->dr[7];
+    cpu_x86_update_dr7(env, DR7_FIXED_1);
+}
+
+static void enter(CPUState *cs, SevLentFor what)
+{
+    cpu_env(cs)->hflags2 &= ~(HF2_GIF_MASK | HF2_VGIF_MASK | HF2_NMI_MASK);
+    change(cs, what);
+}
+
+/* As the accelerator's loop does, once. */
+static const char *run(CPUState *cs)
 {
     int r;
 
@@ -64,29 +80,26 @@ int sev_lent_exec(CPUState *cs)
         cpu_exec_step_atomic(cs);
     }
     bql_lock();
-    return r;
+    if (sev_lent_failed) {
+        return "met a page that cannot be opened";
+    }
+    if (r == EXCP_DEBUG) {
+        return "met a debugger's breakpoint";
+    }
+    return r == EXCP_HLT || r == EXCP_HALTED ? "was halted or reset" : NULL;
 }
 
-uint64_t sev_lent_no_breakpoints(CPUState *cs)
+static void leave(CPUState *cs)
 {
-    CPUX86State *env = cpu_env(cs);
-    uint64_t dr7 = env->dr[7];
-
-    cpu_x86_update_dr7(env, DR7_FIXED_1);
-    return dr7;
+    change(cs, SEV_LENT_NOT);
 }
 
-void sev_lent_breakpoints(CPUState *cs, uint64_t dr7)
+static void give_back(CPUState *cs)
 {
-    cpu_x86_update_dr7(cpu_env(cs), dr7);
+    cpu_x86_update_dr7(cpu_env(cs), guest_dr7);
 }
 
-void sev_lent_hold_interrupts(CPUState *cs)
-{
-    cpu_env(cs)->hflags2 &= ~(HF2_GIF_MASK | HF2_VGIF_MASK | HF2_NMI_MASK);
-}
-
-void sev_lent_evict(RAMBlock *rb, ram_addr_t offset, size_t pages)
+static void evict_pages(RAMBlock *rb, ram_addr_t offset, size_t pages)
 {
     SevPageMap *map = sev_page_map(rb);
     size_t first = offset >> TARGET_PAGE_BITS;
@@ -100,15 +113,31 @@ void sev_lent_evict(RAMBlock *rb, ram_addr_t offset, size_t pages)
     sev_cache_release(map->cache, first, pages);
 }
 
-void sev_lent_evict_code(RAMBlock *rb, ram_addr_t offset)
+/* The same for the program's own page, which has translated code. */
+static void evict_code(RAMBlock *rb, ram_addr_t offset)
 {
     SevPageMap *map = sev_page_map(rb);
     ram_addr_t addr = map->cache ? map->cache->shadow_addr + offset : 0;
 
     if (sev_page_state(map, offset >> TARGET_PAGE_BITS) & SEV_PAGE_CACHED) {
-        sev_lent_evict(rb, offset, 1);
+        evict_pages(rb, offset, 1);
         tb_invalidate_phys_range(addr, addr + TARGET_PAGE_SIZE - 1);
     }
+}
+
+/* Nothing is cached while a VM is stopped. */
+static void evict(RAMBlock *rb, ram_addr_t offset, size_t pages, bool code)
+{
+    if (code) {
+        evict_code(rb, offset);
+    } else {
+        evict_pages(rb, offset, pages);
+    }
+}
+
+static void write_back(RAMBlock *rb, ram_addr_t offset)
+{
+    sev_cache_writeback(sev_page_map(rb), offset >> TARGET_PAGE_BITS);
 }
 
 static bool rom_writable;
@@ -122,7 +151,11 @@ static void set_rom_writable(SevPageMap *map)
     }
 }
 
-void sev_lent_rom_writable(bool writable)
+/*
+ * The lane writes pages of ROMs and flash; nothing else can while no vCPU of
+ * the guest runs.
+ */
+static bool open_windows(bool writable, Error **errp)
 {
     if (writable != rom_writable) {
         rom_writable = writable;
@@ -130,4 +163,24 @@ void sev_lent_rom_writable(bool writable)
         sev_page_map_foreach(set_rom_writable);
         memory_region_transaction_commit();
     }
+    return true;
 }
+
+static void close_windows(void)
+{
+    open_windows(false, &error_abort);
+}
+
+const SevLentOps sev_lent_tcg = {
+    .possible = possible,
+    .room = room,
+    .open = open_windows,
+    .close = close_windows,
+    .take = take,
+    .enter = enter,
+    .run = run,
+    .leave = leave,
+    .give_back = give_back,
+    .evict = evict,
+    .write_back = write_back,
+};

@@ -54,51 +54,7 @@ void sev_first_touch_sweep(void)
     g_assert_not_reached();
 }
 
-__thread bool sev_lent_failed;
-
-void sev_lent_init(void)
-{
-}
-
-bool sev_lent_possible(Error **errp)
-{
-    error_setg(errp, "SEV: the lane runs under TCG only, so far");
-    return false;
-}
-
-void sev_lent_change(CPUState *cs, SevLentFor what)
-{
-}
-
-int sev_lent_exec(CPUState *cs)
-{
-    g_assert_not_reached();
-}
-
-uint64_t sev_lent_no_breakpoints(CPUState *cs)
-{
-    g_assert_not_reached();
-}
-
-void sev_lent_breakpoints(CPUState *cs, uint64_t dr7)
-{
-}
-
-void sev_lent_hold_interrupts(CPUState *cs)
-{
-}
-
-void sev_lent_evict(RAMBlock *rb, ram_addr_t offset, size_t pages)
-{
-}
-
-void sev_lent_evict_code(RAMBlock *rb, ram_addr_t offset)
-{
-}
-
-void sev_lent_rom_writable(bool writable)
-{
-}
+const SevLentOps sev_lent_tcg;
 
 bool sev_smm_may_move(Error **errp)
 {
