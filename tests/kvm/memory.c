@@ -40,6 +40,7 @@ bool ks_memory_slot(KsVm *vm, uint64_t id, uint64_t gpa, uint64_t size,
     }
     if (place) {
         *place = (KsSlot) { id, gpa, size, hva };
+        ks_lane_seen(vm, place);
     }
     pthread_mutex_unlock(&vm->memory);
     vm->changed++;
@@ -53,7 +54,8 @@ static bool gpa_of(KsVm *vm, uint64_t hva, uint64_t *gpa)
     for (size_t i = 0; i < KS_SLOTS; i++) {
         const KsSlot *slot = &vm->slots[i];
 
-        if (hva - slot->hva < slot->size && !(slot->id >> 16)) {
+        if (hva - slot->hva < slot->size && !(slot->id >> 16) &&
+            !ks_lane_slot(slot)) {
             *gpa = slot->gpa + (hva - slot->hva);
             return true;
         }
@@ -137,6 +139,9 @@ void ks_memory_first_run(KsVm *vm, uint64_t cr3)
     for (size_t i = 0; i < KS_SLOTS; i++) {
         uint64_t end = sorted[i].hva + sorted[i].size;
 
+        if (ks_lane_slot(&sorted[i])) {
+            continue;
+        }
         /* Memory that is seen at two places is one memory. */
         for (uint64_t hva = MAX(sorted[i].hva, past); hva < end;
              hva += KS_PAGE) {
@@ -206,7 +211,7 @@ void *ks_memory_map(KsVm *vm, uint64_t hva, size_t len)
     if (!ks_user_mapped(hva, len)) {
         return NULL;
     }
-    if (!vm->runs) {
+    if (!vm->runs || ks_lane_owns(vm, hva)) {
         return (void *)(uintptr_t)hva;
     }
     copy = g_memdup2((void *)(uintptr_t)hva, len);

@@ -27,6 +27,7 @@
 #define KS_SLOTS            256
 #define KS_REGIONS          256
 #define KS_VCPUS            16
+#define KS_LANE_RANGES      4
 #define KS_TABLE_PAGES      (KS_PAGE * 8)   /* that the guest's table covers */
 #define KS_MSR_SEV_STATUS       0xc0010131
 #define KS_SEV_STATUS_ENABLED   1
@@ -76,6 +77,7 @@ struct KsVm {
     pthread_mutex_t memory;     /* the rest; nests inside @lock */
     KsSlot slots[KS_SLOTS];
     uint8_t shared[KS_PAGE];    /* a bit per page: its C-bit is clear */
+    KsSlot lane[KS_LANE_RANGES];    /* the lane's own private memory */
 };
 
 /* --- hooks.c: the libc, and what file descriptors are ---------------------- */
@@ -147,6 +149,17 @@ void ks_memory_reset(KsVm *vm);
 void *ks_memory_map(KsVm *vm, uint64_t hva, size_t len);
 void ks_memory_unmap(KsVm *vm, void *ptr, uint64_t hva, size_t len,
                      size_t written);
+
+/* --- lane.c: a vCPU that is lent to the lane; all under vm->memory --------- */
+
+/* Is this slot one of the lane's address space?  Remember what is its own. */
+bool ks_lane_slot(const KsSlot *slot);
+void ks_lane_seen(KsVm *vm, const KsSlot *slot);
+/* Memory of the lane's own is DRAM whenever its program does not run. */
+bool ks_lane_owns(KsVm *vm, uint64_t hva);
+/* Does a vCPU with this CR3 run the program?  KVM_RUN for it; takes the lock. */
+bool ks_lane_lent(KsVm *vm, uint64_t cr3);
+int ks_lane_run(KsVcpu *vcpu);
 
 /* --- The ioctls; all answer 0 (or more), or a negative errno --------------- */
 

@@ -35,14 +35,23 @@ static uint64_t cr3_of(KsVcpu *vcpu)
 static void first_run(KsVm *vm)
 {
     uint64_t cr3 = 0;
+    bool lent = false;
 
     pthread_mutex_lock(&vm->lock);
     if (!vm->runs) {
         for (unsigned int i = 0; i < vm->vcpu_count && !cr3; i++) {
             cr3 = cr3_of(vm->vcpus[i]);
+            /* Of one that was lent QEMU still owes the guest's registers. */
+            if (ks_lane_lent(vm, cr3)) {
+                lent = true;
+                cr3 = 0;
+            }
         }
-        ks_log("ioctl KVM_RUN 0 0");
-        ks_memory_first_run(vm, cr3);
+        /* Until it has them, who waits for a startup IPI touches nothing. */
+        if (cr3 || !lent) {
+            ks_log("ioctl KVM_RUN 0 0");
+            ks_memory_first_run(vm, cr3);
+        }
     }
     pthread_mutex_unlock(&vm->lock);
 }
@@ -180,6 +189,9 @@ int ks_vcpu_run(KsVcpu *vcpu)
     }
     check_state(vm);
     ks_check_slots(vm);
+    if (ks_lane_lent(vm, vm->lane[0].size ? cr3_of(vcpu) : 0)) {
+        return ks_lane_run(vcpu);
+    }
     if (!vm->runs) {
         first_run(vm);
     }
