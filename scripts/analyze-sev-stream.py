@@ -79,16 +79,15 @@ FOLLOWS = {
     'BLOCK': ('BLOCK', 'LANE', 'IMAGE', 'BREAK', 'PAGES', 'STATE'),
     'LANE': ('IMAGE', 'BREAK'),
     'IMAGE': ('IMAGE', 'BREAK'),
-    'PAGES': ('PAGES', 'HEADERS', 'SEALED', 'BREAK', 'STATE', 'END'),
-    'HEADERS': ('HEADERS', 'SEALED', 'STATE'),
-    'SEALED': ('STATE', 'END'),
-    'BREAK': ('SESSION', 'BLOCK', 'PAGES', 'HEADERS', 'SEALED', 'BREAK', 'STATE',
-              'END'),
+    'PAGES': ('PAGES', 'HEADERS', 'BREAK', 'STATE', 'END'),
+    'HEADERS': ('HEADERS', 'STATE'),
+    'SEALED': ('GO',),
+    'BREAK': ('SESSION', 'BLOCK', 'PAGES', 'HEADERS', 'BREAK', 'STATE', 'END'),
     'STATE': ('STATE', 'DIGEST', 'SHARED', 'VMSA', 'END', 'BREAK'),
     'DIGEST': ('SHARED', 'VMSA', 'END'),
     'SHARED': ('VMSA', 'END'),
     'VMSA': ('VMSA', 'END'),
-    'END': ('GO', 'SEALED'),        # the lane's of a template comes last
+    'END': ('GO', 'SEALED'),        # the lane's comes last of all
     'GO': (),
 }
 

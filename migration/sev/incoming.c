@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "incoming.h"
+#include "ram-sum.h"
 
 static void image_free(SevTargetImage *image)
 {
@@ -38,6 +39,7 @@ void sev_target_free(SevTarget *t)
         }
         g_free(t->buf);
         g_array_unref(t->blocks);
+        sev_ram_sum_free(t->ram_sum);
         g_free(t);
     }
 }

@@ -63,6 +63,7 @@ typedef struct SevTarget {
     bool digest_seen;
     /* lane.c: how pages are sealed, what was summed up, was it right? */
     uint64_t method;            /* SEV_METHOD_... */
+    struct SevRamSum *ram_sum;  /* of a guest that moves; else NULL */
     uint8_t shared_sum[SEV_RECORD_DIGEST_LEN];
     bool sealed_checked;
 } SevTarget;

@@ -80,6 +80,7 @@ static bool put(SevSource *s, QEMUFile *f, Batch *b, Error **errp)
     for (size_t at = 0, i = 0; at < b->n; at += SEV_RECORD_PAGES_MAX, i++) {
         size_t n = MIN(b->n - at, SEV_RECORD_PAGES_MAX);
 
+        sev_lane_save_sealed_pages(s, b->rb, b->offsets + at, n);
         if (!sev_pages_put(s, f, b->records[i], b->rb, b->offsets + at, n,
                            errp)) {
             return false;

@@ -1,5 +1,5 @@
 /*
- * The lane as second way to seal pages: LANE and SEALED, both ends.
+ * The lane as second way to seal pages: LANE and the pages, both ends.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -7,18 +7,12 @@
 #include "qemu/bswap.h"
 #include "migration/misc.h"
 #include "migration/qemu-file.h"
-#include "migration/sev/template/shared-sum.h"
-#include "migration/sev/wire/read.h"
 #include "migration/sev/wire/write.h"
-#include "target/i386/sev/test/fault.h"
 #include "lane.h"
+#include "ram-sum.h"
 #include "trace.h"
 
 QEMU_BUILD_BUG_ON(SEV_RECORD_LANE_MAX != SEV_LANE_PACKETS_MAX);
-QEMU_BUILD_BUG_ON(SEV_LANE_SUM_LEN != SEV_RECORD_DIGEST_LEN);
-
-/* Of the template that is being made: shared pages beside its stream. */
-static uint8_t shared_sum[SEV_LANE_SUM_LEN];
 
 static char *hex(const uint8_t *bytes, size_t len)
 {
@@ -36,19 +30,6 @@ static void unhex(uint8_t *bytes, size_t len, const char *text)
         bytes[i] = g_ascii_xdigit_value(text[2 * i]) << 4 |
                    g_ascii_xdigit_value(text[2 * i + 1]);
     }
-}
-
-/* SHA-256 of what lies beside the stream, block by block. */
-typedef struct Sum {
-    SevSharedSum pages;
-    size_t len;
-} Sum;
-
-static void sum_end(Sum *s, uint8_t out[SEV_LANE_SUM_LEN])
-{
-    s->len = SEV_LANE_SUM_LEN;
-    g_checksum_get_digest(s->pages.hash, out, &s->len);
-    g_checksum_free(s->pages.hash);
 }
 
 /* --- Source ----------------------------------------------------------------- */
@@ -97,84 +78,43 @@ bool sev_lane_save_begin(SevSource *s, QEMUFile *f, Error **errp)
         return false;
     }
     put_lane(f, packets, n);
-    return true;
-}
-
-static SevRecord sealed_record(const uint8_t *packet)
-{
-    return (SevRecord) {
-        .type = SEV_RECORD_SEALED,
-        .u.sealed = { { packet, SEV_RECORD_PACKET_LEN } },
-    };
-}
-
-static bool seal_digest(const SevLaneSums *sums, uint8_t *packet, Error **errp)
-{
-    return sev_lane_seal_digest(sums, packet, packet + SEV_RECORD_PACKET_HDR,
-                                errp);
-}
-
-/* Of blocks whose pages are not in the stream. */
-static bool sum_source(SevSource *s, Error **errp)
-{
-    Sum sum = { .pages.hash = g_checksum_new(G_CHECKSUM_SHA256) };
-    bool ok = true;
-
-    RCU_READ_LOCK_GUARD();
-    for (guint i = 0; ok && i < s->blocks->len; i++) {
-        RAMBlock *rb = g_ptr_array_index(s->blocks, i);
-
-        if (s->image || migrate_ram_is_ignored(rb)) {
-            ok = sev_shared_sum_block(&sum.pages, i, rb, -1, 0);
+    if (sev_lane_save_is_live()) {
+        s->ram_sum = sev_ram_sum_new();
+        for (guint i = 0; i < s->blocks->len; i++) {
+            sev_ram_sum_add_block(s->ram_sum, g_ptr_array_index(s->blocks, i));
         }
     }
-    sum_end(&sum, shared_sum);
-    if (!ok) {
-        error_setg(errp, "SEV: the shared pages cannot be read");
-    }
-    return ok;
-}
-
-bool sev_lane_save_end(SevSource *s, QEMUFile *f, bool is_template,
-                       Error **errp)
-{
-    g_autofree uint8_t *packet = NULL;
-    const SevLaneSums none = { 0 };
-    SevRecord rec;
-
-    if (s->method != SEV_METHOD_LANE) {
-        return true;
-    }
-    if (is_template) {
-        return sum_source(s, errp);
-    }
-    packet = g_malloc(SEV_RECORD_PACKET_LEN);
-    if (!seal_digest(&none, packet, errp)) {
-        return false;
-    }
-    rec = sealed_record(packet);
-    sev_record_put(f, &rec);
     return true;
 }
 
-bool sev_lane_save_sealed(QEMUFile *f, const uint8_t *records, Error **errp)
-{
-    g_autofree uint8_t *packet = NULL;
-    SevLaneSums sums = { 0 };
-    SevRecord rec;
+/* --- Source: what "ram" carries, and what does not go with it any more ------- */
 
-    if (sev_method() != SEV_METHOD_LANE) {
-        return true;
+void sev_lane_save_shared(SevSource *s, RAMBlock *rb, ram_addr_t offset)
+{
+    guint number;
+
+    if (s->ram_sum && g_ptr_array_find(s->blocks, rb, &number)) {
+        sev_ram_sum_page(s->ram_sum, number, offset);
     }
-    packet = g_malloc(SEV_RECORD_PACKET_LEN);
-    memcpy(sums.shared, shared_sum, sizeof(sums.shared));
-    memcpy(sums.records, records, sizeof(sums.records));
-    if (!seal_digest(&sums, packet, errp)) {
-        return false;
+}
+
+void sev_lane_save_sealed_pages(SevSource *s, RAMBlock *rb,
+                                const ram_addr_t *offsets, size_t n)
+{
+    guint number;
+
+    if (s->ram_sum && g_ptr_array_find(s->blocks, rb, &number)) {
+        for (size_t i = 0; i < n; i++) {
+            sev_ram_sum_sealed(s->ram_sum, number, offsets[i]);
+        }
     }
-    rec = sealed_record(packet);
-    sev_record_put(f, &rec);
-    return true;
+}
+
+void sev_lane_save_round(SevSource *s)
+{
+    if (s->ram_sum) {
+        sev_ram_sum_settle(s->ram_sum);
+    }
 }
 
 /* --- Target ----------------------------------------------------------------- */
@@ -231,83 +171,20 @@ bool sev_lane_load_lane(SevTarget *t, const SevRecord *rec, Error **errp)
         blocks[i] = g_array_index(t->blocks, SevTargetBlock, i).rb;
     }
     t->method = SEV_METHOD_LANE;
+    if (!t->seen[SEV_RECORD_MANIFEST]) {
+        t->ram_sum = sev_ram_sum_new();
+        for (guint i = 0; i < t->blocks->len; i++) {
+            sev_ram_sum_add_block(t->ram_sum, blocks[i]);
+        }
+    }
     return sev_lane_receive_begin(blocks, t->blocks->len, packets, r->count,
                                   program, errp);
 }
 
-static bool check(SevTarget *t, const SevRecordSealed *r,
-                  const SevLaneSums *sums, Error **errp)
+void sev_lane_load_section(SevTarget *t)
 {
-    const uint8_t *packet = r->packet.data;
-
-    if (!sev_lane_check_digest(sums, packet, packet + SEV_RECORD_PACKET_HDR,
-                               errp)) {
-        return false;
+    if (t->ram_sum) {
+        sev_ram_sum_received(t->ram_sum);
+        sev_ram_sum_settle(t->ram_sum);
     }
-    t->sealed_checked = true;
-    return true;
-}
-
-bool sev_lane_load_sealed(SevTarget *t, const SevRecord *rec, Error **errp)
-{
-    const SevLaneSums none = { 0 };
-
-    if (t->method != SEV_METHOD_LANE || t->seen[SEV_RECORD_MANIFEST]) {
-        error_setg(errp, "SEV stream: a SEALED record where none belongs");
-        return false;
-    }
-    return check(t, &rec->u.sealed, &none, errp);
-}
-
-bool sev_lane_load_end(SevTarget *t, Error **errp)
-{
-    Sum sum = { .pages.hash = g_checksum_new(G_CHECKSUM_SHA256) };
-    bool ok = true;
-
-    for (guint i = 0; ok && i < t->blocks->len; i++) {
-        SevTargetBlock *block = &g_array_index(t->blocks, SevTargetBlock, i);
-
-        if (block->image) {
-            ok = sev_shared_sum_block(&sum.pages, i, block->rb, -1, 0);
-        }
-    }
-    sum_end(&sum, t->shared_sum);
-    if (!ok) {
-        error_setg(errp, "SEV: the shared pages cannot be read");
-    } else if (!t->seen[SEV_RECORD_MANIFEST] && !t->sealed_checked) {
-        error_setg(errp, "SEV stream: END, and no SEALED record before it");
-        ok = false;
-    }
-    return ok;
-}
-
-bool sev_lane_load_sealed_end(SevTarget *t, QEMUFile *f, const uint8_t *records,
-                              Error **errp)
-{
-    const size_t len = SEV_RECORD_HEADER_LEN + SEV_RECORD_PACKET_LEN;
-    g_autofree uint8_t *bytes = NULL;
-    SevLaneSums sums = { 0 };
-    SevRecord rec;
-
-    if (t->method != SEV_METHOD_LANE) {
-        return true;
-    }
-    bytes = g_malloc(len);
-    if (sev_bulk_get(f, bytes, len) != len) {
-        error_setg(errp, "SEV: the template is cut short: its SEALED record is "
-                   "not at its end");
-        return false;
-    }
-    if (!sev_record_decode(&rec, bytes, len, errp)) {
-        return false;
-    }
-    if (rec.type != SEV_RECORD_SEALED) {
-        error_setg(errp, "SEV stream: a %s record at a template's end, not "
-                   "SEALED", sev_record_name(rec.type));
-        return false;
-    }
-    memcpy(sums.shared, t->shared_sum, sizeof(sums.shared));
-    memcpy(sums.records, records, sizeof(sums.records));
-    return !sev_fault(SEV_FAULT_SEALED_READ, errp) &&
-           check(t, &rec.u.sealed, &sums, errp);
 }

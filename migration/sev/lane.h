@@ -5,8 +5,7 @@
  * With method lane it does so for the lane's program and its key, which go in
  * the LANE record; the program seals the pages, and they travel in the same
  * places as packets.  At the end comes what the program made of its table of
- * versions, in a SEALED record: in the stream of a guest that moves before END,
- * in a template behind the digest of the whole stream, which it covers.
+ * versions, and of sums of all else, in a SEALED record.
  *
  * A vCPU of the guest does the work, and lending it takes the BQL: so there is
  * no thread beside the migration thread, and pages do not wait sealed.
@@ -46,14 +45,13 @@ bool sev_lane_save_begin(SevSource *s, QEMUFile *f, Error **errp);
 bool sev_lane_save_pages(SevSource *s, QEMUFile *f, bool all, Error **errp);
 
 /*
- * All pages were sealed: SEALED, unless a template's comes later.  For that one
- * the shared pages beside the stream are summed up here.
+ * Of a guest that moves, or is saved: upstream's "ram" is about to write this
+ * page; these went sealed instead; a round is over.
  */
-bool sev_lane_save_end(SevSource *s, QEMUFile *f, bool is_template,
-                       Error **errp);
-
-/* SEALED of a template, whose stream has the digest @records. */
-bool sev_lane_save_sealed(QEMUFile *f, const uint8_t *records, Error **errp);
+void sev_lane_save_shared(SevSource *s, RAMBlock *rb, ram_addr_t offset);
+void sev_lane_save_sealed_pages(SevSource *s, RAMBlock *rb,
+                                const ram_addr_t *offsets, size_t n);
+void sev_lane_save_round(SevSource *s);
 
 /* --- Target; main thread ---------------------------------------------------- */
 
@@ -61,15 +59,38 @@ bool sev_lane_save_sealed(QEMUFile *f, const uint8_t *records, Error **errp);
 bool sev_method_open(SevTarget *t, const SevPageJob *jobs, size_t n,
                      Error **errp);
 
-/* Handlers of order.c's table. */
+/* Handler of order.c's table. */
 bool sev_lane_load_lane(SevTarget *t, const SevRecord *rec, Error **errp);
-bool sev_lane_load_sealed(SevTarget *t, const SevRecord *rec, Error **errp);
 
-/* All pages of a template are in RAM: sum up the shared ones beside the stream */
+/* The "sev" section begins to speak: "ram" has had its turn. */
+void sev_lane_load_section(SevTarget *t);
+
+/* --- The digest at the end; lane-end.c --------------------------------------- */
+
+/* Is what is being sent sealed by the lane, and no template?  Any thread. */
+bool sev_lane_save_is_live(void);
+
+/* All pages were sealed, the guest stands still: sum up the shared ones. */
+bool sev_lane_save_end(SevSource *s, Error **errp);
+
+/*
+ * Write SEALED, with method lane: it covers what was sealed, the sum that
+ * sev_lane_save_end() made, and the digest @records.
+ */
+bool sev_lane_save_sealed(QEMUFile *f, const uint8_t *records, Error **errp);
+
+/* END: all pages are in RAM, so sum up the shared ones. */
 bool sev_lane_load_end(SevTarget *t, Error **errp);
 
-/* SEALED of a template is what comes next, behind its digest @records. */
-bool sev_lane_load_sealed_end(SevTarget *t, QEMUFile *f, const uint8_t *records,
-                              Error **errp);
+/* SEALED comes next, and then nothing: read it, and check it. */
+bool sev_lane_load_sealed(SevTarget *t, QEMUFile *f, const uint8_t *records,
+                          Error **errp);
+
+/* The stream is over: was there a SEALED, if there had to be one? */
+bool sev_lane_load_complete(const SevTarget *t, Error **errp);
+
+/* Section "sev-lane-end".  Once; and again, to be the last section of all. */
+bool sev_lane_end_init(Error **errp);
+bool sev_lane_end_last(Error **errp);
 
 #endif /* MIGRATION_SEV_LANE_H */

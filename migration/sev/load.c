@@ -48,6 +48,10 @@ int sev_load_setup(QEMUFile *f, void *opaque, Error **errp)
         migrate_set_error(migrate_get_current(), *errp);
         return -EIO;
     }
+    /* What the lane's digest is about, should this be a guest that was saved. */
+    if (!sev_transcript_begin(errp)) {
+        return -EIO;
+    }
     qio_channel_set_delay(qemu_file_get_ioc(f), false);
     target = sev_target_new();
     return 0;
@@ -130,8 +134,8 @@ bool sev_load_end(int ret, Error **errp)
     if (ret < 0) {
         return true;                    /* upstream's to say */
     }
-    if ((!target->asked && !sev_template_end_seen(errp)) ||
-        sev_fault(SEV_FAULT_LOAD_END, errp)) {
+    if ((target->seen[SEV_RECORD_MANIFEST] && !sev_template_end_seen(errp)) ||
+        !sev_lane_load_complete(target, errp) || sev_fault(SEV_FAULT_LOAD_END, errp)) {
         goto fail;
     }
     if (target->asked) {

@@ -136,10 +136,6 @@ static const struct {
         IN(BLOCKS), SEV_STREAM_BLOCKS,
         SEV_FAULT_LANE_READ, sev_lane_load_lane,
     },
-    [SEV_RECORD_SEALED] = {
-        IN(PAGES), SEV_STREAM_PAGES,
-        SEV_FAULT_SEALED_READ, sev_lane_load_sealed,
-    },
     [SEV_RECORD_IMAGE] = {
         IN(BLOCKS), SEV_STREAM_BLOCKS,
         SEV_FAULT_IMAGE_READ, sev_image_load,
@@ -220,6 +216,7 @@ bool sev_stream_load(SevTarget *t, QEMUFile *f, Error **errp)
     SevRecord rec;
 
     t->file = f;
+    sev_lane_load_section(t);
     do {
         if (!stream_get(t, f, &rec, errp) || !stream_accept(t, &rec, errp)) {
             return false;
@@ -231,8 +228,8 @@ bool sev_stream_load(SevTarget *t, QEMUFile *f, Error **errp)
     }
     if (rec.type == SEV_RECORD_END) {
         sev_transcript_follow(f, true);
-    } else if (!t->asked) {
-        sev_tap_follow(f, true);        /* a template's, after the first one */
+    } else if (t->seen[SEV_RECORD_MANIFEST]) {
+        sev_tap_follow(f, true);        /* after the first one */
     }
     return true;
 }

@@ -15,6 +15,7 @@
 #include "lane.h"
 #include "pages.h"
 #include "pipeline.h"
+#include "ram-sum.h"
 #include "migration/sev/wire/write.h"
 #include "seal.h"
 #include "trace.h"
@@ -60,6 +61,7 @@ void sev_source_free(SevSource *s)
             memory_region_unref(rb->mr);
         }
         g_ptr_array_unref(s->blocks);
+        sev_ram_sum_free(s->ram_sum);
         if (s->sink) {
             s->sink->free(s);
         }
@@ -340,6 +342,9 @@ bool sev_pages_load(SevTarget *t, const SevRecord *rec, Error **errp)
     }
     if (!sev_method_open(t, jobs, r->count, errp)) {
         return false;
+    }
+    for (size_t i = 0; t->ram_sum && i < r->count; i++) {
+        sev_ram_sum_sealed(t->ram_sum, r->block, jobs[i].page.offset);
     }
     stat64_add(&t->packets, r->count);
     trace_sev_pages_load(block->rb->idstr, r->count);

@@ -53,6 +53,7 @@ struct SevSource {
     struct SevPipeline *pipeline;       /* what was taken off the queue */
     bool stop;                  /* the source ends; any thread reads it */
     uint64_t method;            /* SEV_METHOD_... */
+    struct SevRamSum *ram_sum;  /* lane.c: of a guest that moves; else NULL */
     const SevPacketSink *sink;  /* NULL: packets go into PAGES records */
     struct SevImage *image;     /* of that sink: template/image-write.c */
     bool in_place;              /* blocks left out of the stream are sealed */

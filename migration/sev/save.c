@@ -64,7 +64,10 @@ int sev_save_prepare(void *opaque, Error **errp)
         !sev_compat_check(errp) || !sev_method_choose(errp)) {
         return -EPERM;
     }
-    if (sev_template_making() && !sev_template_end_last(errp)) {
+    /* Should this one be refused, nobody reads the last one's numbers. */
+    memset(&sev_page_stats, 0, sizeof(sev_page_stats));
+    if ((sev_template_making() && !sev_template_end_last(errp)) ||
+        (sev_lane_save_is_live() && !sev_lane_end_last(errp))) {
         return -EINVAL;
     }
     sev_migration_fail_begin();
@@ -131,8 +134,8 @@ int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
         ? "its certificates were awaited" : NULL;
     sev.source->in_place = sev.outgoing.purpose == SEV_PURPOSE_IN_PLACE;
     if (!sev_session_find_target(ms, f, &target, errp) ||
-        (sev.outgoing.purpose == SEV_PURPOSE_MOVE &&
-         !sev_transcript_begin(errp)) ||
+        ((sev.outgoing.purpose == SEV_PURPOSE_MOVE ||
+          sev_lane_save_is_live()) && !sev_transcript_begin(errp)) ||
         !sev_session_seal(f, &target, errp) ||
         !sev_outgoing_take(&sev.outgoing, SEV_OUTGOING_START, errp)) {
         goto fail;
@@ -185,6 +188,7 @@ int sev_save_iterate(QEMUFile *f, void *opaque)
     sev_record_put(f, &rec);
     return !sev_pages_pending(sev.source);
 }
+    sev_lane_save_round(sev.source);
 
 int sev_save_complete(QEMUFile *f, void *opaque)
 {
@@ -195,7 +199,7 @@ int sev_save_complete(QEMUFile *f, void *opaque)
         !sev_pages_save(sev.source, f, true, &err) ||
         (sev.outgoing.purpose == SEV_PURPOSE_IN_PLACE &&
          !sev_place_save(sev.source, f, &sev.outgoing, &err)) ||
-        !sev_lane_save_end(sev.source, f, sev_template_making(), &err) ||
+        !sev_lane_save_end(sev.source, &err) ||
         !sev_end_save(sev.source, f, &err)) {
         return sev_migration_fail("save", err);
     }
@@ -330,6 +334,7 @@ bool sev_migration_queue_page(RAMBlock *rb, ram_addr_t offset)
         (!sev.source->image && sev_page_never_written(rb, offset))) {
         return sev.source->image &&
                sev_image_save_shared(sev.source, rb, offset);
+        sev_lane_save_shared(sev.source, rb, offset);
     }
     if (migrate_multifd()) {
         /* If this fails so does ram.c's own next attempt. */

@@ -11,6 +11,7 @@
 #include "migration/misc.h"
 #include "migration/register.h"
 #include "config.h"
+#include "lane.h"
 #include "target/i386/sev/test/device-fault.h"
 #include "multifd.h"
 #include "return-path.h"
@@ -46,7 +47,8 @@ bool sev_migration_init(Error **errp)
         return false;
     }
     if (!sev_template_begin_init(sev_load_target(), errp) ||
-        !sev_template_end_init(errp) || !sev_config_init(errp) ||
+        !sev_template_end_init(errp) || !sev_lane_end_init(errp) ||
+        !sev_config_init(errp) ||
         !sev_device_fault_init(errp)) {
         return false;
     }

@@ -53,7 +53,7 @@ static int digest_get(QEMUFile *f, void *pv, size_t size,
     if (!sev_fault(SEV_FAULT_LAST_READ, &err) && had &&
         sev_span_is_bytes((SevSpan) { theirs, sizeof(theirs) }, digest,
                           sizeof(digest))) {
-        if (sev_lane_load_sealed_end(*sev_load_target(), f, digest, &err)) {
+        if (sev_lane_load_sealed(*sev_load_target(), f, digest, &err)) {
             return 0;
         }
     }

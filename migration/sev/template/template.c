@@ -16,6 +16,7 @@
 #include "migration/sev/session.h"
 #include "migration/sev/sev.h"
 #include "migration/sev/wire/digest.h"
+#include "migration/sev/wire/transcript.h"
 #include "in-place.h"
 #include "template.h"
 #include "migration/sev/trace.h"
@@ -246,6 +247,8 @@ bool sev_template_load_manifest(SevTarget *t, const SevRecord *rec,
     t->method = r->method;
     trace_sev_template_manifest(machine_name(), layout.blocks, layout.bytes);
     sev_record_encode(rec, again);
+    /* A template has a digest of its own. */
+    sev_transcript_drop();
     if (!sev_tap_begin(errp)) {
         return false;
     }

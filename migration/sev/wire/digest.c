@@ -61,10 +61,9 @@ void sev_tap_follow(QEMUFile *f, bool is_input)
     sev_tap_file = f;
 }
 
-bool sev_tap_end(QEMUFile *f, uint8_t digest[SEV_TAP_DIGEST_LEN])
+/* All up to the present position of @f is in the hash then. */
+static bool catch_up(QEMUFile *f)
 {
-    size_t len = SEV_TAP_DIGEST_LEN;
-
     if (!tap.hash || f != sev_tap_file) {
         return false;
     }
@@ -74,10 +73,45 @@ bool sev_tap_end(QEMUFile *f, uint8_t digest[SEV_TAP_DIGEST_LEN])
         /* Not by a peek: the other end may wait for us now. */
         sev_tap_ahead(f, &at);
         add(tap.from, at - tap.from);
+        tap.from = at;
     } else {
         qemu_fflush(f);
     }
+    return true;
+}
+
+static void finalize(uint8_t digest[SEV_TAP_DIGEST_LEN])
+{
+    size_t len = SEV_TAP_DIGEST_LEN;
+
     qcrypto_hash_finalize_bytes(tap.hash, &digest, &len, &error_abort);
+}
+
+bool sev_tap_part(QEMUFile *f, uint8_t digest[SEV_TAP_DIGEST_LEN], Error **errp)
+{
+    QCryptoHash *next;
+
+    if (!catch_up(f)) {
+        error_setg(errp, "SEV: the stream of this guest has no digest");
+        return false;
+    }
+    next = qcrypto_hash_new(QCRYPTO_HASH_ALGO_SHA256, errp);
+    if (!next) {
+        return false;
+    }
+    finalize(digest);
+    qcrypto_hash_free(tap.hash);
+    tap.hash = next;
+    add(digest, SEV_TAP_DIGEST_LEN);
+    return true;
+}
+
+bool sev_tap_end(QEMUFile *f, uint8_t digest[SEV_TAP_DIGEST_LEN])
+{
+    if (!catch_up(f)) {
+        return false;
+    }
+    finalize(digest);
     sev_tap_drop();
     return true;
 }

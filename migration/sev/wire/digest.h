@@ -27,6 +27,12 @@ bool sev_tap_begin(Error **errp);
 void sev_tap_add(const void *bytes, size_t len);
 /* From its present position on @f is followed, unless one is already. */
 void sev_tap_follow(QEMUFile *f, bool is_input);
+/*
+ * The digest up to the present position of the file.  It goes on with this
+ * digest in the place of what is covered by it.  False: none was begun.
+ */
+bool sev_tap_part(QEMUFile *f, uint8_t digest[SEV_TAP_DIGEST_LEN],
+                  Error **errp);
 /* The digest up to the present position of the file.  False: none was begun. */
 bool sev_tap_end(QEMUFile *f, uint8_t digest[SEV_TAP_DIGEST_LEN]);
 void sev_tap_drop(void);

@@ -16,7 +16,7 @@ seconds=${1:-60}
 target=${TARGET:-load}
 out=$build/fuzz/sev-$target
 sources=(wire/record wire/record-fields wire/record-table wire/write order
-         incoming session pages pipeline seal page-map end)
+         incoming session pages pipeline seal page-map end ram-sum)
 sources+=(template/image-read template/image-map template/image-write
           template/shared-sum)
 model=("$here/model.c" "$root/tests/unit/sev/lane-mock.c")

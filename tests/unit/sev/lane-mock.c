@@ -32,10 +32,8 @@ bool sev_lane_load_lane(SevTarget *t, const SevRecord *rec, Error **errp)
     return false;
 }
 
-bool sev_lane_load_sealed(SevTarget *t, const SevRecord *rec, Error **errp)
+void sev_lane_load_section(SevTarget *t)
 {
-    error_setg(errp, "no lane here");
-    return false;
 }
 
 bool sev_lane_load_end(SevTarget *t, Error **errp)

@@ -154,6 +154,41 @@ static void test_followed(void)
     line_close(&line);
 }
 
+/* A part of it, and what comes after that. */
+static void test_part(void)
+{
+    uint8_t part[SEV_TAP_DIGEST_LEN], rest[SEV_TAP_DIGEST_LEN];
+    g_autofree uint8_t *buf = g_malloc(LEN), *text = g_malloc(LEN);
+    uint8_t again[SEV_TAP_DIGEST_LEN];
+    gsize len = sizeof(again);
+    const size_t first = 100001;
+    GChecksum *sum;
+    Line line;
+
+    line_open(&line, LEN);
+    g_assert(!sev_tap_part(line.in, part, NULL));
+    g_assert(sev_tap_begin(&error_abort));
+    sev_tap_follow(line.in, true);
+    g_assert_cmpuint(sev_bulk_get(line.in, buf, first), ==, first);
+    g_assert(sev_tap_part(line.in, part, &error_abort));
+    g_assert_cmpuint(sev_bulk_get(line.in, buf, LEN - first), ==, LEN - first);
+    g_assert(sev_tap_end(line.in, rest));
+    line_close(&line);
+    for (size_t i = 0; i < LEN; i++) {
+        text[i] = byte_at(i);
+    }
+    sum = g_checksum_new(G_CHECKSUM_SHA256);
+    g_checksum_update(sum, text, first);
+    g_checksum_get_digest(sum, again, &len);
+    g_assert_cmpmem(part, sizeof(part), again, len);
+    g_checksum_reset(sum);
+    g_checksum_update(sum, part, sizeof(part));
+    g_checksum_update(sum, text + first, LEN - first);
+    g_checksum_get_digest(sum, again, &len);
+    g_assert_cmpmem(rest, sizeof(rest), again, len);
+    g_checksum_free(sum);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -163,5 +198,6 @@ int main(int argc, char **argv)
     g_test_add_func("/sev/bulk/coroutine", test_coroutine);
     g_test_add_func("/sev/bulk/cut", test_cut);
     g_test_add_func("/sev/bulk/followed", test_followed);
+    g_test_add_func("/sev/bulk/part", test_part);
     return g_test_run();
 }
