@@ -130,47 +130,66 @@ static void spoil_program(int page)
 
 /* --- The command ------------------------------------------------------------ */
 
-/* The run under way, of at most one; thread that has the session. */
+/* The runs under way, by their slots; thread that has the session. */
 static struct {
     SevLend *lend;
-    unsigned slot;
     uint32_t command, count;
     int spoiled;                /* a page of the program, by a test */
-} run;
+} runs[LANE_MAX_SLOTS];
 
-void sev_lane_command_start(unsigned slot, uint32_t command, uint32_t count,
-                            SevLentFor what)
+/* Nobody may be at work in a page that is changed under the program. */
+static void wait_for_all(void)
+{
+    for (unsigned i = 0; i < LANE_MAX_SLOTS; i++) {
+        if (runs[i].lend) {
+            sev_lend_wait(runs[i].lend);
+        }
+    }
+}
+
+static void spoil(unsigned slot)
+{
+    if (runs[slot].spoiled > 0) {
+        wait_for_all();
+        spoil_program(runs[slot].spoiled);
+    }
+}
+
+void sev_lane_command_start(unsigned slot, unsigned vcpu, uint32_t command,
+                            uint32_t count, SevLentFor what)
 {
     LaneMailbox *box = sev_lane_mailbox(slot);
 
-    assert(!run.lend);
-    run.slot = slot;
-    run.command = command;
-    run.count = count;
-    run.spoiled = 0;
-    sev_fault_command(SEV_FAULT_LANE_PROGRAM, &run.spoiled);
-    spoil_program(run.spoiled);
+    assert(slot < LANE_MAX_SLOTS && !runs[slot].lend);
+    runs[slot].command = command;
+    runs[slot].count = count;
+    runs[slot].spoiled = 0;
+    sev_fault_command(SEV_FAULT_LANE_PROGRAM, &runs[slot].spoiled);
+    spoil(slot);
     box->command = command;
     box->count = count;
     box->status = LANE_IDLE;
     /* The vCPU that is lent reads all of the mailbox. */
     smp_mb();
-    run.lend = sev_lend_start(slot, what);
+    runs[slot].lend = sev_lend_start(slot, vcpu, what);
 }
 
-bool sev_lane_command_finish(const SevPageJob *jobs, Error **errp)
+bool sev_lane_command_finish(unsigned slot, const SevPageJob *jobs,
+                             Error **errp)
 {
     LaneMailbox answer;
-    bool ok = sev_lend_finish(g_steal_pointer(&run.lend), errp);
+    bool ok;
 
-    spoil_program(run.spoiled);
+    spoil(slot);
+    ok = sev_lend_finish(g_steal_pointer(&runs[slot].lend), errp);
     if (!ok) {
         return false;
     }
     /* It has written its answer before it reported. */
     smp_mb();
-    memcpy(&answer, sev_lane_mailbox(run.slot), sizeof(answer));
-    trace_sev_lane_command(run.command, run.count, answer.status, answer.role);
+    memcpy(&answer, sev_lane_mailbox(slot), sizeof(answer));
+    trace_sev_lane_command(runs[slot].command, runs[slot].count, answer.status,
+                           answer.role);
     if (answer.status == LANE_OK && answer.abi == LANE_ABI_VERSION) {
         return true;
     }
@@ -178,7 +197,7 @@ bool sev_lane_command_finish(const SevPageJob *jobs, Error **errp)
         error_setg(errp, "SEV: the lane's program is of version %u, this QEMU "
                    "knows %d", answer.abi, LANE_ABI_VERSION);
     } else {
-        answer_error(errp, &answer, jobs, run.count);
+        answer_error(errp, &answer, jobs, runs[slot].count);
     }
     return false;
 }
@@ -186,8 +205,8 @@ bool sev_lane_command_finish(const SevPageJob *jobs, Error **errp)
 bool sev_lane_command(unsigned slot, uint32_t command, uint32_t count,
                       SevLentFor what, const SevPageJob *jobs, Error **errp)
 {
-    sev_lane_command_start(slot, command, count, what);
-    return sev_lane_command_finish(jobs, errp);
+    sev_lane_command_start(slot, 0, command, count, what);
+    return sev_lane_command_finish(slot, jobs, errp);
 }
 
 bool sev_lane_command_alone(uint32_t command, Error **errp)

@@ -25,11 +25,13 @@ bool sev_lane_command(unsigned slot, uint32_t command, uint32_t count,
 
 /*
  * The same in two steps, between which the caller may prepare another slot's
- * mailbox.  One command at a time; thread that has the session.
+ * mailbox, or start a command in a slot of another vCPU.  One command at a time
+ * for each slot and each vCPU; thread that has the session.
  */
-void sev_lane_command_start(unsigned slot, uint32_t command, uint32_t count,
-                            SevLentFor what);
-bool sev_lane_command_finish(const SevPageJob *jobs, Error **errp);
+void sev_lane_command_start(unsigned slot, unsigned vcpu, uint32_t command,
+                            uint32_t count, SevLentFor what);
+bool sev_lane_command_finish(unsigned slot, const SevPageJob *jobs,
+                             Error **errp);
 
 /* One without windows, jobs or sums, in slot 0. */
 bool sev_lane_command_alone(uint32_t command, Error **errp);

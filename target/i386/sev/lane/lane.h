@@ -8,7 +8,8 @@
  * in this folder:
  *
  *   setup.c      property "lane" of sev-guest, the launch
- *   session.c    one session: key, packets, sealed pages, digest
+ *   session.c    one session: key, packets, digest
+ *   batch.c      its pages, on several vCPUs
  *   trial.c      the pace of packets and of the program
  *   command.c    one command and its answer in words
  *   lend.c       a vCPU is lent to the program

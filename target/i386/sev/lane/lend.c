@@ -26,6 +26,7 @@
 /* One run of the program.  The vCPU's thread alone, until it is done. */
 typedef struct SevLend {
     unsigned slot;
+    CPUState *cs;
     SevLentFor what;
     bool rang, shut_down;
     uint8_t said;               /* what it rang with */
@@ -285,7 +286,34 @@ bool sev_lend_possible(Error **errp)
     return sev_lent_ops()->possible(errp);
 }
 
-SevLend *sev_lend_start(unsigned slot, SevLentFor what)
+unsigned sev_lend_vcpus(void)
+{
+    unsigned n = 0;
+    CPUState *cs;
+
+    BQL_LOCK_GUARD();
+    CPU_FOREACH(cs) {
+        n++;
+    }
+    if (!sev_lent_ops()->in_parallel || !sev_lent_ops()->in_parallel()) {
+        return 1;
+    }
+    return MIN(MIN(n, SEV_LEND_MAX), MAX(g_get_num_processors(), 1));
+}
+
+static CPUState *nth_vcpu(unsigned n)
+{
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        if (!n--) {
+            return cs;
+        }
+    }
+    return first_cpu;
+}
+
+SevLend *sev_lend_start(unsigned slot, unsigned vcpu, SevLentFor what)
 {
     SevLend *l = g_new0(SevLend, 1);
 
@@ -295,17 +323,18 @@ SevLend *sev_lend_start(unsigned slot, SevLentFor what)
     l->program = g_new(CPUX86State, 1);
     BQL_LOCK_GUARD();
     bell_create();
-    async_run_on_cpu(first_cpu, lend_work, RUN_ON_CPU_HOST_PTR(l));
+    l->cs = nth_vcpu(vcpu);
+    async_run_on_cpu(l->cs, lend_work, RUN_ON_CPU_HOST_PTR(l));
     return l;
 }
 
-static void wait_over(SevLend *l)
+void sev_lend_wait(SevLend *l)
 {
     BQL_LOCK_GUARD();
     while (!l->done) {
         qemu_cond_timedwait_bql(&lend_over, LOOK_MS);
         if (!l->done) {
-            cpu_exit(first_cpu);
+            cpu_exit(l->cs);
         }
     }
 }
@@ -314,7 +343,7 @@ bool sev_lend_finish(SevLend *l, Error **errp)
 {
     bool ok;
 
-    wait_over(l);
+    sev_lend_wait(l);
     explicit_bzero(l->program, sizeof(*l->program));
     if (l->rang && l->said != l->slot) {
         l->failed = "rang for another slot";

@@ -30,12 +30,24 @@ typedef enum SevLentFor {
 bool sev_lend_possible(Error **errp);
 
 /*
- * Run the program in @slot, until it rings.  It has begun, or will soon; the
- * caller may do something else, and must come back with what this returns.  One
- * run at a time.  Any thread but a vCPU's, with or without the BQL.
+ * How many vCPUs can run the program at the same time: those of the guest that
+ * have a thread of their own, and a core of the host to run on.  1 to
+ * SEV_LEND_MAX.
+ */
+#define SEV_LEND_MAX 8
+unsigned sev_lend_vcpus(void);
+
+/*
+ * Run the program in @slot on vCPU number @vcpu, until it rings.  It has begun,
+ * or will soon; the caller may do something else, and must come back with what
+ * this returns.  One run at a time for each slot and for each vCPU.  Any thread
+ * but a vCPU's, with or without the BQL.
  */
 typedef struct SevLend SevLend;
-SevLend *sev_lend_start(unsigned slot, SevLentFor what);
+SevLend *sev_lend_start(unsigned slot, unsigned vcpu, SevLentFor what);
+
+/* Wait until the program is not running any more; @lend is still there. */
+void sev_lend_wait(SevLend *lend);
 
 /*
  * Wait for its end.  False: it faulted, shut down, did not ring in time, or the

@@ -20,6 +20,9 @@ typedef struct SevLentOps {
     /* Can this accelerator lend a vCPU?  The error says why not.  Any thread. */
     bool (*possible)(Error **errp);
 
+    /* Can several be lent at the same time?  NULL: no. */
+    bool (*in_parallel)(void);
+
     /* The lane's own memory exists from now on.  May come twice. */
     void (*room)(void);
 

@@ -1,14 +1,12 @@
 /*
- * One session of the lane: key, packets, sealed pages, digest.
+ * One session of the lane: key, packets, digest.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "qemu/bswap.h"
-#include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
-#include "system/runstate.h"
+#include "batch.h"
 #include "command.h"
 #include "lane.h"
 #include "lent.h"
@@ -17,76 +15,19 @@
 #include "target/i386/sev/test/fault.h"
 #include "target/i386/sev/trace.h"
 
-QEMU_BUILD_BUG_ON(SEV_LANE_BATCH > LANE_MAX_JOBS);
 QEMU_BUILD_BUG_ON(SEV_LANE_SUM_LEN != LANE_SUM);
 QEMU_BUILD_BUG_ON(sizeof(SevLaneSums) != LANE_SUMS * LANE_SUM);
 
 /* A key of this guest's program may be about; thread that has the session. */
 static bool is_open;
 
-/* --- Headers ---------------------------------------------------------------- */
-
-enum {
-    HDR_EPOCH = 0,
-    HDR_NONCE = 4,
-    HDR_TAG = 16,
-    HDR_REST = 32,
-};
-
-static void put_header(uint8_t *hdr, const LaneJob *job)
-{
-    memset(hdr, 0, SEV_PACKET_HDR_LEN);
-    stl_le_p(hdr + HDR_EPOCH, le32_to_cpu(job->epoch));
-    memcpy(hdr + HDR_NONCE, job->nonce, sizeof(job->nonce));
-    memcpy(hdr + HDR_TAG, job->tag, sizeof(job->tag));
-}
-
-/* No byte of a header is without meaning. */
-static bool get_header(LaneJob *job, const uint8_t *hdr)
-{
-    job->epoch = cpu_to_le32(ldl_le_p(hdr + HDR_EPOCH));
-    job->unused = 0;
-    memcpy(job->nonce, hdr + HDR_NONCE, sizeof(job->nonce));
-    memcpy(job->tag, hdr + HDR_TAG, sizeof(job->tag));
-    return buffer_is_zero(hdr + HDR_REST, SEV_PACKET_HDR_LEN - HDR_REST);
-}
-
-/* --- Windows and batches ---------------------------------------------------- */
+/* --- Windows ---------------------------------------------------------------- */
 
 static bool with_windows(uint32_t command, SevLentFor what, Error **errp)
 {
     unsigned n = sev_windows_list(sev_lane_mailbox(0)->windows);
 
     return sev_lane_command(0, command, n, what, NULL, errp);
-}
-
-static bool put_address(LaneJob *to, const SevPage *page, Error **errp)
-{
-    int number = sev_windows_number(page->rb);
-
-    if (number < 0) {
-        error_setg(errp, "SEV: the lane has no window onto RAM block %s",
-                   page->rb->idstr);
-        return false;
-    }
-    to->block = cpu_to_le32(number);
-    to->offset = cpu_to_le64(page->offset);
-    return true;
-}
-
-/* While no vCPU of the guest runs nothing stays in the emulated cache. */
-static void evict(const SevPageJob *jobs, size_t n)
-{
-    for (size_t i = 0, run; !runstate_is_running() && i < n; i += run) {
-        const SevPage *page = &jobs[i].page;
-
-        for (run = 1; i + run < n && jobs[i + run].page.rb == page->rb &&
-                      jobs[i + run].page.offset == page->offset +
-                      run * TARGET_PAGE_SIZE; run++) {
-            /* pages that follow each other go together */
-        }
-        sev_lent_ops()->evict(page->rb, page->offset, run, false);
-    }
 }
 
 /* --- Source ----------------------------------------------------------------- */
@@ -155,27 +96,6 @@ bool sev_lane_send_begin(RAMBlock *const *blocks, size_t n_blocks,
     return true;
 }
 
-bool sev_lane_seal(const SevPageJob *jobs, size_t n, Error **errp)
-{
-    LaneJob *to = sev_lane_jobs(0);
-    bool ok;
-
-    assert(n <= SEV_LANE_BATCH);
-    for (size_t i = 0; i < n; i++) {
-        if (!put_address(&to[i], &jobs[i].page, errp)) {
-            return false;
-        }
-    }
-    ok = !sev_fault(SEV_FAULT_LANE_SEAL, errp) &&
-         sev_lane_command(0, LANE_SEAL, n, SEV_LENT_READ, jobs, errp);
-    for (size_t i = 0; ok && i < n; i++) {
-        put_header(jobs[i].hdr, &to[i]);
-        memcpy(jobs[i].data, sev_lane_page(0, i), LANE_PAGE);
-    }
-    evict(jobs, n);
-    return ok;
-}
-
 bool sev_lane_seal_digest(const SevLaneSums *sums,
                           uint8_t hdr[SEV_PACKET_HDR_LEN],
                           uint8_t data[SEV_PACKET_DATA_LEN], Error **errp)
@@ -185,7 +105,7 @@ bool sev_lane_seal_digest(const SevLaneSums *sums,
         !sev_lane_command_alone(LANE_SEAL_DIGEST, errp)) {
         return false;
     }
-    put_header(hdr, sev_lane_jobs(0));
+    sev_lane_put_header(hdr, sev_lane_jobs(0));
     memcpy(data, sev_lane_page(0, 0), LANE_PAGE);
     return true;
 }
@@ -263,69 +183,6 @@ bool sev_lane_receive_begin(RAMBlock *const *blocks, size_t n_blocks,
     return true;
 }
 
-/* A batch into the mailbox of @slot. */
-static bool put_batch(unsigned slot, const SevPageJob *jobs, size_t n,
-                      Error **errp)
-{
-    LaneJob *to = sev_lane_jobs(slot);
-
-    for (size_t i = 0; i < n; i++) {
-        if (!get_header(&to[i], jobs[i].hdr)) {
-            error_setg(errp, "SEV: page 0x" RAM_ADDR_FMT " of RAM block %s: "
-                       "its header was changed", jobs[i].page.offset,
-                       jobs[i].page.rb->idstr);
-            return false;
-        }
-        if (!put_address(&to[i], &jobs[i].page, errp)) {
-            return false;
-        }
-        memcpy(sev_lane_page(slot, i), jobs[i].data, LANE_PAGE);
-    }
-    return !sev_fault(SEV_FAULT_LANE_OPEN, errp);
-}
-
-/* A batch that was opened. */
-static void opened(const SevPageJob *jobs, size_t n)
-{
-    evict(jobs, n);
-    for (size_t i = 0; i < n; i++) {
-        sev_page_set_private(jobs[i].page.rb, jobs[i].page.offset,
-                             TARGET_PAGE_SIZE, true);
-    }
-}
-
-/*
- * While the program opens one batch, the next is put into another mailbox and
- * the last leaves the cache.
- */
-bool sev_lane_open(const SevPageJob *jobs, size_t n, Error **errp)
-{
-    size_t under_way = 0;       /* pages of the batch before @jobs */
-    unsigned slot = 0;
-
-    while (n || under_way) {
-        size_t next = MIN(n, SEV_LANE_BATCH), done = under_way;
-        bool ok = !next || put_batch(slot, jobs, next, errp);
-
-        if (done && !sev_lane_command_finish(jobs - done, ok ? errp : NULL)) {
-            evict(jobs - done, done);
-            return false;
-        }
-        under_way = ok ? next : 0;
-        if (under_way) {
-            sev_lane_command_start(slot, LANE_OPEN, next, SEV_LENT_WRITE);
-        }
-        opened(jobs - done, done);
-        if (!ok) {
-            return false;
-        }
-        jobs += next;
-        n -= next;
-        slot ^= 1;
-    }
-    return true;
-}
-
 bool sev_lane_check_digest(const SevLaneSums *sums,
                            const uint8_t hdr[SEV_PACKET_HDR_LEN],
                            const uint8_t data[SEV_PACKET_DATA_LEN],
@@ -336,7 +193,7 @@ bool sev_lane_check_digest(const SevLaneSums *sums,
     memcpy(sev_lane_mailbox(0)->sums, sums, sizeof(*sums));
     memset(job, 0, sizeof(*job));
     memcpy(sev_lane_page(0, 0), data, LANE_PAGE);
-    if (!get_header(job, hdr)) {
+    if (!sev_lane_get_header(job, hdr)) {
         error_setg(errp, "SEV: the header of the lane's digest was changed");
         return false;
     }

@@ -44,6 +44,11 @@ static bool possible(Error **errp)
     return true;
 }
 
+static bool in_parallel(void)
+{
+    return qemu_tcg_mttcg_enabled();
+}
+
 /* What its TLB holds is another one's from now on. */
 static void change(CPUState *cs, SevLentFor what)
 {
@@ -173,6 +178,7 @@ static void close_windows(void)
 
 const SevLentOps sev_lent_tcg = {
     .possible = possible,
+    .in_parallel = in_parallel,
     .room = room,
     .open = open_windows,
     .close = close_windows,

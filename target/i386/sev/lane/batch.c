@@ -1,0 +1,246 @@
+/*
+ * Pages of a session of the lane: sealed and opened on several vCPUs.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "qemu/cutils.h"
+#include "system/runstate.h"
+#include "batch.h"
+#include "command.h"
+#include "lane.h"
+#include "lent.h"
+#include "target/i386/sev/page-state.h"
+#include "target/i386/sev/test/fault.h"
+
+QEMU_BUILD_BUG_ON(SEV_LANE_BATCH > LANE_MAX_JOBS);
+QEMU_BUILD_BUG_ON(2 * SEV_LEND_MAX > LANE_MAX_SLOTS);
+
+/* --- Headers ---------------------------------------------------------------- */
+
+enum {
+    HDR_EPOCH = 0,
+    HDR_NONCE = 4,
+    HDR_TAG = 16,
+    HDR_REST = 32,
+};
+
+void sev_lane_put_header(uint8_t *hdr, const LaneJob *job)
+{
+    memset(hdr, 0, SEV_PACKET_HDR_LEN);
+    stl_le_p(hdr + HDR_EPOCH, le32_to_cpu(job->epoch));
+    memcpy(hdr + HDR_NONCE, job->nonce, sizeof(job->nonce));
+    memcpy(hdr + HDR_TAG, job->tag, sizeof(job->tag));
+}
+
+/* No byte of a header is without meaning. */
+bool sev_lane_get_header(LaneJob *job, const uint8_t *hdr)
+{
+    job->epoch = cpu_to_le32(ldl_le_p(hdr + HDR_EPOCH));
+    job->unused = 0;
+    memcpy(job->nonce, hdr + HDR_NONCE, sizeof(job->nonce));
+    memcpy(job->tag, hdr + HDR_TAG, sizeof(job->tag));
+    return buffer_is_zero(hdr + HDR_REST, SEV_PACKET_HDR_LEN - HDR_REST);
+}
+
+/* --- Batches ---------------------------------------------------------------- */
+
+static bool put_address(LaneJob *to, const SevPage *page, Error **errp)
+{
+    int number = sev_windows_number(page->rb);
+
+    if (number < 0) {
+        error_setg(errp, "SEV: the lane has no window onto RAM block %s",
+                   page->rb->idstr);
+        return false;
+    }
+    to->block = cpu_to_le32(number);
+    to->offset = cpu_to_le64(page->offset);
+    return true;
+}
+
+/* Fewer pages are not worth another vCPU's loan. */
+#define PART_MIN 32
+
+/* How many of @n pages each of the vCPUs takes at a time that can be lent. */
+static size_t part_of(size_t n)
+{
+    size_t part = DIV_ROUND_UP(n, sev_lend_vcpus());
+
+    return MIN(MAX(part, PART_MIN), SEV_LANE_BATCH);
+}
+
+/* While no vCPU of the guest runs nothing stays in the emulated cache. */
+static void evict(const SevPageJob *jobs, size_t n)
+{
+    for (size_t i = 0, run; !runstate_is_running() && i < n; i += run) {
+        const SevPage *page = &jobs[i].page;
+
+        for (run = 1; i + run < n && jobs[i + run].page.rb == page->rb &&
+                      jobs[i + run].page.offset == page->offset +
+                      run * TARGET_PAGE_SIZE; run++) {
+            /* pages that follow each other go together */
+        }
+        sev_lent_ops()->evict(page->rb, page->offset, run, false);
+    }
+}
+
+/* --- Source ----------------------------------------------------------------- */
+
+/* A part of a batch: jobs of one slot, which is the number of its vCPU. */
+static bool put_addresses(unsigned slot, const SevPageJob *jobs, size_t n,
+                          Error **errp)
+{
+    LaneJob *to = sev_lane_jobs(slot);
+
+    for (size_t i = 0; i < n; i++) {
+        if (!put_address(&to[i], &jobs[i].page, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool take_sealed(unsigned slot, const SevPageJob *jobs, size_t n,
+                        Error **errp)
+{
+    const LaneJob *from = sev_lane_jobs(slot);
+
+    if (!sev_lane_command_finish(slot, jobs, errp)) {
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        sev_lane_put_header(jobs[i].hdr, &from[i]);
+        memcpy(jobs[i].data, sev_lane_page(slot, i), LANE_PAGE);
+    }
+    return true;
+}
+
+bool sev_lane_seal(const SevPageJob *jobs, size_t n, Error **errp)
+{
+    size_t part = part_of(n), begun = 0;
+    bool ok = !sev_fault(SEV_FAULT_LANE_SEAL, errp);
+
+    assert(n <= SEV_LANE_BATCH);
+    for (unsigned slot = 0; ok && begun < n; slot++) {
+        size_t some = MIN(n - begun, part);
+
+        ok = put_addresses(slot, jobs + begun, some, errp);
+        if (ok) {
+            sev_lane_command_start(slot, slot, LANE_SEAL, some, SEV_LENT_READ);
+            begun += some;
+        }
+    }
+    /* All that began must end, and the first error is told. */
+    for (size_t i = 0; i < begun; i += part) {
+        ok = take_sealed(i / part, jobs + i, MIN(begun - i, part),
+                         ok ? errp : NULL) && ok;
+    }
+    evict(jobs, n);
+    return ok;
+}
+
+/* --- Target ----------------------------------------------------------------- */
+
+/* A batch into the mailbox of @slot. */
+static bool put_batch(unsigned slot, const SevPageJob *jobs, size_t n,
+                      Error **errp)
+{
+    LaneJob *to = sev_lane_jobs(slot);
+
+    for (size_t i = 0; i < n; i++) {
+        if (!sev_lane_get_header(&to[i], jobs[i].hdr)) {
+            error_setg(errp, "SEV: page 0x" RAM_ADDR_FMT " of RAM block %s: "
+                       "its header was changed", jobs[i].page.offset,
+                       jobs[i].page.rb->idstr);
+            return false;
+        }
+        if (!put_address(&to[i], &jobs[i].page, errp)) {
+            return false;
+        }
+        memcpy(sev_lane_page(slot, i), jobs[i].data, LANE_PAGE);
+    }
+    return !sev_fault(SEV_FAULT_LANE_OPEN, errp);
+}
+
+/* A batch that was opened. */
+static void opened(const SevPageJob *jobs, size_t n)
+{
+    evict(jobs, n);
+    for (size_t i = 0; i < n; i++) {
+        sev_page_set_private(jobs[i].page.rb, jobs[i].page.offset,
+                             TARGET_PAGE_SIZE, true);
+    }
+}
+
+/*
+ * Each vCPU that is lent has two slots: while it opens one batch the next is put
+ * into the other's mailbox, and the last one leaves the cache.  Batch number k
+ * is vCPU k modulo @vcpus's, and slot k modulo twice that.
+ */
+typedef struct Opening {
+    const SevPageJob *jobs;     /* all of them */
+    size_t n, part;             /* pages in all, and of one batch */
+    unsigned vcpus;
+} Opening;
+
+static size_t pages_of(const Opening *o, size_t batch)
+{
+    return MIN(o->n - batch * o->part, o->part);
+}
+
+static unsigned slot_of(const Opening *o, size_t batch)
+{
+    return batch % (2 * o->vcpus);
+}
+
+static bool finish_batch(const Opening *o, size_t batch, Error **errp)
+{
+    const SevPageJob *jobs = o->jobs + batch * o->part;
+
+    if (!sev_lane_command_finish(slot_of(o, batch), jobs, errp)) {
+        evict(jobs, pages_of(o, batch));
+        return false;
+    }
+    return true;
+}
+
+bool sev_lane_open(const SevPageJob *jobs, size_t n, Error **errp)
+{
+    Opening o = {
+        .jobs = jobs,
+        .n = n,
+        .part = part_of(n),
+        .vcpus = sev_lend_vcpus(),
+    };
+    size_t batches = DIV_ROUND_UP(n, o.part), ended = 0, begun = 0;
+    bool ok = true;
+
+    /* What fails is told once; nothing begins after it, and all that began ends. */
+    while (ok ? ended < batches : ended < begun) {
+        bool next = ok && begun < batches, done = false;
+        bool wait = !next || begun - ended == o.vcpus;
+
+        if (next && !put_batch(slot_of(&o, begun), jobs + begun * o.part,
+                               pages_of(&o, begun), errp)) {
+            ok = false;
+            continue;
+        }
+        if (wait) {
+            done = finish_batch(&o, ended, ok ? errp : NULL);
+            ok = ok && done;
+        }
+        if (next && ok) {
+            sev_lane_command_start(slot_of(&o, begun), begun % o.vcpus,
+                                   LANE_OPEN, pages_of(&o, begun),
+                                   SEV_LENT_WRITE);
+            begun++;
+        }
+        if (done) {
+            opened(jobs + ended * o.part, pages_of(&o, ended));
+        }
+        ended += wait;
+    }
+    return ok;
+}
