@@ -1,5 +1,6 @@
 /*
- * How the migration at hand is sealed: by packets or by the lane.
+ * How the migration at hand is sealed, by packets or by the lane, and what is told
+ * of that.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -7,6 +8,8 @@
 #include "qemu/timer.h"
 #include "migration/migration.h"
 #include "migration/options.h"
+#include "qapi/qapi-commands-sev-overlay-target.h"
+#include "target/i386/sev/lane/lend.h"
 #include "lane.h"
 #include "params.h"
 #include "trace.h"
@@ -19,6 +22,8 @@
 static struct {
     uint64_t method;
     char *why;
+    bool chosen;                /* for some migration */
+    uint64_t packet_ns, page_ns;        /* of the last trial; 0: there was none */
 } choice = { .method = SEV_METHOD_PACKET };
 
 uint64_t sev_method(void)
@@ -43,44 +48,48 @@ static bool lane_possible(Error **errp)
 }
 
 /* Try both; the guest may run. */
-static bool try_both(double *packet_us, double *page_us, Error **errp)
+static bool try_both(Error **errp)
 {
     int64_t ns;
 
     if (!sev_lane_try_packets(TRIAL_PACKETS, &ns, errp)) {
         return false;
     }
-    *packet_us = (double)ns / TRIAL_PACKETS / SCALE_US;
+    choice.packet_ns = ns / TRIAL_PACKETS;
     if (!sev_lane_try_pages(TRIAL_PAGES, &ns, errp)) {
         return false;
     }
-    *page_us = (double)ns / TRIAL_PAGES / SCALE_US;
+    choice.page_ns = ns / TRIAL_PAGES;
     return true;
 }
 
 static void choose_fastest(void)
 {
-    double packet_us, page_us;
     Error *err = NULL;
+    bool lane;
 
-    if (!lane_possible(&err) || !try_both(&packet_us, &page_us, &err)) {
+    choice.packet_ns = choice.page_ns = 0;
+    if (!lane_possible(&err) || !try_both(&err)) {
         choice.method = SEV_METHOD_PACKET;
         choice.why = g_strdup_printf("packets, because the lane cannot be "
                                      "used: %s", error_get_pretty(err));
         error_free(err);
         return;
     }
-    choice.method = page_us < packet_us ? SEV_METHOD_LANE : SEV_METHOD_PACKET;
+    lane = choice.page_ns < choice.packet_ns;
+    choice.method = lane ? SEV_METHOD_LANE : SEV_METHOD_PACKET;
     choice.why = g_strdup_printf("%s, because a packet takes %.1f us and a page "
                                  "through the lane %.1f us",
-                                 page_us < packet_us ? "lane" : "packets",
-                                 packet_us, page_us);
+                                 lane ? "lane" : "packets",
+                                 choice.packet_ns / (double)SCALE_US,
+                                 choice.page_ns / (double)SCALE_US);
 }
 
 bool sev_method_choose(Error **errp)
 {
     g_clear_pointer(&choice.why, g_free);
     choice.method = SEV_METHOD_PACKET;
+    choice.chosen = true;
     switch (sev_params_method()) {
     case SEV_SEAL_METHOD_AUTO:
         choose_fastest();
@@ -92,4 +101,33 @@ bool sev_method_choose(Error **errp)
     default:
         return true;
     }
+}
+
+/* --- What became of it --------------------------------------------------------- */
+
+SevLaneInfo *qmp_query_sev_lane(Error **errp)
+{
+    SevLaneInfo *info = g_new0(SevLaneInfo, 1);
+    Error *err = NULL;
+
+    info->present = sev_lane_present();
+    info->program = g_strdup(sev_lane_program());
+    info->has_is_claim = info->present;
+    info->is_claim = sev_lane_is_claim();
+    if (sev_lane_usable(&err)) {
+        info->has_vcpus = true;
+        info->vcpus = sev_lend_vcpus();
+    } else {
+        info->unusable = g_strdup(error_get_pretty(err));
+        error_free(err);
+    }
+    info->has_method = choice.chosen;
+    info->method = choice.method == SEV_METHOD_LANE ? SEV_SEAL_METHOD_LANE
+                                                    : SEV_SEAL_METHOD_PACKETS;
+    info->method_reason = g_strdup(choice.why);
+    info->has_packet_time = choice.packet_ns;
+    info->packet_time = choice.packet_ns;
+    info->has_page_time = choice.page_ns;
+    info->page_time = choice.page_ns;
+    return info;
 }

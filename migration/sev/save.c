@@ -26,7 +26,6 @@
 #include "lane.h"
 #include "multifd.h"
 #include "outgoing.h"
-#include "pace.h"
 #include "pages.h"
 #include "migration/sev/wire/write.h"
 #include "return-path.h"
@@ -186,9 +185,9 @@ int sev_save_iterate(QEMUFile *f, void *opaque)
         return sev_migration_fail("save", err);
     }
     sev_record_put(f, &rec);
+    sev_lane_save_round(sev.source);
     return !sev_pages_pending(sev.source);
 }
-    sev_lane_save_round(sev.source);
 
 int sev_save_complete(QEMUFile *f, void *opaque)
 {
@@ -332,9 +331,9 @@ bool sev_migration_queue_page(RAMBlock *rb, ram_addr_t offset)
     }
     if (!sev_page_is_private(rb, offset) ||
         (!sev.source->image && sev_page_never_written(rb, offset))) {
+        sev_lane_save_shared(sev.source, rb, offset);
         return sev.source->image &&
                sev_image_save_shared(sev.source, rb, offset);
-        sev_lane_save_shared(sev.source, rb, offset);
     }
     if (migrate_multifd()) {
         /* If this fails so does ram.c's own next attempt. */
@@ -360,36 +359,4 @@ bool sev_rp_message(MigrationState *s, QEMUFile *rp, uint16_t type,
                     uint16_t len, Error **errp)
 {
     return sev_migration_on && sev_return_path_message(s, rp, type, len, errp);
-}
-
-void sev_migration_populate_info(MigrationInfo *info)
-{
-    uint64_t packets = stat64_get(&sev_page_stats.packets);
-    SevPace pace = sev_pace_get();
-    int64_t start = stat64_get(&sev_page_stats.start_ns);
-    int64_t ns = stat64_get(&sev_page_stats.last_ns) - start;
-
-    if (!sev_migration_on || !start) {
-        return;
-    }
-    info->sev = g_new(MigrationSevStats, 1);
-    *info->sev = (MigrationSevStats) {
-        .packets = packets,
-        .method = sev_method() == SEV_METHOD_LANE ? SEV_SEAL_METHOD_LANE
-                                                  : SEV_SEAL_METHOD_PACKETS,
-        .method_reason = g_strdup(sev_method_why()),
-        .packet_bytes = stat64_get(&sev_page_stats.bytes),
-        .skipped = stat64_get(&sev_page_stats.skipped),
-        .private_pages = stat64_get(&sev_page_stats.private_pages),
-        .firmware_time = stat64_get(&sev_page_stats.firmware_ns) / SCALE_US,
-        .firmware_downtime = sev_downtime_ms(),
-        .target_packets = pace.opened,
-        .target_packet_time = pace.packet_ns / SCALE_US,
-        .line_wait_time = stat64_get(&sev_page_stats.line_wait_ns) / SCALE_US,
-        .page_wait_time = stat64_get(&sev_page_stats.page_wait_ns) / SCALE_US,
-        .target_wait_time = stat64_get(&sev_page_stats.target_wait_ns) /
-                            SCALE_US,
-        .packets_per_second = ns > 0
-            ? packets * (double)NANOSECONDS_PER_SECOND / ns : 0,
-    };
 }

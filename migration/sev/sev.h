@@ -119,6 +119,9 @@ static inline bool sev_file_may_be_cut(int fd, uint64_t offset, Error **errp)
 /* Add what query-migrate says about SEV.  BQL held. */
 void sev_migration_populate_info(MigrationInfo *info);
 
+/* ... and what HMP prints of it. */
+void sev_migration_print(Monitor *mon, const MigrationInfo *info);
+
 /* --- savevm.c ------------------------------------------------------------- */
 
 /*

@@ -122,6 +122,10 @@ void sev_params_print(Monitor *mon)
 {
 }
 
+void sev_migration_print(Monitor *mon, const MigrationInfo *info)
+{
+}
+
 #ifdef TARGET_I386
 SevLaneInfo *qmp_query_sev_lane(Error **errp)
 {

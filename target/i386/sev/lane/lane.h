@@ -61,6 +61,9 @@ bool sev_lane_usable(Error **errp);
 /* SHA-256 of the program as 64 hex digits, or NULL: there is none. */
 const char *sev_lane_program(void);
 
+/* Is that sum the word of a stream? */
+bool sev_lane_is_claim(void);
+
 /* A program of @pages came by packets; @claim is its SHA-256, as was said. */
 void sev_lane_received(size_t pages, const char *claim);
 

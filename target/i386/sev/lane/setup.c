@@ -11,7 +11,6 @@
 #include "exec/memory.h"
 #include "exec/ram_addr.h"
 #include "hw/boards.h"
-#include "qapi/qapi-commands-sev-overlay-target.h"
 #include "system/runstate.h"
 #include "lane.h"
 #include "lane/tables.h"
@@ -79,6 +78,11 @@ size_t sev_lane_tables_pages(void)
 const char *sev_lane_program(void)
 {
     return lane.sum;
+}
+
+bool sev_lane_is_claim(void)
+{
+    return lane.is_claim;
 }
 
 bool sev_lane_usable(Error **errp)
@@ -210,7 +214,7 @@ bool sev_lane_launch(Error **errp)
     return true;
 }
 
-/* --- The property and the query --------------------------------------------- */
+/* --- The property --------------------------------------------- */
 
 static char *get_lane(Object *obj, Error **errp)
 {
@@ -231,15 +235,4 @@ void sev_lane_class_init(ObjectClass *oc)
     object_class_property_set_description(oc, "lane",
         "a measured program in the guest that seals and opens its pages: "
         "off, on, or its file");
-}
-
-SevLaneInfo *qmp_query_sev_lane(Error **errp)
-{
-    SevLaneInfo *info = g_new0(SevLaneInfo, 1);
-
-    info->present = sev_lane_present();
-    info->program = g_strdup(lane.sum);
-    info->has_is_claim = info->present;
-    info->is_claim = lane.is_claim;
-    return info;
 }
