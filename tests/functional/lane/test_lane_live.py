@@ -1,38 +1,130 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The lane's digest of a guest that moves: what is changed on the way."""
+"""The lane's digest of a guest that moves or is saved: what is changed on the way.
+
+The guests are small ones (../../guest/tiny-sev.S), because each change is a load.
+"""
 
 import contextlib
+import re
 import struct
 
+import softhost
 from image import HEADER, PAGE
-from registry import SAID, expect_error, test
-from shape import Shape
+from registry import expect_error, test
+from sevtiny import arrived, completes, listening, migrate
 from tamper import Proxy
-from test_lane import SIZE, counts_on, entries, loaded, refused, use_lane
-from verdict import check
+from test_lane import entries
+from verdict import Failed, check
 
-LANE = Shape(sev=',lane=on')
+GUEST = dict(cpu='EPYC-v4', mem='8M')
+LANE = dict(GUEST, sev=',lane=on')
 
-# Upstream's marks of a section, and a byte behind them that is loaded as it is.
-CPU = b'\x03cpu' + bytes(4)             # a vCPU's state
-DEVICE = CPU, 700                       # ... in its vector registers
+FULL, FOOTER, EOF = 4, 0x7e, 0          # upstream's marks of sections
+ZERO = 2                                # ... and of a page in "ram"
+CPU = b'\x03cpu' + bytes(4)
+REGISTER = 700                          # behind it: one of a vCPU's vectors
 END = b'\x0csev-lane-end' + bytes(4)
-FULL, FOOTER, EOF = 4, 0x7e, 0
-ZERO = 2                                # of a page in "ram"
-RECORD = b'SEVR\0\1\0\x10', 16 + 8 + 5  # LANE: the program's sum, a claim
+
+MAGIC = b'SEVR\0\1'
+LANE_RECORD = MAGIC + b'\0\x10'
+END_RECORD = MAGIC + b'\0\x09'
+NAMES = {4: 'SESSION', 5: 'BLOCK', 6: 'PAGES', 7: 'STATE', 8: 'BREAK', 9: 'END',
+         16: 'LANE', 17: 'SEALED'}
+WHERE = 0.0, 0.37, 1.0                  # of a payload: first, last, between
 
 
-def acpi(data):
+@contextlib.contextmanager
+def saved(env, name):
+    """(host, the bytes of a guest that was saved by the lane while it ran)"""
+    host, path = softhost.two_hosts(env)[0], env.lab.large(name)
+    origin = host.tiny(env, name, **LANE)
+    with contextlib.closing(origin.start()):
+        origin.soundly()
+        origin.cmd('migrate-set-parameters', sev_method='lane')
+        completes(origin, f'exec:cat>{path}')
+    yield host, path.read_bytes()
+
+
+def load(env, host, data):
+    """What query-migrate says of a target that got these bytes."""
+    path = env.lab.large('lane.changed')
+    path.write_bytes(data)
+    target = host.tiny(env, 'lane-load', incoming='defer', **GUEST)
+    with contextlib.closing(target.start()):
+        target.cmd('migrate-incoming', uri=f'exec:cat {path}',
+                   exit_on_error=False)
+        info = target.wait_migration()
+        if info['status'] == 'completed':
+            target.soundly()
+        else:
+            check(not target.ticks(), 'it counts')
+        return info
+
+
+# --- A byte of every kind -----------------------------------------------------
+
+def records(data):
+    """(what, place) of bytes of the first and last record of each type."""
+    found = {}
+    for m in re.finditer(re.escape(MAGIC), data):
+        at = m.start()
+        kind, length = struct.unpack_from('>HQ', data, at + 6)
+        found.setdefault(NAMES[kind], []).append((at, length))
+    for name, places in sorted(found.items()):
+        for at, length in dict.fromkeys((places[0], places[-1])):
+            yield f'header of {name}', at + 9
+            for part in WHERE if length else ():
+                yield f'{name} at {part}', at + 16 + int(part * (length - 1))
+
+
+def sections(data):
+    """(what, place) of a byte in each section of device state behind END."""
+    at = data.rindex(END_RECORD) + 16 + 16 + 5
+    while data[at] == FULL:
+        foot = data.index(bytes([FOOTER]) + data[at + 1:at + 5], at)
+        name = data[at + 6:at + 6 + data[at + 5]].decode()
+        yield f'section {name}', foot - 1
+        at = foot + 5
+    check(data[at] == EOF, f'no end of the stream at {at}')
+
+
+def table(data):
     """A byte of a shared page: of the host's tables, which "ram" carries."""
     return data.index(b'BXPC') + 100
 
 
-def record(data):
-    return data.index(RECORD[0]) + RECORD[1]
+def shared(data):
+    """(what, place) of bytes of pages that "ram" carries."""
+    yield 'a shared page', table(data)
+    start = data.index(b'\x03ram' + bytes(4))
+    zero = next(m.start() for m in re.finditer(
+        re.escape(struct.pack('>Q', ZERO | 0x20)[1:]), data[start:]))
+    yield 'the offset of a zero page', start + zero + 5
 
 
-def device(data):
-    return data.rindex(DEVICE[0]) + DEVICE[1]
+@test('lane: a byte of every kind in the stream of a saved guest')
+def bytes_of_a_stream(env):
+    with saved(env, 'lane-bytes') as (host, data):
+        for what, at in (*records(data), *sections(data), *shared(data)):
+            changed = bytearray(data)
+            changed[at] ^= 1
+            try:
+                info = load(env, host, changed)
+            except Failed as error:
+                raise Failed(f'{what}, byte {at}: {error}') from error
+            check(info['status'] == 'failed', f'{what}, byte {at}: unnoticed')
+        check(load(env, host, data)['status'] == 'completed', 'not as it was')
+
+
+# --- By somebody who knows the format -----------------------------------------
+
+def program(data):
+    """A byte of LANE that nothing checks but the digest: a claim."""
+    return data.index(LANE_RECORD) + 16 + 8 + 5
+
+
+def register(data):
+    return data.rindex(CPU) + REGISTER
 
 
 def changed(where):
@@ -40,6 +132,15 @@ def changed(where):
         data[where(data)] ^= 1
         return data
     return edit
+
+
+def exchanged(data):
+    """Two pages with their nonces and tags, each in the other's place."""
+    a, b = [places[0][0] + 8 for places in entries(data).values()
+            if len(places) == 1][:2]
+    n = HEADER + PAGE
+    data[a:a + n], data[b:b + n] = data[b:b + n], data[a:a + n]
+    return data
 
 
 def section(data, mark):
@@ -55,7 +156,7 @@ def repeated(data):
     """The vCPU's state once more, behind the digest, with another register."""
     start, end = section(data, CPU)
     again = bytearray(data[start:end])
-    again[DEVICE[1]] ^= 1
+    again[REGISTER] ^= 1
     _, last = section(data, END)
     check(data[last] == EOF, 'the digest is not the last section')
     data[last:last] = again
@@ -72,56 +173,41 @@ def zeros_over_sealed(data):
     """Upstream's "ram" says that a page that came sealed is zero."""
     start = data.index(b'\x03ram' + bytes(4))      # the section's name
     foot = bytes([FOOTER]) + data[start - 4:start]
-    name = data.index(struct.pack('>Q', 3) + b'ram')    # its BLOCK record's end
-    number, = struct.unpack_from('>Q', data, name - 16)
-    offset = next(at for (block, at), places in entries(data).items()
-                  if block == number and len(places) == 1)
+    (block, offset), _ = next(
+        found for found in entries(data).items() if len(found[1]) == 1)
+    record = [m.start() for m in re.finditer(
+        re.escape(MAGIC + b'\0\5'), data)][block]
+    length, = struct.unpack_from('>Q', data, record + 32)
+    name = data[record + 40:record + 40 + length]
     # The last thing before the last footer is "end of this section", 8 bytes.
-    last = data.rindex(foot, 0, data.rindex(b'SEVR\0\1\0\x09')) - 8
-    data[last:last] = struct.pack('>QB3sB', offset | ZERO, 3, b'ram', 0)
+    last = data.rindex(foot, 0, data.rindex(END_RECORD)) - 8
+    data[last:last] = struct.pack('>QB', offset | ZERO, length) + name + b'\0'
     return data
 
 
-def exchanged(data):
-    """Two pages with their nonces and tags, each in the other's place."""
-    a, b = [places[0][0] + 8 for places in entries(data).values()
-            if len(places) == 1][50:52]
-    n = HEADER + PAGE
-    data[a:a + n], data[b:b + n] = data[b:b + n], data[a:a + n]
-    return data
-
-
+OTHER_PAGE = r'page 0x[0-9a-f]+ of RAM block \S+: the lane finds it changed'
+OTHER_SHARED = r'shared pages were changed'
+OTHER_STATE = r'records or device state were changed'
 EDITS = (
-    ('two pages exchanged', exchanged,
-     r'page 0x[0-9a-f]+ of RAM block \S+: the lane finds it changed'),
-    ('a shared page', changed(acpi), r'shared pages were changed'),
-    ('device state', changed(device), r'records or device state were changed'),
-    ("the program's sum", changed(record),
-     r'records or device state were changed'),
+    ('two pages exchanged', exchanged, OTHER_PAGE),
+    ('a shared page', changed(table), OTHER_SHARED),
+    ('zeros over a sealed page', zeros_over_sealed, OTHER_SHARED),
+    ('device state', changed(register), OTHER_STATE),
+    ("the program's sum", changed(program), OTHER_STATE),
     ('a second state of a vCPU', repeated,
      r"behind the lane's digest comes a section of type 4"),
     ('no digest', no_digest, r"the lane's digest is not at its end"),
-    ('zeros over a sealed page', zeros_over_sealed,
-     r'shared pages were changed'),
 )
 
 
 @test('lane: a saved guest, changed where nothing but its digest tells')
-def saved(env):
-    path, other = env.lab.large('lane.live'), env.lab.large('lane.live2')
-    with env.booted(shape=LANE, keep=False, **SIZE) as origin:
-        use_lane(origin)
-        info = origin.migrate(f'exec:cat>{path}')
-        check(info['status'] == 'completed', f'{info}')
-    data = path.read_bytes()
-    for what, edit, words in EDITS:
-        other.write_bytes(edit(bytearray(data)))
-        try:
-            refused(env, f'exec:cat {other}', words)
-        except Exception as error:
-            raise AssertionError(f'{what}: {error}') from error
-    with loaded(env, f'exec:cat {path}') as clone:
-        counts_on(clone, 0)
+def edited(env):
+    with saved(env, 'lane-edits') as (host, data):
+        for what, edit, words in EDITS:
+            try:
+                expect_error(load(env, host, edit(bytearray(data))), words)
+            except Failed as error:
+                raise Failed(f'{what}: {error}') from error
 
 
 # --- On a line, and the guest goes on where it was -----------------------------
@@ -143,34 +229,29 @@ class OnTheWay:
 
 
 LINES = (
-    ('a shared page', acpi, r'shared pages were changed'),
-    ('device state', device, r'records or device state were changed'),
-    ("the program's sum", record, r'records or device state were changed'),
+    ('a shared page', table, OTHER_SHARED),
+    ('device state', register, OTHER_STATE),
+    ("the program's sum", program, OTHER_STATE),
 )
 
 
 @test('lane: changed on the line, refused, and the guest goes on at its source')
 def line(env):
-    env.host('a').trust(env.host('b'))
-    env.host('b').trust(env.host('a'))
-    with env.booted(shape=LANE, keep=False, **SIZE) as guest:
-        use_lane(guest)
+    one, two = softhost.two_hosts(env)
+    source = one.tiny(env, 'lane-line', **LANE)
+    with contextlib.closing(source.start()):
+        source.soundly()
+        source.cmd('migrate-set-parameters', sev_method='lane')
         for what, where, words in LINES:
-            edit = OnTheWay(where)
-            target = env.start('lane-line', 'b', incoming='defer', **SIZE)
-            with contextlib.closing(target):
-                proxy = Proxy(target.listen(guest), edit)
-                info = guest.migrate(proxy.uri)
+            with listening(env, source, two, **GUEST) as (target, uri):
+                edit = OnTheWay(where)
+                proxy = Proxy(int(uri.rpartition(':')[2]), edit)
+                info = migrate(source, proxy.uri)
                 check(edit.done, f'{what} did not pass')
                 expect_error(info, words)
                 expect_error(target.wait_migration(), words)
                 check(not target.ticks(), f'{what}: it counts')
-            guest.wait_ticks(2)
-            SAID.append(info['error-desc'])
-        target = env.start('lane-line', 'b', incoming='defer', **SIZE)
-        with contextlib.closing(target):
-            before = guest.ticks()[-1]
-            info = guest.migrate(f'tcp:127.0.0.1:{target.listen(guest)}')
-            check(info['status'] == 'completed', f'{info}')
-            target.wait_loaded()
-            check(target.wait_ticks(2)[0][0] > before[0], 'it went back')
+            source.soundly()
+        with listening(env, source, two, **GUEST) as (target, uri):
+            completes(source, uri)
+            arrived(source, target)
