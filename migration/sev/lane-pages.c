@@ -14,14 +14,14 @@
 
 /* As in pages.c: cancel and rate limit are noticed. */
 #define TIME_SLICE_NS (50 * SCALE_MS)
-#define RECORDS DIV_ROUND_UP(SEV_LANE_BATCH, SEV_RECORD_PAGES_MAX)
+#define RECORDS DIV_ROUND_UP(SEV_LANE_SEAL_MAX, SEV_RECORD_PAGES_MAX)
 
-/* What one loan of the vCPU seals: pages of one block, no page twice. */
+/* What is sealed before any of it is written: pages of one block, none twice. */
 typedef struct Batch {
     RAMBlock *rb;
     size_t n;
-    ram_addr_t offsets[SEV_LANE_BATCH];
-    SevPageJob jobs[SEV_LANE_BATCH];
+    ram_addr_t offsets[SEV_LANE_SEAL_MAX];
+    SevPageJob jobs[SEV_LANE_SEAL_MAX];
     uint8_t records[RECORDS][SEV_RECORD_MAX];
 } Batch;
 
@@ -106,6 +106,8 @@ bool sev_lane_save_pages(SevSource *s, QEMUFile *f, bool all, Error **errp)
 {
     g_autofree Batch *b = g_new(Batch, 1);
     int64_t deadline = get_clock() + TIME_SLICE_NS;
+    /* A target opens one batch while the next is sealed; a file does not mind. */
+    size_t most = s->ram_sum ? SEV_LANE_BATCH : SEV_LANE_SEAL_MAX;
 
     /* An error of the file ends the loop; upstream reports it. */
     while (s->head < s->count && !qemu_file_get_error(f)) {
@@ -116,7 +118,7 @@ bool sev_lane_save_pages(SevSource *s, QEMUFile *f, bool all, Error **errp)
             qemu_file_set_error(f, -ECANCELED);
             break;
         }
-        take(s, b, SEV_LANE_BATCH);
+        take(s, b, most);
         if (b->n && (!seal(s, b, errp) || !put(s, f, b, errp))) {
             return false;
         }

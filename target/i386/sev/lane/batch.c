@@ -15,7 +15,7 @@
 #include "target/i386/sev/test/fault.h"
 
 QEMU_BUILD_BUG_ON(SEV_LANE_BATCH > LANE_MAX_JOBS);
-QEMU_BUILD_BUG_ON(2 * SEV_LEND_MAX > LANE_MAX_SLOTS);
+QEMU_BUILD_BUG_ON(SEV_LEND_MAX > LANE_MAX_SLOTS);
 
 /* --- Headers ---------------------------------------------------------------- */
 
@@ -62,6 +62,8 @@ static bool put_address(LaneJob *to, const SevPage *page, Error **errp)
 
 /* Fewer pages are not worth another vCPU's loan. */
 #define PART_MIN 32
+/* So many batches wait for each vCPU at most, each in a mailbox of 1 MiB. */
+#define DEPTH 4
 
 /* How many of @n pages each of the vCPUs takes at a time that can be lent. */
 static size_t part_of(size_t n)
@@ -88,7 +90,7 @@ static void evict(const SevPageJob *jobs, size_t n)
 
 /* --- Source ----------------------------------------------------------------- */
 
-/* A part of a batch: jobs of one slot, which is the number of its vCPU. */
+/* A part of a batch: jobs of one slot. */
 static bool put_addresses(unsigned slot, const SevPageJob *jobs, size_t n,
                           Error **errp)
 {
@@ -120,15 +122,17 @@ static bool take_sealed(unsigned slot, const SevPageJob *jobs, size_t n,
 bool sev_lane_seal(const SevPageJob *jobs, size_t n, Error **errp)
 {
     size_t part = part_of(n), begun = 0;
+    unsigned vcpus = sev_lend_vcpus();
     bool ok = !sev_fault(SEV_FAULT_LANE_SEAL, errp);
 
-    assert(n <= SEV_LANE_BATCH);
+    assert(n <= SEV_LANE_SEAL_MAX);
     for (unsigned slot = 0; ok && begun < n; slot++) {
         size_t some = MIN(n - begun, part);
 
         ok = put_addresses(slot, jobs + begun, some, errp);
         if (ok) {
-            sev_lane_command_start(slot, slot, LANE_SEAL, some, SEV_LENT_READ);
+            sev_lane_command_start(slot, slot % vcpus, LANE_SEAL, some,
+                                   SEV_LENT_READ);
             begun += some;
         }
     }
@@ -175,14 +179,14 @@ static void opened(const SevPageJob *jobs, size_t n)
 }
 
 /*
- * Each vCPU that is lent has two slots: while it opens one batch the next is put
- * into the other's mailbox, and the last one leaves the cache.  Batch number k
- * is vCPU k modulo @vcpus's, and slot k modulo twice that.
+ * Each vCPU that is lent has some slots: while it opens one batch, others are
+ * put into their mailboxes, and those that are open leave the cache.  Batch
+ * number k is in slot k modulo @slots, on vCPU k modulo @vcpus.
  */
 typedef struct Opening {
     const SevPageJob *jobs;     /* all of them */
     size_t n, part;             /* pages in all, and of one batch */
-    unsigned vcpus;
+    unsigned vcpus, slots;
 } Opening;
 
 static size_t pages_of(const Opening *o, size_t batch)
@@ -190,57 +194,54 @@ static size_t pages_of(const Opening *o, size_t batch)
     return MIN(o->n - batch * o->part, o->part);
 }
 
-static unsigned slot_of(const Opening *o, size_t batch)
+static bool begin_batch(const Opening *o, size_t batch, Error **errp)
 {
-    return batch % (2 * o->vcpus);
+    const SevPageJob *jobs = o->jobs + batch * o->part;
+    unsigned slot = batch % o->slots;
+    size_t n = pages_of(o, batch);
+
+    if (!put_batch(slot, jobs, n, errp)) {
+        return false;
+    }
+    sev_lane_command_start(slot, batch % o->vcpus, LANE_OPEN, n,
+                           SEV_LENT_WRITE);
+    return true;
 }
 
 static bool finish_batch(const Opening *o, size_t batch, Error **errp)
 {
     const SevPageJob *jobs = o->jobs + batch * o->part;
 
-    if (!sev_lane_command_finish(slot_of(o, batch), jobs, errp)) {
+    if (!sev_lane_command_finish(batch % o->slots, jobs, errp)) {
         evict(jobs, pages_of(o, batch));
         return false;
     }
+    opened(jobs, pages_of(o, batch));
     return true;
 }
 
 bool sev_lane_open(const SevPageJob *jobs, size_t n, Error **errp)
 {
+    unsigned vcpus = sev_lend_vcpus();
     Opening o = {
         .jobs = jobs,
         .n = n,
         .part = part_of(n),
-        .vcpus = sev_lend_vcpus(),
+        .vcpus = vcpus,
+        .slots = MIN(DEPTH * vcpus, LANE_MAX_SLOTS),
     };
     size_t batches = DIV_ROUND_UP(n, o.part), ended = 0, begun = 0;
     bool ok = true;
 
     /* What fails is told once; nothing begins after it, and all that began ends. */
     while (ok ? ended < batches : ended < begun) {
-        bool next = ok && begun < batches, done = false;
-        bool wait = !next || begun - ended == o.vcpus;
-
-        if (next && !put_batch(slot_of(&o, begun), jobs + begun * o.part,
-                               pages_of(&o, begun), errp)) {
-            ok = false;
-            continue;
+        if (ok && begun < batches && begun - ended < o.slots) {
+            ok = begin_batch(&o, begun, errp);
+            begun += ok;
+        } else {
+            ok = finish_batch(&o, ended, ok ? errp : NULL) && ok;
+            ended++;
         }
-        if (wait) {
-            done = finish_batch(&o, ended, ok ? errp : NULL);
-            ok = ok && done;
-        }
-        if (next && ok) {
-            sev_lane_command_start(slot_of(&o, begun), begun % o.vcpus,
-                                   LANE_OPEN, pages_of(&o, begun),
-                                   SEV_LENT_WRITE);
-            begun++;
-        }
-        if (done) {
-            opened(jobs + ended * o.part, pages_of(&o, ended));
-        }
-        ended += wait;
     }
     return ok;
 }

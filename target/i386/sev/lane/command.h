@@ -25,8 +25,8 @@ bool sev_lane_command(unsigned slot, uint32_t command, uint32_t count,
 
 /*
  * The same in two steps, between which the caller may prepare another slot's
- * mailbox, or start a command in a slot of another vCPU.  One command at a time
- * for each slot and each vCPU; thread that has the session.
+ * mailbox, or start another command.  One at a time for each slot; a vCPU does what
+ * it is asked for in turn.  Thread that has the session.
  */
 void sev_lane_command_start(unsigned slot, unsigned vcpu, uint32_t command,
                             uint32_t count, SevLentFor what);

@@ -33,6 +33,7 @@
 #define SEV_LANE_PACKETS_MAX 16     /* of the program and its key */
 #define SEV_LANE_SUM_LEN 32
 #define SEV_LANE_BATCH 256          /* pages that one loan is best used for */
+#define SEV_LANE_SEAL_MAX (4 * SEV_LANE_BATCH)
 
 /* What a digest covers beside the sealed pages; zeros: nothing. */
 typedef struct SevLaneSums {
@@ -84,7 +85,7 @@ bool sev_lane_send_begin(RAMBlock *const *blocks, size_t n_blocks,
                          SevLanePacket *packets, size_t *n, Error **errp);
 
 /*
- * Seal @n pages, at most SEV_LANE_BATCH, no page twice.  All of them must reach
+ * Seal @n pages, at most SEV_LANE_SEAL_MAX, no page twice.  All of them must reach
  * the target: the digest counts them.  A page that is not private any more is
  * sealed as something else, and the caller sends it again as what it is.
  */

@@ -39,6 +39,13 @@ typedef struct SevLend {
     bool done;                  /* BQL */
 } SevLend;
 
+/*
+ * What each vCPU is asked for; its head is under way.  A vCPU's thread goes on to
+ * the next one by itself: on a busy host it takes long until another thread has
+ * woken up and woken it.  BQL.
+ */
+static GQueue asked[SEV_LEND_MAX];
+
 /* Some run is over; with the BQL. */
 static QemuCond lend_over;
 /* A program that never leaves the CPU is made to so often. */
@@ -225,10 +232,8 @@ static const char *over(const SevLend *l, const char *failed, int64_t start)
     return get_clock() - start > PATIENCE_NS ? "did not end in 10 s" : NULL;
 }
 
-/* On the vCPU's own thread, outside of cpu_exec().  BQL held. */
-static void lend_work(CPUState *cs, run_on_cpu_data data)
+static void run(SevLend *l, CPUState *cs)
 {
-    SevLend *l = data.host_ptr;
     int64_t start = get_clock();
 
     take_vcpu(l, cs, true);
@@ -244,11 +249,29 @@ static void lend_work(CPUState *cs, run_on_cpu_data data)
     }
     give_back(l, cs);
     l->rip = l->program->eip;
+    trace_sev_lane_lend(l->slot, l->what, get_clock() - start);
+}
+
+/* On the vCPU's own thread, outside of cpu_exec().  BQL held. */
+static void lend_work(CPUState *cs, run_on_cpu_data data)
+{
+    GQueue *queue = data.host_ptr;
+    bool failed = false;
+    SevLend *l;
+
+    while ((l = g_queue_peek_head(queue))) {
+        if (failed) {
+            l->failed = "was not begun, because the run before it failed";
+        } else {
+            run(l, cs);
+        }
+        failed = l->failed;
+        g_queue_pop_head(queue);
+        l->done = true;
+        qemu_cond_broadcast(&lend_over);
+    }
     /* What came meanwhile wants to be looked at. */
     cpu_exit(cs);
-    trace_sev_lane_lend(l->slot, l->what, get_clock() - start);
-    l->done = true;
-    qemu_cond_broadcast(&lend_over);
 }
 
 /* --- For the session -------------------------------------------------------- */
@@ -324,7 +347,10 @@ SevLend *sev_lend_start(unsigned slot, unsigned vcpu, SevLentFor what)
     BQL_LOCK_GUARD();
     bell_create();
     l->cs = nth_vcpu(vcpu);
-    async_run_on_cpu(l->cs, lend_work, RUN_ON_CPU_HOST_PTR(l));
+    g_queue_push_tail(&asked[vcpu], l);
+    if (g_queue_get_length(&asked[vcpu]) == 1) {
+        async_run_on_cpu(l->cs, lend_work, RUN_ON_CPU_HOST_PTR(&asked[vcpu]));
+    }
     return l;
 }
 

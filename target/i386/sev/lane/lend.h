@@ -39,9 +39,9 @@ unsigned sev_lend_vcpus(void);
 
 /*
  * Run the program in @slot on vCPU number @vcpu, until it rings.  It has begun,
- * or will soon; the caller may do something else, and must come back with what
- * this returns.  One run at a time for each slot and for each vCPU.  Any thread
- * but a vCPU's, with or without the BQL.
+ * or will when what was asked of that vCPU before is over; the caller may do
+ * something else, and must come back with what this returns.  One run at a time
+ * for each slot.  Any thread but a vCPU's, with or without the BQL.
  */
 typedef struct SevLend SevLend;
 SevLend *sev_lend_start(unsigned slot, unsigned vcpu, SevLentFor what);
