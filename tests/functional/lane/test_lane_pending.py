@@ -42,7 +42,7 @@ def nmi(env):
 def smi(env):
     path = env.lab.large('lane.smi')
     shape = Shape(firmware='smm', cpu='max', sev=',lane=on', backend='ram')
-    options = dict(smp=2, ram_file=False, mem=160)
+    options = dict(smp=2, ram_file=False, boot=dict(mib=8, tick=100))
     origin = env.boot('lane-smi', shape=shape, **options)
     with contextlib.closing(origin):
         origin.cmd('stop')
