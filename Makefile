@@ -34,7 +34,7 @@ bench: ## how fast packets are, beside OpenSSL and the bare primitives
 	@$(OVERLAY)/lib-build.sh scripts/bench/psp/bench-psp
 	@"$(BUILD)/lib/scripts/bench/psp/bench-psp"
 
-bench-lane: build ## the lane beside OpenSSL under KVM; packets against it with a slow chip (8 minutes)
+bench-lane: build ## the lane beside OpenSSL under KVM; packets against it with a slow chip (15 minutes)
 	@$(OVERLAY)/deps.sh build test
 	@$(OVERLAY)/lib-build.sh scripts/bench/lane/bench-lane lane/sev-lane.bin
 	@"$(BUILD)/lib/scripts/bench/lane/bench-lane" "$(BUILD)/lib/lane/sev-lane.bin"
