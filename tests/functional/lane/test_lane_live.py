@@ -255,3 +255,46 @@ def line(env):
         with listening(env, source, two, **GUEST) as (target, uri):
             completes(source, uri)
             arrived(source, target)
+
+
+# --- Which method, and why ----------------------------------------------------
+
+def printed(guest):
+    return guest.cmd('human-monitor-command', command_line='info migrate')
+
+
+def tells(guest, method, words):
+    info = guest.cmd('query-sev-lane')
+    check(info['method'] == method and re.search(words, info['method-reason']),
+          f'{info}')
+    return info
+
+
+@test('lane: what auto chose and why is told, also of a migration that failed')
+def auto(env):
+    host = softhost.two_hosts(env)[0]
+    for options in GUEST, LANE:
+        guest = host.tiny(env, 'lane-auto', **options)
+        with contextlib.closing(guest.start()):
+            guest.soundly()
+            guest.cmd('migrate-set-parameters', sev_method='auto')
+            if options is GUEST:
+                info = completes(guest, 'exec:cat>/dev/null')['sev']
+                check(info['method'] == 'packets' and 'this guest has no lane'
+                      in info['method-reason'], f'{info}')
+                check('no lane' in tells(guest, 'packets', 'no lane')['unusable'],
+                      'it is usable')
+                check('sev method: packets: packets, because' in printed(guest),
+                      printed(guest))
+                continue
+            guest.takes(2500)
+            guest.cmd('qom-set', path='/objects/sev0', property='x-fault',
+                      value='lane-write')
+            expect_error(migrate(guest, 'exec:cat>/dev/null'), 'lane-write')
+            info = tells(guest, 'lane', r'^lane, because a packet takes')
+            check(info['page-time'] < info['packet-time'], f'{info}')
+            guest.obeys()
+            guest.capabilities(multifd=True)
+            migrate(guest, 'tcp:127.0.0.1:1')
+            tells(guest, 'packets', r"unset capability 'multifd'")
+            check('sev method' not in printed(guest), 'nothing was sent')
