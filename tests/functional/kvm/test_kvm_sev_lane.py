@@ -64,7 +64,7 @@ def live(env):
             moved(middle, last, uri)
 
 
-@test('kvm lane: with two vCPUs, of which one is lent')
+@test('kvm lane: with two vCPUs, which are lent side by side')
 def two_vcpus(env):
     one, two = two_hosts(env)
     smp = dict(smp=2, mem='8M', cpu=f'{CPU},+x2apic')

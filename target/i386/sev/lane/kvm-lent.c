@@ -54,6 +54,11 @@ static bool possible(Error **errp)
     return true;
 }
 
+static bool in_parallel(void)
+{
+    return true;
+}
+
 static void room(void)
 {
 }
@@ -207,6 +212,7 @@ static void write_back(RAMBlock *rb, ram_addr_t offset)
 
 const SevLentOps sev_lent_kvm = {
     .possible = possible,
+    .in_parallel = in_parallel,
     .room = room,
     .open = sev_kvm_map_lane,
     .close = sev_kvm_unmap_lane,

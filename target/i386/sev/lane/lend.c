@@ -318,10 +318,8 @@ unsigned sev_lend_vcpus(void)
     CPU_FOREACH(cs) {
         n++;
     }
-    if (!sev_lent_ops()->in_parallel || !sev_lent_ops()->in_parallel()) {
-        return 1;
-    }
-    return MIN(MIN(n, SEV_LEND_MAX), MAX(g_get_num_processors(), 1));
+    return sev_lent_ops()->in_parallel() ? MIN(MIN(n, SEV_LEND_MAX),
+                                        MAX(g_get_num_processors(), 1)) : 1;
 }
 
 static CPUState *nth_vcpu(unsigned n)

@@ -20,7 +20,7 @@ typedef struct SevLentOps {
     /* Can this accelerator lend a vCPU?  The error says why not.  Any thread. */
     bool (*possible)(Error **errp);
 
-    /* Can several be lent at the same time?  NULL: no. */
+    /* Has every vCPU a thread of its own? */
     bool (*in_parallel)(void);
 
     /* The lane's own memory exists from now on.  May come twice. */

@@ -5,14 +5,12 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
-#include "qemu/madvise.h"
 #include "qemu/main-loop.h"
 #include "batch.h"
 #include "command.h"
 #include "lane.h"
 #include "lent.h"
 #include "setup.h"
-#include "system/kvm.h"
 #include "target/i386/sev/page-state.h"
 #include "target/i386/sev/test/fault.h"
 #include "target/i386/sev/trace.h"
@@ -220,9 +218,4 @@ void sev_lane_end(void)
     }
     sev_lane_leave_cache();
     sev_lent_ops()->close();
-    if (!kvm_enabled()) {
-        /* Sealed pages that nobody reads any more.  KVM has pinned them. */
-        qemu_madvise(sev_windows_host(LANE_SHARED),
-                     LANE_MAX_SLOTS * LANE_SHARED_STRIDE, QEMU_MADV_DONTNEED);
-    }
 }

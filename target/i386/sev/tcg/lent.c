@@ -15,6 +15,7 @@
 #include "exec/memory.h"
 #include "lent.h"
 #include "qemu/lockable.h"
+#include "qemu/madvise.h"
 #include "system/cpu-timers.h"
 #include "target/i386/sev/lane/windows.h"
 
@@ -174,6 +175,9 @@ static bool open_windows(bool writable, Error **errp)
 static void close_windows(void)
 {
     open_windows(false, &error_abort);
+    /* Several MiB of sealed pages that nobody reads any more. */
+    qemu_madvise(sev_windows_host(LANE_SHARED),
+                 LANE_MAX_SLOTS * LANE_SHARED_STRIDE, QEMU_MADV_DONTNEED);
 }
 
 const SevLentOps sev_lent_tcg = {
