@@ -65,6 +65,7 @@ typedef struct SevTarget {
     uint64_t method;            /* SEV_METHOD_... */
     uint8_t shared_sum[SEV_RECORD_DIGEST_LEN];
     bool sealed_checked;
+    GByteArray *manifest;       /* the record of a template, or NULL */
 } SevTarget;
 
 SevTarget *sev_target_new(void);

@@ -8,6 +8,7 @@
 #include "migration/misc.h"
 #include "migration/qemu-file.h"
 #include "migration/sev/template/shared-sum.h"
+#include "migration/sev/template/wrap.h"
 #include "migration/sev/wire/read.h"
 #include "migration/sev/wire/write.h"
 #include "target/i386/sev/test/fault.h"
@@ -235,12 +236,14 @@ SevLanePacket *sev_lane_unpack(const SevRecordLane *r, char **program)
 
 bool sev_lane_load_lane(SevTarget *t, const SevRecord *rec, Error **errp)
 {
-    const SevRecordLane *r = &rec->u.lane;
+    const SevWrap *wrap = sev_wrap_in_use();
+    const SevRecordLane *r = wrap ? &wrap->lane.u.lane : &rec->u.lane;
     g_autofree SevLanePacket *packets = NULL;
     g_autofree RAMBlock **blocks = g_new(RAMBlock *, t->blocks->len);
     g_autofree char *program = NULL;
 
-    if (!lane_fits(t, errp)) {
+    if (!lane_fits(t, errp) ||
+        (wrap && !sev_wrap_fits_lane(wrap, &rec->u.lane, errp))) {
         return false;
     }
     packets = sev_lane_unpack(r, &program);

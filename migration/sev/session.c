@@ -9,6 +9,7 @@
 #include "migration/sev/wire/write.h"
 #include "return-path.h"
 #include "session.h"
+#include "migration/sev/template/wrap.h"
 #include "target/i386/sev/test/fault.h"
 #include "trace.h"
 #include "migration/sev/wire/transcript.h"
@@ -363,5 +364,11 @@ bool sev_session_open(const SevRecordSession *r, Error **errp)
 
 bool sev_session_load_session(SevTarget *t, const SevRecord *rec, Error **errp)
 {
-    return sev_session_open(&rec->u.session, errp);
+    const SevWrap *wrap = sev_wrap_in_use();
+
+    if (!wrap) {
+        return sev_session_open(&rec->u.session, errp);
+    }
+    return sev_wrap_fits(wrap, t->manifest, rec, errp) &&
+           sev_session_open(&wrap->session.u.session, errp);
 }

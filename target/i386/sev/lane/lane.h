@@ -124,7 +124,7 @@ bool sev_lane_try_pages(size_t n, int64_t *ns, Error **errp);
 /* --- session.c: from one platform to another --------------------------------- */
 
 /*
- * The packets of program and key become
+ * A wrap (migration/sev/template/wrap.h): the packets of program and key become
  * this guest's pages, which is complete with that for the secure processor; after
  * SEND_START they become packets for another platform, *@n of them, at most
  * SEV_LANE_PACKETS_MAX.  The program does not run, so the key stays what it is: one
