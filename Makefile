@@ -111,6 +111,7 @@ dist: ## a release tarball that builds without git; BASE=1 adds QEMU's source
 check: build ## all of the following; installs and builds what it needs
 	@$(OVERLAY)/deps.sh test
 	@$(OVERLAY)/deps.sh libvirt || echo "  deps       without libvirt its tests are skipped"
+	@$(OVERLAY)/deps.sh registry || echo "  deps       without a registry its tests are skipped"
 	@tests/guest/build.sh
 	@tests/guest/build.sh trixie
 	@$(OVERLAY)/as-root.sh $(OVERLAY)/check.py lint series lib unit qtest functional
@@ -128,6 +129,7 @@ check-qtest: build ## upstream's migration, boot and QMP tests, and ours
 check-functional: build ## real guests: boot, migrate, clone, tamper
 	@$(OVERLAY)/deps.sh test
 	@$(OVERLAY)/deps.sh libvirt || echo "  deps       without libvirt its tests are skipped"
+	@$(OVERLAY)/deps.sh registry || echo "  deps       without a registry its tests are skipped"
 	@tests/guest/build.sh
 	@tests/guest/build.sh trixie
 	@$(OVERLAY)/as-root.sh $(OVERLAY)/check.py functional

@@ -7,6 +7,7 @@
 #include "qemu/bswap.h"
 #include "migration/misc.h"
 #include "migration/qemu-file.h"
+#include "migration/sev/template/wrap.h"
 #include "migration/sev/wire/write.h"
 #include "lane.h"
 #include "ram-sum.h"
@@ -41,13 +42,10 @@ bool sev_method_seal(const SevSource *s, const SevPageJob *jobs, size_t n,
                                         : sev_send_pages(jobs, n, errp);
 }
 
-static void put_lane(QEMUFile *f, const SevLanePacket *packets, size_t n)
+SevRecord sev_lane_pack(GByteArray *bytes, uint8_t *program,
+                        const SevLanePacket *packets, size_t n)
 {
-    g_autoptr(GByteArray) bytes = g_byte_array_new();
-    uint8_t program[SEV_RECORD_DIGEST_LEN];
-    SevRecord rec = { .type = SEV_RECORD_LANE };
-
-    unhex(program, sizeof(program), sev_lane_program());
+    unhex(program, SEV_RECORD_DIGEST_LEN, sev_lane_program());
     for (size_t i = 0; i < n; i++) {
         uint8_t at[8];
 
@@ -56,11 +54,22 @@ static void put_lane(QEMUFile *f, const SevLanePacket *packets, size_t n)
         g_byte_array_append(bytes, packets[i].hdr, SEV_RECORD_PACKET_HDR);
         g_byte_array_append(bytes, packets[i].data, SEV_RECORD_PACKET_DATA);
     }
-    rec.u.lane = (SevRecordLane) {
-        .program = { program, sizeof(program) },
-        .count = n,
-        .packets = { bytes->data, bytes->len },
+    return (SevRecord) {
+        .type = SEV_RECORD_LANE,
+        .u.lane = {
+            .program = { program, SEV_RECORD_DIGEST_LEN },
+            .count = n,
+            .packets = { bytes->data, bytes->len },
+        },
     };
+}
+
+static void put_lane(QEMUFile *f, const SevLanePacket *packets, size_t n)
+{
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    uint8_t program[SEV_RECORD_DIGEST_LEN];
+    SevRecord rec = sev_lane_pack(bytes, program, packets, n);
+
     sev_record_put(f, &rec);
 }
 
@@ -149,16 +158,11 @@ static bool lane_fits(SevTarget *t, Error **errp)
     return sev_pages_blocks_complete(t, errp);
 }
 
-bool sev_lane_load_lane(SevTarget *t, const SevRecord *rec, Error **errp)
+SevLanePacket *sev_lane_unpack(const SevRecordLane *r, char **program)
 {
-    const SevRecordLane *r = &rec->u.lane;
-    g_autofree SevLanePacket *packets = g_new(SevLanePacket, r->count);
-    g_autofree RAMBlock **blocks = g_new(RAMBlock *, t->blocks->len);
-    g_autofree char *program = hex(r->program.data, r->program.len);
+    SevLanePacket *packets = g_new(SevLanePacket, r->count);
 
-    if (!lane_fits(t, errp)) {
-        return false;
-    }
+    *program = hex(r->program.data, r->program.len);
     for (size_t i = 0; i < r->count; i++) {
         const uint8_t *at = r->packets.data + i * SEV_RECORD_PAGE_LEN;
 
@@ -167,6 +171,22 @@ bool sev_lane_load_lane(SevTarget *t, const SevRecord *rec, Error **errp)
         memcpy(packets[i].data, at + 8 + SEV_RECORD_PACKET_HDR,
                SEV_RECORD_PACKET_DATA);
     }
+    return packets;
+}
+
+bool sev_lane_load_lane(SevTarget *t, const SevRecord *rec, Error **errp)
+{
+    const SevWrap *wrap = sev_wrap_in_use();
+    const SevRecordLane *r = wrap ? &wrap->lane.u.lane : &rec->u.lane;
+    g_autofree SevLanePacket *packets = NULL;
+    g_autofree RAMBlock **blocks = g_new(RAMBlock *, t->blocks->len);
+    g_autofree char *program = NULL;
+
+    if (!lane_fits(t, errp) ||
+        (wrap && !sev_wrap_fits_lane(wrap, &rec->u.lane, errp))) {
+        return false;
+    }
+    packets = sev_lane_unpack(r, &program);
     for (guint i = 0; i < t->blocks->len; i++) {
         blocks[i] = g_array_index(t->blocks, SevTargetBlock, i).rb;
     }

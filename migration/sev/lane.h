@@ -32,6 +32,18 @@ uint64_t sev_method(void);
 /* Why that one, for query-migrate; NULL: it was asked for. */
 const char *sev_method_why(void);
 
+/* --- The LANE record, for whoever has its packets --------------------------- */
+
+/*
+ * A LANE record of @packets for the guest's program.  It points to @bytes, which
+ * they are appended to, and to @program, which has SEV_RECORD_DIGEST_LEN bytes.
+ */
+SevRecord sev_lane_pack(GByteArray *bytes, uint8_t *program,
+                        const SevLanePacket *packets, size_t n);
+
+/* Its @r->count packets, and its program's SHA-256 in hex; caller frees both. */
+SevLanePacket *sev_lane_unpack(const SevRecordLane *r, char **program);
+
 /* --- Source; migration thread ----------------------------------------------- */
 
 /* Seal @n pages, by whatever method @s has. */

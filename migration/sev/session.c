@@ -9,6 +9,7 @@
 #include "migration/sev/wire/write.h"
 #include "return-path.h"
 #include "session.h"
+#include "migration/sev/template/wrap.h"
 #include "target/i386/sev/test/fault.h"
 #include "trace.h"
 #include "migration/sev/wire/transcript.h"
@@ -129,13 +130,33 @@ static bool is_own(const char *fingerprint, Error **errp)
     return here && g_str_equal(here, fingerprint);
 }
 
+static bool may_receive(SevPlatformCerts *target, const char *fingerprint,
+                        bool asked, Error **errp)
+{
+    ERRP_GUARD();
+    bool own = is_own(fingerprint, errp);
+
+    trace_sev_session_target(fingerprint, asked, own);
+    if (*errp || sev_fault(SEV_FAULT_CERTS_CHECK, errp)) {
+        return false;
+    }
+    return own ? sev_certs_complete_own(target, errp)
+               : sev_certs_trusted(target, errp) &&
+                 sev_params_allowed(fingerprint, errp);
+}
+
+bool sev_session_may_receive(SevPlatformCerts *target, Error **errp)
+{
+    g_autofree char *fingerprint = sev_certs_fingerprint(target, errp);
+
+    return fingerprint && may_receive(target, fingerprint, false, errp);
+}
+
 bool sev_session_find_target(MigrationState *ms, QEMUFile *f,
                              SevPlatformCerts *target, Error **errp)
 {
-    ERRP_GUARD();
     bool asked = ms->rp_state.rp_thread_created;
     g_autofree char *fingerprint = NULL;
-    bool own;
 
     if (!(asked ? session_ask(ms, f, target, errp)
                 : sev_session_named_target(target, errp))) {
@@ -146,14 +167,7 @@ bool sev_session_find_target(MigrationState *ms, QEMUFile *f,
         (asked && !answer_is_named(target, fingerprint, errp))) {
         return false;
     }
-    own = is_own(fingerprint, errp);
-    trace_sev_session_target(fingerprint, asked, own);
-    if (*errp || sev_fault(SEV_FAULT_CERTS_CHECK, errp)) {
-        return false;
-    }
-    return own ? sev_certs_complete_own(target, errp)
-               : sev_certs_trusted(target, errp) &&
-                 sev_params_allowed(fingerprint, errp);
+    return may_receive(target, fingerprint, asked, errp);
 }
 
 bool sev_session_load_hello(SevTarget *t, const SevRecord *rec, Error **errp)
@@ -196,8 +210,10 @@ bool sev_session_load_hello(SevTarget *t, const SevRecord *rec, Error **errp)
 
 /* --- SESSION ---------------------------------------------------------------- */
 
-bool sev_session_seal(QEMUFile *f, const SevPlatformCerts *target,
-                      Error **errp)
+typedef void PutRecord(void *to, const SevRecord *rec);
+
+static bool start(const SevPlatformCerts *target, PutRecord *put, void *to,
+                  Error **errp)
 {
     g_auto(SevPlatformCerts) own = { 0 };
     g_auto(SevGuestIdentity) id = { 0 };
@@ -228,9 +244,31 @@ bool sev_session_seal(QEMUFile *f, const SevPlatformCerts *target,
         .pdh = span(own.pdh, own.pdh_len),
         .session = span(session, sizeof(session)),
     };
-    sev_record_put(f, &rec);
+    put(to, &rec);
     trace_sev_session_sealed(fingerprint, id.policy);
     return true;
+}
+
+static void put_to_file(void *f, const SevRecord *rec)
+{
+    sev_record_put(f, rec);
+}
+
+static void put_to_bytes(void *out, const SevRecord *rec)
+{
+    sev_record_encode(rec, out);
+}
+
+bool sev_session_seal(QEMUFile *f, const SevPlatformCerts *target,
+                      Error **errp)
+{
+    return start(target, put_to_file, f, errp);
+}
+
+bool sev_session_encode(GByteArray *out, const SevPlatformCerts *target,
+                        Error **errp)
+{
+    return start(target, put_to_bytes, out, errp);
 }
 
 bool sev_session_is_here(SevSpan target, SevSpan chip, Error **errp)
@@ -279,9 +317,8 @@ static bool source_allowed(const char *fingerprint, Error **errp)
            (!*errp && sev_params_source_allowed(fingerprint, errp));
 }
 
-bool sev_session_load_session(SevTarget *t, const SevRecord *rec, Error **errp)
+bool sev_session_open(const SevRecordSession *r, Error **errp)
 {
-    const SevRecordSession *r = &rec->u.session;
     SevPlatformCerts source = {
         .pdh = (uint8_t *)r->pdh.data, .pdh_len = r->pdh.len,
     };
@@ -323,4 +360,15 @@ bool sev_session_load_session(SevTarget *t, const SevRecord *rec, Error **errp)
     }
     trace_sev_session_opened(fingerprint, id.policy);
     return true;
+}
+
+bool sev_session_load_session(SevTarget *t, const SevRecord *rec, Error **errp)
+{
+    const SevWrap *wrap = sev_wrap_in_use();
+
+    if (!wrap) {
+        return sev_session_open(&rec->u.session, errp);
+    }
+    return sev_wrap_fits(wrap, t->manifest, rec, errp) &&
+           sev_session_open(&wrap->session.u.session, errp);
 }

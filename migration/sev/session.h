@@ -24,15 +24,30 @@ bool sev_session_find_target(MigrationState *ms, QEMUFile *f,
 /* The same for a stream on which nobody can answer; not checked. */
 bool sev_session_named_target(SevPlatformCerts *target, Error **errp);
 
+/*
+ * May this platform receive the guest that is here: is it the guest's own, or is
+ * it trusted and allowed?  What its chain lacks is filled in, if it is our own.
+ */
+bool sev_session_may_receive(SevPlatformCerts *target, Error **errp);
+
 /* SEND_START for @target, and the SESSION record. */
 bool sev_session_seal(QEMUFile *f, const SevPlatformCerts *target,
                       Error **errp);
+/* The same; the record is appended to @out. */
+bool sev_session_encode(GByteArray *out, const SevPlatformCerts *target,
+                        Error **errp);
 
 /* --- Target: handlers of order.c's table --------------------------------- */
 
 bool sev_session_load_hello(SevTarget *t, const SevRecord *rec, Error **errp);
 bool sev_session_load_session(SevTarget *t, const SevRecord *rec,
                               Error **errp);
+
+/*
+ * RECEIVE_START from a SESSION record, if its platform is this one and its source
+ * is allowed.
+ */
+bool sev_session_open(const SevRecordSession *r, Error **errp);
 
 /*
  * Is this the platform that @target, a fingerprint on a stream, names?  With

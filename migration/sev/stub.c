@@ -146,8 +146,21 @@ SevPageMapInfo *qmp_x_query_sev_page_map(Error **errp)
 }
 
 SevTemplateInfo *qmp_query_sev_template(const char *path, const char *ram,
-                                        bool has_verify, bool verify,
-                                        Error **errp)
+                                        const char *wrap, bool has_verify,
+                                        bool verify, Error **errp)
+{
+    error_setg(errp, "SEV: not in this QEMU");
+    return NULL;
+}
+
+SevWrapInfo *qmp_sev_template_wrap(const char *path, const char *wrap,
+                                   Error **errp)
+{
+    error_setg(errp, "SEV: not in this QEMU");
+    return NULL;
+}
+
+SevWrapInfo *qmp_sev_template_use_wrap(const char *wrap, Error **errp)
 {
     error_setg(errp, "SEV: not in this QEMU");
     return NULL;

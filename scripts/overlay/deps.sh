@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Install the packages that are missing, or say in one sentence how to.
 #
-# usage: deps.sh build|run|test|libvirt|package|clean|manual...   OVERLAY_NO_INSTALL=1 only says
+# usage: deps.sh build|run|test|registry|libvirt|package|clean|manual...   OVERLAY_NO_INSTALL=1 only says
 #        deps.sh --list GROUP...                     the names of the packages
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -20,6 +20,8 @@ run="seabios qemu-system-data ipxe-qemu ovmf"
 # The guests' kernel is fetched and unpacked by the demo, never installed.
 # shellcheck disable=SC2034
 test="iproute2 valgrind git shellcheck xorriso python3-cryptography swtpm"
+# shellcheck disable=SC2034
+registry="skopeo docker-registry"
 # shellcheck disable=SC2034
 libvirt="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients libvirt-clients-qemu
          python3-libvirt python3-lxml virtinst lzop"

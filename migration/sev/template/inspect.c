@@ -174,6 +174,10 @@ static bool visit_lane(SevQuery *q, const SevRecordLane *r, Error **errp)
 {
     GString *program;
 
+    if (q->wrap && !sev_wrap_fits_lane(q->wrap, r, errp)) {
+        return false;
+    }
+    r = q->wrap ? &q->wrap->lane.u.lane : r;
     if (q->method != SEV_METHOD_LANE || q->info->lane_program) {
         error_setg(errp, "there is a LANE record too many");
         return false;
@@ -245,7 +249,14 @@ static bool visit_manifest(SevQuery *q, const SevRecordManifest *r,
     info->layout = r->layout - SEV_LAYOUT_STREAM;
     info->policy = r->policy;
     info->fingerprint = span_text(r->fingerprint);
-    info->here = sev_session_is_here(r->fingerprint, r->chip, &why);
+    if (q->wrap) {
+        if (!sev_wrap_is_for_method(q->wrap, r->method, errp)) {
+            return false;
+        }
+        info->wrapped_for = span_text(q->wrap->session.u.session.target);
+    }
+    info->here = q->wrap ? sev_wrap_is_here(q->wrap, &why)
+                         : sev_session_is_here(r->fingerprint, r->chip, &why);
     if (why) {
         info->why_not_here = g_strdup(error_get_pretty(why));
         error_free(why);
@@ -264,17 +275,36 @@ static bool visit_manifest(SevQuery *q, const SevRecordManifest *r,
     return true;
 }
 
-static bool visit_session(SevQuery *q, const SevRecordSession *r, Error **errp)
+/* The name of the image, and the session that opens it. */
+static const SevRecordSession *name_image(SevQuery *q, const SevRecord *rec,
+                                          Error **errp)
 {
-    SevPlatformCerts sender = {
-        .pdh = (uint8_t *)r->pdh.data, .pdh_len = r->pdh.len,
-    };
+    uint8_t id[SEV_RECORD_DIGEST_LEN];
 
     if (q->has_session) {
         error_setg(errp, "there is a second SESSION record");
-        return false;
+        return NULL;
     }
     q->has_session = true;
+    sev_image_id(q->manifest, rec, id);
+    q->info->image = sev_image_id_text(id);
+    if (!q->wrap) {
+        return &rec->u.session;
+    }
+    return sev_wrap_fits(q->wrap, q->manifest, rec, errp)
+               ? &q->wrap->session.u.session : NULL;
+}
+
+static bool visit_session(SevQuery *q, const SevRecord *rec, Error **errp)
+{
+    const SevRecordSession *r = name_image(q, rec, errp);
+    SevPlatformCerts sender = { 0 };
+
+    if (!r) {
+        return false;
+    }
+    sender.pdh = (uint8_t *)r->pdh.data;
+    sender.pdh_len = r->pdh.len;
     q->info->sealed_by = sev_certs_fingerprint(&sender, errp);
     if (!q->info->sealed_by) {
         return false;
@@ -317,9 +347,14 @@ bool sev_query_visit(SevQuery *q, const SevRecord *rec, Error **errp)
     }
     switch (rec->type) {
     case SEV_RECORD_MANIFEST:
-        return visit_manifest(q, &rec->u.manifest, errp);
+        if (!visit_manifest(q, &rec->u.manifest, errp)) {
+            return false;
+        }
+        q->manifest = g_byte_array_new();
+        sev_record_encode(rec, q->manifest);
+        return true;
     case SEV_RECORD_SESSION:
-        return visit_session(q, &rec->u.session, errp);
+        return visit_session(q, rec, errp);
     case SEV_RECORD_BLOCK:
         return visit_block(q, &rec->u.block, errp);
     case SEV_RECORD_LANE:

@@ -12,6 +12,7 @@
 #include "target/i386/sev/transfer.h"
 #include "file.h"
 #include "shared-sum.h"
+#include "wrap.h"
 
 typedef struct SevQueryBlock {
     uint64_t length, layout, pages, headers;
@@ -33,6 +34,9 @@ typedef struct SevQuery {
     bool verify;                /* MACs and sums, too */
     uint64_t method;            /* of the manifest */
     bool has_manifest, has_session, has_end;
+    GByteArray *manifest;       /* the record */
+    SevWrap *wrap;              /* what it is to be opened with, or NULL */
+    SevTemplateHead *head;      /* not NULL: nothing but that is wanted */
 } SevQuery;
 
 static inline bool sev_query_range_ok(uint64_t start, uint64_t len,
@@ -56,6 +60,6 @@ bool sev_query_visit(SevQuery *q, const SevRecord *rec, Error **errp);
 
 /* The whole of it, from the file at @path; any thread (template/query.c). */
 SevTemplateInfo *sev_template_look(const char *path, const char *ram,
-                                   bool verify, Error **errp);
+                                   const char *wrap, bool verify, Error **errp);
 
 #endif /* MIGRATION_SEV_TEMPLATE_INSPECT_H */

@@ -10,7 +10,7 @@
 #include "inspect.h"
 
 typedef struct Question {
-    const char *path, *ram;
+    const char *path, *ram, *wrap;
     bool verify;
     SevTemplateInfo *info;
     Error *err;
@@ -20,7 +20,8 @@ static int look(void *opaque)
 {
     Question *q = opaque;
 
-    q->info = sev_template_look(q->path, q->ram, q->verify, &q->err);
+    q->info = sev_template_look(q->path, q->ram, q->wrap, q->verify,
+                                &q->err);
     return 0;
 }
 
@@ -29,10 +30,12 @@ static int look(void *opaque)
  * thread reads it, and the main loop serves the guest.
  */
 SevTemplateInfo *coroutine_fn
-qmp_query_sev_template(const char *path, const char *ram, bool has_verify,
-                       bool verify, Error **errp)
+qmp_query_sev_template(const char *path, const char *ram, const char *wrap,
+                       bool has_verify, bool verify, Error **errp)
 {
-    Question q = { .path = path, .ram = ram, .verify = has_verify && verify };
+    Question q = {
+        .path = path, .ram = ram, .wrap = wrap, .verify = has_verify && verify,
+    };
     g_auto(SevPlatformCerts) own = { 0 };
 
     /* Opens the platform, here where the BQL is held; who asks it says why not. */

@@ -115,9 +115,36 @@ static bool settle(SevQuery *q, uint64_t at, Error **errp)
     return true;
 }
 
+/* Of a template's beginning only what depends on its platform is kept. */
+static bool keep_record(SevTemplateHead *head, const uint8_t *bytes,
+                        size_t len, const SevRecord *rec, Error **errp)
+{
+    GByteArray **to = rec->type == SEV_RECORD_MANIFEST ? &head->manifest :
+                      rec->type == SEV_RECORD_SESSION ? &head->session :
+                      rec->type == SEV_RECORD_LANE ? &head->lane : NULL;
+
+    if (!head->manifest && rec->type != SEV_RECORD_MANIFEST) {
+        error_setg(errp, "it is a migration stream, not a template");
+        return false;
+    }
+    if (to && *to) {
+        error_setg(errp, "there is a second %s record",
+                   sev_record_name(rec->type));
+        return false;
+    }
+    if (to) {
+        *to = g_byte_array_append(g_byte_array_new(), bytes, len);
+    }
+    return true;
+}
+
 static bool take_record(SevQuery *q, const uint8_t *bytes, size_t len,
                         SevRecord *rec, Error **errp)
 {
+    if (q->head) {
+        return sev_record_decode(rec, bytes, len, errp) &&
+               keep_record(q->head, bytes, len, rec, errp);
+    }
     return sev_record_decode(rec, bytes, len, errp) &&
            (q->hashed || hash_bytes(q, bytes, len, errp)) &&
            sev_query_visit(q, rec, errp);
@@ -146,6 +173,10 @@ static bool walk(SevQuery *q, Error **errp)
         if (!take_record(q, bytes, len, &rec, errp)) {
             return false;
         }
+        if (q->head && rec.type == SEV_RECORD_BREAK) {
+            return true;
+        }
+        q->has_manifest |= q->head && q->head->manifest;
         at += len;
         if (rec.type == SEV_RECORD_BREAK && !q->hashed) {
             at = q->hashed = q->settled = behind_image(q, at);
@@ -226,12 +257,40 @@ static void query_clear(SevQuery *q)
     g_clear_pointer(&q->blocks, g_array_unref);
     g_clear_pointer(&q->hash, qcrypto_hash_free);
     g_clear_pointer(&q->verifier, sev_verifier_free);
+    g_clear_pointer(&q->manifest, g_byte_array_unref);
+    g_clear_pointer(&q->wrap, sev_wrap_free);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SevQuery, query_clear)
 
+void sev_template_head_clear(SevTemplateHead *head)
+{
+    g_clear_pointer(&head->manifest, g_byte_array_unref);
+    g_clear_pointer(&head->session, g_byte_array_unref);
+    g_clear_pointer(&head->lane, g_byte_array_unref);
+}
+
+bool sev_template_head(const char *path, SevTemplateHead *head, Error **errp)
+{
+    ERRP_GUARD();
+    g_auto(SevQuery) q = { .file.fd = -1, .ram.fd = -1, .head = head };
+
+    q.blocks = g_array_new(false, false, sizeof(SevQueryBlock));
+    if (!sev_template_file_open(&q.file, path, errp)) {
+        return false;
+    }
+    if (!walk(&q, errp) || !head->session) {
+        if (!*errp) {
+            error_setg(errp, "it is cut short: there is no session");
+        }
+        error_prepend(errp, "SEV: template '%s': ", path);
+        return false;
+    }
+    return true;
+}
+
 SevTemplateInfo *sev_template_look(const char *path, const char *ram,
-                                   bool verify, Error **errp)
+                                   const char *wrap, bool verify, Error **errp)
 {
     g_autoptr(SevTemplateInfo) info = g_new0(SevTemplateInfo, 1);
     g_auto(SevQuery) q = { .info = info, .file.fd = -1, .ram.fd = -1 };
@@ -239,6 +298,9 @@ SevTemplateInfo *sev_template_look(const char *path, const char *ram,
 
     if (!sev_template_file_open(&q.file, path, errp) ||
         (ram && !sev_template_file_open(&q.ram, ram, errp))) {
+        return NULL;
+    }
+    if (wrap && !(q.wrap = sev_wrap_read(wrap, errp))) {
         return NULL;
     }
     q.hash = qcrypto_hash_new(QCRYPTO_HASH_ALGO_SHA256, errp);

@@ -19,6 +19,7 @@
 #include "migration/sev/wire/transcript.h"
 #include "in-place.h"
 #include "template.h"
+#include "wrap.h"
 #include "migration/sev/trace.h"
 #include "target/i386/sev/lane/lend.h"
 
@@ -215,6 +216,25 @@ static bool method_fits(uint64_t method, Error **errp)
     return fits("method", method, SEV_METHOD_PACKET, errp);
 }
 
+/* A wrap says whom the image is for, in the manifest's place. */
+static bool is_for_us(const SevRecordManifest *r, Error **errp)
+{
+    ERRP_GUARD();
+    const SevWrap *wrap = sev_wrap_in_use();
+
+    if (!wrap) {
+        if (!sev_session_is_here(r->fingerprint, r->chip, errp)) {
+            if (r->method == SEV_METHOD_LANE) {
+                error_prepend(errp, "A template that no wrap opens here: ");
+            }
+            return false;
+        }
+        return true;
+    }
+    return sev_wrap_is_for_method(wrap, r->method, errp) &&
+           sev_wrap_is_here(wrap, errp);
+}
+
 bool sev_template_load_manifest(SevTarget *t, const SevRecord *rec,
                                 Error **errp)
 {
@@ -241,7 +261,7 @@ bool sev_template_load_manifest(SevTarget *t, const SevRecord *rec,
         !fits("policy", r->policy, id.policy, errp) ||
         !fits("vcpus", r->vcpus, current_machine->smp.cpus, errp) ||
         !fits_text("cpu", r->cpu, current_machine->cpu_type, errp) ||
-        !sev_session_is_here(r->fingerprint, r->chip, errp)) {
+        !is_for_us(r, errp)) {
         return false;
     }
     t->method = r->method;
@@ -253,5 +273,7 @@ bool sev_template_load_manifest(SevTarget *t, const SevRecord *rec,
         return false;
     }
     sev_tap_add(again->data, again->len);
+    g_clear_pointer(&t->manifest, g_byte_array_unref);
+    t->manifest = g_steal_pointer(&again);
     return true;
 }

@@ -209,4 +209,10 @@ const SevRecordRow sev_record_rows[SEV_RECORD__MAX] = {
         BYTES(vmsa.packet, "packet", SEV_RECORD_PACKET_LEN,
               "what SEND_UPDATE_VMSA made of its registers: a header and data "
               "as in PAGES")) },
+
+    [SEV_RECORD_WRAP] = { "WRAP", FIELDS(
+        BLOB(wrap.image, "image", SEV_RECORD_DIGEST_LEN, SEV_RECORD_DIGEST_LEN,
+             "of which template: SHA-256 of its MANIFEST and its SESSION"),
+        FINGERPRINT(wrap.chip, "chip", "as in MANIFEST, of the platform that "
+                    "the wrap is for")) },
 };

@@ -107,6 +107,7 @@ typedef enum SevRecordType {
     SEV_RECORD_SEALED   = 17,
     SEV_RECORD_VCPUS    = 18,           /* SEV-ES guests only */
     SEV_RECORD_VMSA     = 19,           /* the same */
+    SEV_RECORD_WRAP     = 20,           /* in a file of its own: template/wrap.h */
     SEV_RECORD__MAX,
 } SevRecordType;
 
@@ -232,6 +233,12 @@ typedef struct SevRecordVmsa {
     SevSpan packet;                     /* SEV_RECORD_PACKET_LEN */
 } SevRecordVmsa;
 
+/* Of a template's image for another platform; what follows is sealed to that. */
+typedef struct SevRecordWrap {
+    SevSpan image;                      /* SEV_RECORD_DIGEST_LEN */
+    SevSpan chip;                       /* fingerprint of its CEK, not PDH */
+} SevRecordWrap;
+
 typedef struct SevRecordEnd {
     uint64_t packets;                   /* in all PAGES records */
     uint64_t private_pages;             /* in all STATE records */
@@ -264,6 +271,7 @@ typedef struct SevRecord {
         SevRecordSealed sealed;
         SevRecordVcpus vcpus;
         SevRecordVmsa vmsa;
+        SevRecordWrap wrap;
     } u;
 } SevRecord;
 

@@ -21,6 +21,15 @@ bool sev_guest_unlaunched(void)
            state == SEV_STATE_LAUNCH_SECRET;
 }
 
+bool sev_policy_may_send(uint32_t policy, Error **errp)
+{
+    if (policy & SEV_POLICY_NOSEND) {
+        error_setg(errp, "SEV: the guest's policy 0x%x has NOSEND: its owner "
+                   "forbids migration and templates", policy);
+    }
+    return !(policy & SEV_POLICY_NOSEND);
+}
+
 /* Reasons that stay for as long as this VM lives. */
 static bool can_ever_send(Error **errp)
 {
@@ -36,12 +45,7 @@ static bool can_ever_send(Error **errp)
         return false;
     }
     sev_guest_identity(&id);
-    if (id.policy & SEV_POLICY_NOSEND) {
-        error_setg(errp, "SEV: the guest's policy 0x%x has NOSEND: its owner "
-                   "forbids migration and templates", id.policy);
-        return false;
-    }
-    return true;
+    return sev_policy_may_send(id.policy, errp);
 }
 
 bool sev_guest_can_send(Error **errp)

@@ -78,6 +78,9 @@ void sev_guest_identity(SevGuestIdentity *id);
  */
 bool sev_guest_can_send(Error **errp);
 
+/* May a guest with this policy be sent at all?  Not with NOSEND. */
+bool sev_policy_may_send(uint32_t policy, Error **errp);
+
 /*
  * May the memory of the stopped guest become packets now?  Not when it stopped
  * inside SMM with its state in a private page, nor when it was reset meanwhile

@@ -42,13 +42,13 @@ class Tool:
 
     command = (sys.executable, TOOL)
 
-    def __init__(self, env):
+    def __init__(self, env, host='clones'):
         self.env = env
         # The build may be in another user's home: root does not trust that.
         self.top = Path(tempfile.mkdtemp(prefix='sev-clone-', dir='/var/tmp'))
         self.home = self.top / 'home'
         self.run_folder = self.top / 'run'
-        identity = env.host('clones')
+        identity = env.host(host)
         self.environ = {
             **os.environ, 'BUILD': str(env.lab.build),
             'SEV_CLONE_QEMU': str(env.lab.binary),

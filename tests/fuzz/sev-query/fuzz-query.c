@@ -171,10 +171,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     checks = 0;
     make_file(data + 1, size - 1);
     info = sev_template_look(file_path,
-                             choices & WITH_RAM ? ram_path : NULL,
+                             choices & WITH_RAM ? ram_path : NULL, NULL,
                              choices & VERIFY, &err);
     check_answer(info, err);
     qapi_free_SevTemplateInfo(info);
+    /* The same bytes as a wrap. */
+    sev_wrap_free(sev_wrap_read(file_path, NULL));
     return 0;
 }
 

@@ -14,7 +14,7 @@ seconds=${1:-60}
 out=$build/fuzz/sev-query
 sources=(wire/record wire/record-fields wire/record-table)
 sources+=(template/query template/inspect template/inspect-blocks)
-sources+=(template/file template/shared-sum)
+sources+=(template/file template/shared-sum template/wrap)
 
 command -v clang > /dev/null || {
     echo "skip (clang is not installed)"

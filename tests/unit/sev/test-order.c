@@ -183,6 +183,10 @@ static void encode(SevRecordType type, GByteArray *out)
     case SEV_RECORD_VMSA:
         rec.u.vmsa.packet = (SevSpan) { packet, sizeof(packet) };
         break;
+    case SEV_RECORD_WRAP:
+        rec.u.wrap.image = (SevSpan) { blob, SEV_RECORD_DIGEST_LEN };
+        rec.u.wrap.chip = text(HEX64);
+        break;
     case SEV_RECORD_ACK:
         rec.u.ack.digest = (SevSpan) { blob, SEV_RECORD_DIGEST_LEN };
         break;
@@ -207,26 +211,26 @@ static void encode(SevRecordType type, GByteArray *out)
 static const SevStreamState grid[SEV_STREAM__MAX][SEV_RECORD__MAX] = {
 /*
  *          -   HELLO  CERTS MANIFEST SESSION BLOCK   PAGES  STATE BREAK  END
- *          IMAGE   HEADERS DIGEST SHARED ACK GO  LANE   SEALED VCPUS  VMSA
+ *          IMAGE   HEADERS DIGEST SHARED ACK GO  LANE   SEALED VCPUS VMSA WRAP
  */
 [START] = { NO, ASKED, NO,   OFFERED, BLOCKS, NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO,    NO,    NO, NO, NO,     NO,    NO,     NO },
+            NO,     NO,     NO,    NO,    NO, NO, NO,     NO,    NO, NO, NO },
 [ASKED] = { NO, NO,    NO,   NO,      BLOCKS, NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO,    NO,    NO, NO, NO,     NO,    NO,     NO },
+            NO,     NO,     NO,    NO,    NO, NO, NO,     NO,    NO, NO, NO },
 [OFFERED] = { NO, NO,  NO,   NO,      BLOCKS, NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO,    NO,    NO, NO, NO,     NO,    NO,     NO },
+            NO,     NO,     NO,    NO,    NO, NO, NO,     NO,    NO, NO, NO },
 [BLOCKS] = { NO, NO,   NO,   NO,      NO,     BLOCKS, NO,    NO,   PAGES, NO,
-            BLOCKS, NO,     NO,    NO,    NO, NO, BLOCKS, NO,    BLOCKS, NO },
+            BLOCKS, NO,     NO,    NO,    NO, NO, BLOCKS, NO,    BLOCKS, NO, NO },
 [PAGES] = { NO, NO,    NO,   NO,      NO,     NO,     PAGES, MAP,  PAGES, ENDED,
-            NO,     PAGES,  NO,    NO,    NO, NO, NO,     NO,    NO,     NO },
+            NO,     PAGES,  NO,    NO,    NO, NO, NO,     NO,    NO, NO, NO },
 [MAP] = {   NO, NO,    NO,   NO,      NO,     NO,     NO,    MAP,  NO,    ENDED,
-            NO,     NO,     MAP,   MAP,   NO, NO, NO,     NO,    NO,     MAP },
+            NO,     NO,     MAP,   MAP,   NO, NO, NO,     NO,    NO, MAP, NO },
 [ENDED] = { NO, NO,    NO,   NO,      NO,     NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO,    NO,    NO, NO, NO,     NO,    NO,     NO },
+            NO,     NO,     NO,    NO,    NO, NO, NO,     NO,    NO, NO, NO },
 [ACKED] = { NO, NO,    NO,   NO,      NO,     NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO,    NO,    NO, TOLD, NO,     NO,    NO,     NO },
+            NO,     NO,     NO,    NO,    NO, TOLD, NO,     NO,    NO, NO, NO },
 [TOLD] = {  NO, NO,    NO,   NO,      NO,     NO,     NO,    NO,   NO,    NO,
-            NO,     NO,     NO,    NO,    NO, NO, NO,     NO,    NO,     NO },
+            NO,     NO,     NO,    NO,    NO, NO, NO,     NO,    NO, NO, NO },
 };
 
 static void test_order(void)

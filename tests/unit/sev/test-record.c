@@ -131,6 +131,8 @@ static GPtrArray *samples(void)
             .ghcb = 2, .count = 2, .ids = filler(16) });
     ADD(.type = SEV_RECORD_VMSA, .u.vmsa = {
             .number = 1, .packet = filler(SEV_RECORD_PACKET_LEN) });
+    ADD(.type = SEV_RECORD_WRAP, .u.wrap = {
+            .image = filler(SEV_RECORD_DIGEST_LEN), .chip = text(HEX64) });
 
     /* At the limits. */
     ADD(.type = SEV_RECORD_PAGES, .u.pages = {

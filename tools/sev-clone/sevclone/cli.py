@@ -8,7 +8,8 @@ import re
 import sys
 from pathlib import Path
 
-from sevclone import Trouble, begun, commands, machine, process, qmp, ui
+from sevclone import (Trouble, begun, commands, machine, process, qmp, sharing,
+                      ui)
 
 EPILOG = """examples:
   sev-clone make base                      boot the small test guest, seal it
@@ -24,6 +25,9 @@ EPILOG = """examples:
   sev-clone run base --pool                a clone from the pool
   sev-clone inspect base                   what is it?
   sev-clone verify base                    is it what it was, every packet?
+  sev-clone wrap base --for DIR            let another platform open it
+  sev-clone push base HOST/base:1          into an OCI registry, wraps and all
+  sev-clone pull HOST/base:1               ... and out of it, elsewhere
   sev-clone bench base                     how long, how much memory
 
 Templates are in SEV_CLONE_HOME, or $XDG_DATA_HOME/sev-clone; running clones
@@ -157,10 +161,10 @@ def parser():
     subs = whole.add_subparsers(dest='command', required=True,
                                 metavar='COMMAND')
 
-    def add(name, what):
+    def add(name, what, where=commands):
         sub = subs.add_parser(name, help=what, description=what,
                               parents=[common()])
-        sub.set_defaults(act=getattr(commands, f'do_{name}'))
+        sub.set_defaults(act=getattr(where, f'do_{name}'))
         return sub
 
     make_options(add('make', 'boot a guest and seal it as a template'))
@@ -201,6 +205,9 @@ def parser():
                          help='of a template; with a "/" in it, a file')
         sub.add_argument('--ram', metavar='FILE', type=Path,
                          help='the memory file of a template sealed in place')
+        sub.add_argument('--wrap', metavar='FILE', type=Path,
+                         help='a wrap that a file is to be opened with')
+    sharing.options(lambda name, what: add(name, what, sharing))
     sub = add('screen', 'show what a clone printed last, as plain text')
     sub.add_argument('name', metavar='ID', help='of a clone, or the name of a '
                      'template that has one clone')

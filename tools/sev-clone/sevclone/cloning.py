@@ -22,7 +22,7 @@ def start(binary, template, state=process.STARTING):
 def ready(waiting, template):
     """Do beforehand whatever can be done before the clone is wanted."""
     with waiting.sentence():
-        layout.prepare(waiting.qmp(), template.spec)
+        layout.prepare(waiting.qmp(), template)
     return waiting
 
 

@@ -119,12 +119,12 @@ def listed(template, clones, waiting):
            f'{template.spec["memory_mib"]} MiB',
            'no' if sev is None else f'{sev["policy"]:#x}',
            time.strftime('%F %T', time.localtime(template.spec['created']))]
-    return row + [len(clones), len(waiting)]
+    return row + [len(template.wraps), len(clones), len(waiting)]
 
 
 def do_list(options, _progress):
-    rows, data = [['TEMPLATE', 'SIZE', 'MEMORY', 'SEV', 'MADE', 'CLONES',
-                   'WAITING']], []
+    rows, data = [['TEMPLATE', 'SIZE', 'MEMORY', 'SEV', 'MADE', 'WRAPS',
+                   'CLONES', 'WAITING']], []
     alive = list(process.running())
     there = {t.name: t for t in store.templates()}
     for name in sorted({*there, *(p.info['template'] for p in alive)}):
@@ -132,7 +132,7 @@ def do_list(options, _progress):
         if name in there:
             rows.append(listed(there[name], clones, waiting))
         elif clones or waiting:
-            rows.append([name, '-', '-', '-', 'gone', len(clones),
+            rows.append([name, '-', '-', '-', 'gone', '-', len(clones),
                          len(waiting)])
         else:                           # it is being made
             continue
@@ -149,22 +149,27 @@ def do_list(options, _progress):
 
 
 def do_inspect(options, _progress):
+    path, template, kept = options.name, None, []
     if is_file(options.name):
         path = Path(options.name)
     else:
         template = store.open_template(options.name)
         if template.spec['sev'] is None:
             raise Trouble(f'"{options.name}" is of an ordinary guest')
-        path = template.image
-    told = verify.ask(places.qemu(options.qemu), path, options.ram)
-    ui.put(options, told, verify.lines(told) + [told.get('wrong', 'whole')])
+        path, kept = template.image, template.wraps
+    told = verify.ask(places.qemu(options.qemu), path, options.ram,
+                      wrap=options.wrap, template=template)
+    ui.put(options, {**told, 'wraps': kept},
+           [*verify.lines(told), *(f'wrap for     {wrap["platform"]}'
+                                   for wrap in kept),
+            told.get('wrong', 'whole')])
 
 
 def do_verify(options, progress):
     binary = places.qemu(options.qemu)
     if is_file(options.name):
         said = verify.verify_file(binary, Path(options.name), options.ram,
-                                  progress)
+                                  options.wrap, progress)
     else:
         said = verify.verify(binary, store.open_template(options.name),
                              progress)

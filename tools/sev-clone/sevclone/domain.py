@@ -11,7 +11,7 @@ import subprocess
 import time
 from xml.etree import ElementTree as ET
 
-from sevclone import Trouble, machine, places, process
+from sevclone import Trouble, machine, places, process, verify
 from sevclone.channel import Channel
 
 QEMU = 'http://libvirt.org/schemas/domain/qemu/1.0'
@@ -36,6 +36,16 @@ def check(template, name):
     if spec['vsock'] and spec['extra']:
         raise Trouble(f'template {template.name} has --vsock and devices after '
                       '"--": which of them comes first libvirt cannot be told')
+
+
+def check_place(template):
+    """libvirt starts a clone without a word of QMP, so it names no wrap."""
+    if template.wraps:
+        here = verify.platform(places.qemu())
+        if here != template.spec['image'].get('platform'):
+            raise Trouble(f'template {template.name} is opened here by a wrap, '
+                          'which a domain of libvirt cannot name: make the '
+                          'template here')
 
 
 def add(parent, tag, text=None, **attributes):
@@ -73,6 +83,7 @@ def devices(domain, spec, who):
 def xml(template, name):
     """A new clone of @template, with an identity of its own."""
     check(template, name)
+    check_place(template)
     spec, who = template.spec, process.identity()
     domain = ET.Element('domain', type=TYPES[spec['accel']])
     add(domain, 'name', name)

@@ -243,6 +243,12 @@ class Folder:
                 os.fsync(file.fileno())
         os.replace(new, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
 
+    def link(self, name, other, new):
+        """The same file, in the folder @other as well."""
+        self.open(name).close()         # it is a plain one of ours
+        os.link(name, new, src_dir_fd=self.fd, dst_dir_fd=other.fd,
+                follow_symlinks=False)
+
     def has(self, name):
         try:
             os.stat(name, dir_fd=self.fd, follow_symlinks=False)

@@ -3,7 +3,7 @@
 
 import os
 
-from sevclone import Trouble, qmp
+from sevclone import Trouble, qmp, wraps
 
 LIMIT = 300             # seconds; a seal or a load that takes longer has failed
 IMAGE = 'image'
@@ -55,14 +55,14 @@ def seal(monitor, spec, folder):
     return said
 
 
-def prepare(monitor, spec):
-    """What a clone can be told before its template is known."""
-    _capabilities(monitor, _capability_names(spec))
-    platform = spec.get('image', {}).get('platform')
-    if platform:
+def prepare(monitor, template):
+    """What a clone can be told before its memory is wanted."""
+    _capabilities(monitor, _capability_names(template.spec))
+    wrap = wraps.use(monitor, template)
+    sources = template.sources(wrap and wrap['platform'])
+    if sources:
         # Whatever lies there now, only who sealed the template may have.
-        monitor.cmd('migrate-set-parameters',
-                    {'sev-allowed-sources': [platform]})
+        monitor.cmd('migrate-set-parameters', {'sev-allowed-sources': sources})
 
 
 def load(monitor, template):

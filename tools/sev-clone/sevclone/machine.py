@@ -138,6 +138,16 @@ def clone(spec, identity):
     return args + empty_flash(spec) + ['-S', '-incoming', 'defer']
 
 
+def wrapping(spec):
+    """A QEMU whose guest takes a template's key and passes it on; it has no
+    other memory to speak of, and never runs."""
+    return ['-no-user-config', '-object', 'sev-guest,id=sev0,'
+            f'policy={spec["sev"]["policy"]:#x}',
+            '-machine', f'{MACHINE},confidential-guest-support=sev0',
+            '-accel', spec['accel'], '-cpu', spec['cpu'], '-m', '64M',
+            '-S', '-incoming', 'defer']
+
+
 def for_libvirt(spec, identity):
     """What of a clone no element of libvirt's XML says the same way."""
     options = spec['machine'].partition(',')[2]

@@ -12,6 +12,8 @@ from sevclone import Trouble, places, proof
 
 SPEC = 'template.json'
 SPEC_MAX = 1 << 20
+WRAP_MAX = 128 << 10    # as QEMU
+HOLE = 1 << 16          # zeros of which a file need not have blocks
 VERSION = 1
 WORK = re.compile(r'\.(?P<name>.+)\.(?P<pid>\d+)(-(?P<started>\d+))?')
 NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,40}')
@@ -29,6 +31,25 @@ def is_list(check):
     return lambda value: isinstance(value, list) and all(map(check, value))
 
 
+FINGERPRINT = re.compile('[0-9a-f]{64}')
+
+
+def is_hex(value):
+    return is_text(value) and bool(FINGERPRINT.fullmatch(value))
+
+
+def is_file(value):
+    """The line of a file that a template has: an image, a wrap."""
+    return isinstance(value, dict) and is_count(value.get('bytes')) and \
+        is_text(value.get('sha256')) and is_text(value.get('file')) and \
+        bool(NAME.fullmatch(value['file'])) and value['file'] != SPEC
+
+
+def is_wrap(value):
+    return is_file(value) and is_hex(value.get('platform')) and \
+        is_hex(value.get('by')) and value['file'].startswith('wrap-')
+
+
 # What "make" writes that a clone's command line, or we, take over.  None of it
 # names a program: the QEMU is the one that "run" is told or finds.
 FIELDS = {
@@ -40,12 +61,11 @@ FIELDS = {
     'extra': is_list(is_text),
     'sev': lambda value: value is None or isinstance(value, dict) and
     is_count(value.get('policy')),
-    'image': lambda value: isinstance(value, dict) and
-    is_count(value.get('bytes')) and is_text(value.get('sha256')) and
-    is_text(value.get('file')) and NAME.fullmatch(value['file']) and
+    'image': lambda value: is_file(value) and
     is_text(value.get('platform', '')),
 }
 OPTIONAL = {'flash': is_list(is_count), 'point': is_text,
+            'wraps': is_list(is_wrap), 'sources': is_list(is_hex),
             'boot_seconds': lambda value: isinstance(value, (int, float))}
 
 
@@ -77,6 +97,27 @@ class Template:
         """Its path, for QEMU."""
         return self.folder / self.spec['image']['file']
 
+    @property
+    def wraps(self):
+        """What opens the image on other platforms, one line each."""
+        return self.spec.get('wraps', [])
+
+    def sources(self, platform):
+        """Who may have sealed what @platform opens; [] is everybody."""
+        wrap = next((w for w in self.wraps if w['platform'] == platform), None)
+        maker = self.spec['image'].get('platform')
+        if platform != maker and wrap:
+            maker = wrap['by']
+        return self.spec.get('sources') or ([maker] if maker else [])
+
+    def check_wrap(self, wrap):
+        """It is the file that the spec speaks of."""
+        data = self.folder.read(wrap['file'], WRAP_MAX)
+        found = hashlib.sha256(data).hexdigest()
+        if found != wrap['sha256']:
+            raise Trouble(f'{self.folder / wrap["file"]} was changed: its '
+                          f'SHA-256 is {found}, it was {wrap["sha256"]}')
+
     def image_size(self):
         with self.folder.open(self.spec['image']['file']) as file:
             return os.fstat(file.fileno()).st_size
@@ -94,6 +135,25 @@ def digest(file, progress=None):
         done += len(data)
         if progress:
             progress(done, size)
+    return total.hexdigest()
+
+
+def copy(file, to, progress=None):
+    """Copy with holes where there are zeros; the SHA-256 of what was read."""
+    size, done, total = os.fstat(file.fileno()).st_size, 0, hashlib.sha256()
+    zeros = bytes(HOLE)
+    while data := file.read(HOLE):
+        total.update(data)
+        done += len(data)
+        if data == zeros:
+            to.seek(len(data), os.SEEK_CUR)
+        else:
+            to.write(data)
+        if progress:
+            progress(done, size)
+    to.truncate(done)
+    to.flush()
+    os.fsync(to.fileno())
     return total.hexdigest()
 
 
@@ -151,16 +211,24 @@ def new_template(name, replace=False):
     if home.has(name) and not replace:
         raise Trouble(f'there is a template "{name}" already; "sev-clone rm '
                       f'{name}" removes it, --replace replaces it')
+    with workroom(name) as folder:
+        yield folder
+        folder.sync()
+        home.remove(name)
+        home.rename(folder.path.name, name)
+        home.sync()
+
+
+@contextlib.contextmanager
+def workroom(name):
+    """A folder beside the templates that goes when the work is done."""
+    home = places.home(make=True)
     me = proof.identify(os.getpid())
-    work = f'.{name}.{me["pid"]}-{me["started"]}'
+    work = f'.{check_name(name)}.{me["pid"]}-{me["started"]}'
     sweep()
     folder = home.make(work)
     try:
         yield folder
-        folder.sync()
-        home.remove(name)
-        home.rename(work, name)
-        home.sync()
     finally:
         home.remove(work)
 
@@ -185,6 +253,13 @@ def write_spec(folder, spec):
     spec = {'version': VERSION, 'created': int(time.time()), **spec}
     folder.write(SPEC, json.dumps(spec, indent=1).encode(), sync=True)
     return spec
+
+
+def change_spec(template, **fields):
+    """A template gets other fields, at once; its clones do not notice."""
+    template.spec = {**template.spec, **fields}
+    template.folder.write(SPEC, json.dumps(template.spec, indent=1).encode(),
+                          sync=True)
 
 
 def check_there(name):

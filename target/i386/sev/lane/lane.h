@@ -126,6 +126,19 @@ bool sev_lane_check_digest(const SevLaneSums *sums,
 bool sev_lane_try_packets(size_t n, int64_t *ns, Error **errp);
 bool sev_lane_try_pages(size_t n, int64_t *ns, Error **errp);
 
+/* --- session.c: from one platform to another --------------------------------- */
+
+/*
+ * A wrap (migration/sev/template/wrap.h): the packets of program and key become
+ * this guest's pages, which is complete with that for the secure processor; after
+ * SEND_START they become packets for another platform, *@n of them, at most
+ * SEV_LANE_PACKETS_MAX.  The program does not run, so the key stays what it is: one
+ * that came in packets.  After RECEIVE_START; main thread.
+ */
+bool sev_lane_take(const SevLanePacket *packets, size_t n, const char *claim,
+                   Error **errp);
+bool sev_lane_pass_on(SevLanePacket *packets, size_t *n, Error **errp);
+
 /* --- session.c: both -------------------------------------------------------- */
 
 /* The session is over, well or not: no key is left.  Any state; BQL held. */

@@ -183,6 +183,22 @@ bool sev_lane_receive_begin(RAMBlock *const *blocks, size_t n_blocks,
     return true;
 }
 
+/*
+ * Nobody runs the program here, so its windows are onto nothing, and the key that
+ * came is not taken out of its page.
+ */
+bool sev_lane_take(const SevLanePacket *packets, size_t n, const char *claim,
+                   Error **errp)
+{
+    sev_lane_make_room();
+    return receive_program(packets, n, claim, errp) && sev_receive_finish(errp);
+}
+
+bool sev_lane_pass_on(SevLanePacket *packets, size_t *n, Error **errp)
+{
+    return send_program(packets, n, errp);
+}
+
 bool sev_lane_check_digest(const SevLaneSums *sums,
                            const uint8_t hdr[SEV_PACKET_HDR_LEN],
                            const uint8_t data[SEV_PACKET_DATA_LEN],

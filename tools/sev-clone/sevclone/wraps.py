@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Wraps: what makes the image of a template openable on another platform.
+
+QEMU makes and judges them (sev-template-wrap, sev-template-use-wrap); here they
+are kept beside the image, one for each platform, and the right one is chosen.
+"""
+
+import base64
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from sevclone import Trouble, machine, store, verify
+
+LIMIT = 120             # seconds; a real secure processor takes 30 ms
+FILE_MAX = 128 << 10    # as QEMU
+CERTS_MAX = 256 << 10
+PARTS = {'sev-pdh': 'pdh', 'sev-plat-cert': 'plat', 'sev-amd-cert': 'amd'}
+
+
+def file_name(platform):
+    return f'wrap-{platform[:16]}'
+
+
+def chosen(template, platform):
+    """The wrap of a template for a platform; None: it needs or has none."""
+    if platform == template.spec['image'].get('platform'):
+        return None
+    return next((wrap for wrap in template.wraps
+                 if wrap['platform'] == platform), None)
+
+
+def use(monitor, template):
+    """Tell a waiting QEMU which wrap opens the template here; returns it.
+
+    None: the template is this platform's own, or nobody made a wrap for it, and
+    then QEMU says the rest.
+    """
+    if not template.wraps:
+        return None
+    here = monitor.cmd('query-sev-platform-certs')['fingerprint']
+    wrap = chosen(template, here)
+    if wrap:
+        template.check_wrap(wrap)
+        monitor.cmd('sev-template-use-wrap',
+                    {'wrap': str(template.folder / wrap['file'])})
+    return wrap
+
+
+# --- Of whom it is for --------------------------------------------------------
+
+def _read(path):
+    with open(path, 'rb') as file:
+        data = file.read(CERTS_MAX + 1)
+    if len(data) > CERTS_MAX:
+        raise Trouble(f'{path} has more than {CERTS_MAX} bytes')
+    return data
+
+
+def _from_json(path):
+    try:
+        said = json.loads(_read(path))
+    except (ValueError, RecursionError):
+        said = None
+    if isinstance(said, dict):
+        found = {name: said.get(name, said.get(short))
+                 for name, short in PARTS.items()}
+        if all(isinstance(text, str) for text in found.values()):
+            return found
+    raise Trouble(f'{path} has no certificates of a platform: "sev-psp --json '
+                  'export", or QMP\'s query-sev-platform-certs, says them there')
+
+
+def certificates(where):
+    """Migration parameters, from a folder of "sev-psp export" or from JSON."""
+    path = Path(where)
+    if not path.is_dir():
+        return _from_json(path)
+    found = {}
+    for name, short in PARTS.items():
+        with contextlib.suppress(FileNotFoundError):
+            found[name] = base64.b64encode(
+                _read(path / f'{short}.cert')).decode()
+    if set(found) != set(PARTS):
+        raise Trouble(f'{path} has not pdh.cert, plat.cert and amd.cert: '
+                      f'"sev-psp export --out {path}" makes them there')
+    return found
+
+
+# --- Making one ---------------------------------------------------------------
+
+def _made(binary, template, certs, allowed, path):
+    """QEMU makes a wrap at @path; its answer, and the fingerprint of here."""
+    if template.spec['sev'] is None:
+        raise Trouble(f'"{template.name}" is of an ordinary guest')
+    with verify.monitor(binary, *machine.wrapping(template.spec)) as qemu:
+        here = qemu.cmd('query-sev-platform-certs')['fingerprint']
+        use(qemu, template)
+        qemu.cmd('migrate-set-parameters',
+                 {**certs, 'sev-allowed-sources': template.sources(here)})
+        if allowed:
+            qemu.cmd('migrate-set-parameters',
+                     {'sev-allowed-platforms': allowed})
+        return qemu.cmd('sev-template-wrap',
+                        {'path': str(template.image), 'wrap': str(path)},
+                        LIMIT), here
+
+
+def make(binary, template, certs, allowed, out=None):
+    """Make a wrap: into the template's folder, or to the file @out."""
+    work = Path(out).absolute() if out else template.folder / '.wrap'
+    if not out:
+        template.folder.remove('.wrap')
+    try:
+        said, here = _made(binary, template, certs, allowed, work)
+        if out:
+            return {'platform': said['fingerprint'], 'by': here,
+                    'image': said['image'], 'file': str(work)}
+        return keep(template, '.wrap', said['fingerprint'], here)
+    finally:
+        if not out:
+            template.folder.remove('.wrap')
+
+
+def add(binary, template, path):
+    """Take over a wrap that somebody made; QEMU says whose it is."""
+    data = _read_wrap(path)
+    with template.folder.create('.wrap.add') as file:
+        file.write(data)
+    try:
+        told = verify.ask(binary, template.image,
+                          wrap=template.folder / '.wrap.add')
+        if 'wrong' in told:
+            raise Trouble(f'{path}: {told["wrong"]}')
+        return keep(template, '.wrap.add', told['wrapped-for'],
+                    told['sealed-by'])
+    finally:
+        template.folder.remove('.wrap.add')
+
+
+def _read_wrap(path):
+    with open(path, 'rb') as file:
+        data = file.read(FILE_MAX + 1)
+    if len(data) > FILE_MAX:
+        raise Trouble(f'{path} has more than the {FILE_MAX} bytes of a wrap')
+    return data
+
+
+def entry(data, platform, maker):
+    """What the spec says of a wrap."""
+    return {'file': file_name(platform), 'bytes': len(data),
+            'sha256': hashlib.sha256(data).hexdigest(),
+            'platform': platform, 'by': maker}
+
+
+def keep(template, name, platform, maker):
+    """A wrap in the folder gets its name, and then a line in the spec."""
+    data = template.folder.read(name, FILE_MAX)
+    said = entry(data, platform, maker)
+    template.folder.write(said['file'], data, sync=True)
+    others = [wrap for wrap in template.wraps if wrap['platform'] != platform]
+    store.change_spec(template, wraps=[*others, said])
+    return {**said, 'path': os.fspath(template.folder / said['file'])}
