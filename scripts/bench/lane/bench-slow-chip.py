@@ -10,6 +10,7 @@ slowest chip.
 
 import argparse
 import contextlib
+import json
 import sys
 import tempfile
 import time
@@ -95,14 +96,23 @@ def measure(lab, delays, packets_most, live):
                 continue
             path = lab.large(f'{method}-{us}')
             sealed = seal(origin, path, method, us)
-            row = [us, method, sealed, load(lab, hosts[here], path, us)]
+            row = dict(us=us, method=method, seal=sealed,
+                       load=load(lab, hosts[here], path, us))
             path.unlink()
             # A guest that moves by packets leaves its lane behind.
             if live and method == 'lane':
                 here = 1 - here
                 origin, took, down = move(lab, origin, hosts[here], method, us)
-                row += [took, down]
+                row |= dict(live=took, down=down)
             yield row
+
+
+def show(row):
+    line = (f'{row["us"]:11}  {row["method"]:8} {row["seal"]:6.2f} s  '
+            f'{row["load"]:6.2f} s')
+    if 'live' in row:
+        line += f'  {row["live"]:6.2f} s  {row["down"]:4} ms'
+    print(line, flush=True)
 
 
 def main():
@@ -113,20 +123,24 @@ def main():
                         help='no packets at slower chips than this')
     parser.add_argument('--no-live', action='store_true')
     parser.add_argument('--most', type=float, default=2.0, metavar='SECONDS')
+    parser.add_argument('--rounds', type=int, default=1, metavar='N')
+    parser.add_argument('--output', type=Path, metavar='FILE',
+                        help='every row as JSON')
     options = parser.parse_args()
     delays = [int(us) for us in options.delays.split(',')]
-    worst = 0
+    rows = []
     print('us a packet  method   seal      load      live      down')
-    with tempfile.TemporaryDirectory() as folder, \
-            sevlib.Lab(Path(folder) / 'lab', options.build.resolve()) as lab:
-        for us, method, sealed, loaded, *moved in measure(
-                lab, delays, options.packets_most, not options.no_live):
-            line = f'{us:11}  {method:8} {sealed:6.2f} s  {loaded:6.2f} s'
-            if moved:
-                line += f'  {moved[0]:6.2f} s  {moved[1]:4} ms'
-            print(line, flush=True)
-            if method == 'lane' and us == max(delays):
-                worst = loaded
+    for _ in range(options.rounds):
+        with tempfile.TemporaryDirectory() as folder, \
+                sevlib.Lab(Path(folder) / 'lab', options.build.resolve()) as lab:
+            for row in measure(lab, delays, options.packets_most,
+                               not options.no_live):
+                show(row)
+                rows.append(row)
+    if options.output:
+        options.output.write_text(json.dumps({'rows': rows}, indent=1) + '\n')
+    worst = max(row['load'] for row in rows
+                if row['method'] == 'lane' and row['us'] == max(delays))
     if worst > options.most:
         print(f'the lane\'s load took {worst:.2f} s, more than '
               f'{options.most:g} s', file=sys.stderr)
