@@ -224,6 +224,10 @@ check-deb: deb ## the packages in a clean Debian: install, use, remove, purge (2
 	@$(OVERLAY)/deps.sh test
 	@$(OVERLAY)/as-root.sh scripts/packaging/check-deb.sh $(SUITE)
 
+check-features: deb ## docs/features.md beside what Debian's QEMU and ours say of themselves (5 minutes)
+	@command -v debootstrap > /dev/null || $(OVERLAY)/deps.sh clean
+	@$(OVERLAY)/as-root.sh scripts/packaging/check-features.sh
+
 check-guides: ## README's first commands, the guides for libvirt and Kata, pasted into a fresh Debian (as long as a build); SUITE=trixie
 	@command -v debootstrap > /dev/null || $(OVERLAY)/deps.sh clean
 	@$(OVERLAY)/as-root.sh scripts/docs/check-guides.sh $(SUITE)
@@ -279,7 +283,7 @@ distclean: ## remove the build directory and the choices of ./configure
 	rm -rf "$(BUILD)" config.mk
 
 .DEFAULT_GOAL := help
-.PHONY: check-faults check-hardware check-libvirt check-kata soak check-migration-full help demo bench bench-check bench-psp bench-lane bench-clone bench-migration bench-kernel bench-tcg guest-tools deps fetch patch build install deb dist check check-deb check-guides check-dist check-builds check-lib coverage fuzz \
+.PHONY: check-faults check-hardware check-libvirt check-kata soak check-migration-full help demo bench bench-check bench-psp bench-lane bench-clone bench-migration bench-kernel bench-tcg guest-tools deps fetch patch build install deb dist check check-deb check-features check-guides check-dist check-builds check-lib coverage fuzz \
     check-unit check-qtest check-functional check-matrix check-boots \
     check-stress guest-kernels lint lint-hook refresh diff \
     export check-export check-prefixes try-base hooks-report clean distclean
