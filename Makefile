@@ -149,7 +149,7 @@ check-matrix: build guest-kernels ## boot guests of every shape, print a table (
 	@$(OVERLAY)/as-root.sh tests/functional/matrix/matrix.py --build "$(BUILD)"
 	@tests/guest/build.sh trixie generic
 	@$(OVERLAY)/as-root.sh $(PYTHON) tests/functional/run.py --build "$(BUILD)" \
-	    --all --filter '^device table'
+	    --all --filter '^(device table|state|disk):'
 
 BOOTS ?= 50
 check-boots: build ## BOOTS=50 boots with four vCPUs in a row, none may be lost
@@ -224,9 +224,13 @@ check-deb: deb ## the packages in a clean Debian: install, use, remove, purge (2
 	@$(OVERLAY)/deps.sh test
 	@$(OVERLAY)/as-root.sh scripts/packaging/check-deb.sh $(SUITE)
 
-check-features: deb ## docs/features.md beside what Debian's QEMU and ours say of themselves (5 minutes)
+check-features: deb ## docs/features.md beside Debian's QEMU; a desktop's domain as virt-install writes it starts (5 minutes)
 	@command -v debootstrap > /dev/null || $(OVERLAY)/deps.sh clean
+	@$(OVERLAY)/deps.sh test
+	@$(OVERLAY)/deps.sh libvirt || echo "  deps       without libvirt no domain is tried"
+	@tests/guest/build.sh
 	@$(OVERLAY)/as-root.sh scripts/packaging/check-features.sh
+	@$(OVERLAY)/as-root.sh $(PYTHON) integration/libvirt/desktop.py --build "$(BUILD)" || [ $$? = 77 ]
 
 check-guides: ## README's first commands, the guides for libvirt and Kata, pasted into a fresh Debian (as long as a build); SUITE=trixie
 	@command -v debootstrap > /dev/null || $(OVERLAY)/deps.sh clean

@@ -22,7 +22,7 @@ run="seabios qemu-system-data ipxe-qemu ovmf"
 test="iproute2 valgrind git shellcheck xorriso python3-cryptography swtpm"
 # shellcheck disable=SC2034
 libvirt="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients libvirt-clients-qemu
-         python3-libvirt python3-lxml virtinst lzop"
+         python3-libvirt python3-lxml virtinst lzop swtpm-tools"
 
 # shellcheck disable=SC2034
 package="debhelper dh-python lintian"
