@@ -24,6 +24,7 @@ from shape import Shape                 # noqa: E402
 from verdict import check               # noqa: E402
 
 LANE = Shape(sev=',lane=on')
+LIMIT = 600                 # seconds for a boot, on a busy machine
 
 
 def slow(guest, us):
@@ -89,7 +90,7 @@ def measure(lab, delays, packets_most, live):
     hosts[1].trust(hosts[0])
     here = 0
     origin = lab.guest('origin', host=hosts[0], shape=LANE).start()
-    origin.wait_ticks(3)
+    origin.wait_text(r'^TICK 3 ', LIMIT)
     for us in delays:
         for method in ('packets', 'lane'):
             if method == 'packets' and us > packets_most:
