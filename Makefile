@@ -34,11 +34,11 @@ bench: build ## every benchmark, one after the other, and plots: BUILD/bench (tw
 	@$(OVERLAY)/lib-build.sh scripts/bench/psp/bench-psp scripts/bench/lane/bench-lane lane/sev-lane.bin
 	@tests/guest/build.sh
 	@tests/functional/build-base.sh
-	@$(OVERLAY)/as-root.sh $(PYTHON) scripts/bench/run.py --build "$(BUILD)" \
+	@$(OVERLAY)/as-root.sh $(PYTHON) scripts/bench/bench_all.py --build "$(BUILD)" \
 	    $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only "$(ONLY)")
 
 bench-check: ## ratios of the last bench beside the baseline; fails when one is worse; ACCEPT=1 makes it the baseline
-	@$(PYTHON) scripts/bench/run.py --build "$(BUILD)" $(if $(ACCEPT),--accept,--check)
+	@$(PYTHON) scripts/bench/bench_all.py --build "$(BUILD)" $(if $(ACCEPT),--accept,--check)
 
 bench-psp: ## how fast packets are, beside OpenSSL and the bare primitives
 	@$(OVERLAY)/deps.sh build test

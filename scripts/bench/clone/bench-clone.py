@@ -213,7 +213,7 @@ def main():
     os.environ['BUILD'] = str(options.build)
     os.environ.setdefault('SEV_PSP_DIR', str(options.build / 'bench/psp'))
     # The templates lie in memory, as the stock way's must.
-    scratch = Path(tempfile.mkdtemp(prefix='bench-clone.', dir='/dev/shm'))
+    scratch = Path(tempfile.mkdtemp(prefix='clone.', dir='/dev/shm'))
     os.environ['SEV_CLONE_HOME'] = str(scratch / 'home')
     os.environ['SEV_CLONE_RUN'] = str(scratch / 'run')
     try:

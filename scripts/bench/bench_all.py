@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Run every benchmark, one after the other, and keep what they say.
 
-    run.py --build DIR              all, as "make bench" does
-    run.py --build DIR --quick      few rounds of small guests, to see that it works
-    run.py --build DIR --only psp,clone --rounds 3
-    run.py --build DIR --check      compare the last run with the baseline
-    run.py --build DIR --accept     the last run becomes the baseline
+    bench_all.py --build DIR              all, as "make bench" does
+    bench_all.py --build DIR --quick      few rounds of small guests, to see that it works
+    bench_all.py --build DIR --only psp,clone --rounds 3
+    bench_all.py --build DIR --check      compare the last run with the baseline
+    bench_all.py --build DIR --accept     the last run becomes the baseline
 
 DIR/bench has results.json (the machine, the versions, every value), results.csv
 (medians with the least and the most), a log of each benchmark, and plots.
