@@ -182,8 +182,8 @@ def screen(made, device, name):
     found = re.search(rf'^(fb\d+) {name}\S* (\d+),(\d+)', lines, re.M)
     check(found, f'no frame buffer of {name}: {lines}')
     pixels = int(found[2]) * int(found[3])
-    made.must(f'dd if=/dev/zero bs=4 count={pixels} 2> /dev/null | '
-              f'tr "\\000" "\\377" > /dev/{found[1]}; true')
+    made.must(f'head -c {4 * pixels} /dev/zero | tr "\\000" "\\377" > /tmp/white; '
+              f'dd if=/tmp/white of=/dev/{found[1]} bs=64k 2> /dev/null; true')
     path = made.lab.large(f'{made.name}.{device}.ppm')
 
     def white():
