@@ -48,7 +48,7 @@ PARTS = (
          ('--boots', '1', '--alive', '1', '4'), figures.clone,
          rounds='--runs', default=30, minutes=10),
     Part('migration', script('migration/bench-migration.py'), (),
-         ('--memory', '512', '--fill', '256'), figures.migration,
+         ('--memory', '512', '--fill', '256', '--delay', '50'), figures.migration,
          rounds='--rounds', minutes=20),
     Part('kernel', script('kernel/bench-kernel.py'), (),
          ('--only', 'busy', '--memory', '4'), figures.kernel,
