@@ -22,7 +22,7 @@ matplotlib.use('Agg')
 # pylint: disable=wrong-import-position
 from matplotlib import pyplot           # noqa: E402
 from matplotlib.text import Text        # noqa: E402
-from matplotlib.ticker import LogLocator, NullLocator   # noqa: E402
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator  # noqa: E402
 
 COLOURS = ('#1b6ca8', '#e08e1b', '#4f8f3a', '#9b4f96', '#b33f40', '#6b6b6b')
 MARKS = 'osD^vP'
@@ -50,8 +50,9 @@ class Figures:
                 return one['values']
         return []
 
-    def has(self, bench):
-        return any(one['bench'] == bench for one in self.figures)
+    def has(self, bench, what):
+        return any(one['bench'] == bench and one['what'].startswith(what)
+                   for one in self.figures)
 
     def line(self, bench, what, variant):
         """[(at, values)], sorted."""
@@ -74,6 +75,8 @@ def spread(values):
 
 def bars(axes, rows, series, unit):
     """Rows of bars from above; @series is {name: [values of each row]}."""
+    if not series or not rows:
+        raise Trouble('there is no series')
     height = 0.8 / len(series)
     longest = 0
     for number, (name, lists) in enumerate(series.items()):
@@ -92,6 +95,7 @@ def bars(axes, rows, series, unit):
     axes.set_yticks(range(len(rows)), rows)
     axes.invert_yaxis()
     axes.set_xlim(0, longest * 1.08)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.set_xlabel(unit)
     axes.grid(axis='y', visible=False)
     if len(series) > 1:
@@ -100,6 +104,8 @@ def bars(axes, rows, series, unit):
 
 def lines(axes, series, across, up, log=''):
     """Series over the x axis, each point with its range."""
+    if not series:
+        raise Trouble('there is no series')
     for number, (name, points) in enumerate(series.items()):
         if not points:
             raise Trouble(f'the series "{name}" is empty')
@@ -256,12 +262,13 @@ def kernel_down(found):
     return figure
 
 
-PICTURES = {'packets': ('psp', packets), 'lane': ('lane', lane),
-            'lane-by-delay': ('slow-chip', slow_chip), 'boots': ('tcg', boots),
-            'clone-times': ('clone', clone_times),
-            'clone-memory': ('clone', clone_memory),
-            'migration': ('migration', migration),
-            'kernel-downtime': ('kernel', kernel_down)}
+# What has to be measured for each: a benchmark, and how its figures' names begin
+PICTURES = {'packets': ('psp', 'packet seal', packets), 'lane': ('lane', 'seal', lane),
+            'lane-by-delay': ('slow-chip', 'seal', slow_chip),
+            'boots': ('tcg', 'boot', boots), 'clone-times': ('clone', 'tick', clone_times),
+            'clone-memory': ('clone', 'memory', clone_memory),
+            'migration': ('migration', 'idle: total', migration),
+            'kernel-downtime': ('kernel', 'down', kernel_down)}
 
 
 # --- Looking at them --------------------------------------------------------------
@@ -297,7 +304,8 @@ def look(figure):
                 box.y0 < edge.y0 - 1 or box.y1 > edge.y1 + 1:
             raise Trouble(f'"{text}" is outside of the picture')
     for (one, box), (other, across) in itertools.combinations(words, 2):
-        if box.padded(-1).overlaps(across.padded(-1)):
+        # Words that touch cannot be read either.
+        if box.padded(1).overlaps(across.padded(1)):
             raise Trouble(f'"{one}" lies on "{other}"')
 
 
@@ -307,11 +315,11 @@ def draw(results, folder):
                      for one in part['figures']])
     folder.mkdir(parents=True, exist_ok=True)
     done = {}
-    for name, (bench, picture) in PICTURES.items():
+    for name, (bench, what, picture) in PICTURES.items():
         for old in folder.glob(f'{name}.???'):
             old.unlink()
-        if not found.has(bench):
-            done[name] = f'{bench} was not run'
+        if not found.has(bench, what):
+            done[name] = f'{bench} did not measure it'
             continue
         try:
             figure = picture(found)
