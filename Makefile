@@ -29,7 +29,18 @@ demo: build ## boot, measure, migrate and clone an encrypted guest
 	@tests/guest/build.sh
 	@$(OVERLAY)/as-root.sh $(PYTHON) scripts/demo/run.py --build "$(BUILD)"
 
-bench: ## how fast packets are, beside OpenSSL and the bare primitives
+bench: build ## every benchmark, one after the other, and plots: BUILD/bench (two hours; QUICK=1, ROUNDS=N, ONLY=NAME,...)
+	@$(OVERLAY)/deps.sh build test bench
+	@$(OVERLAY)/lib-build.sh scripts/bench/psp/bench-psp scripts/bench/lane/bench-lane lane/sev-lane.bin
+	@tests/guest/build.sh
+	@tests/functional/build-base.sh
+	@$(OVERLAY)/as-root.sh $(PYTHON) scripts/bench/bench_all.py --build "$(BUILD)" \
+	    $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only "$(ONLY)")
+
+bench-check: ## ratios of the last bench beside the baseline; fails when one is worse; ACCEPT=1 makes it the baseline
+	@$(PYTHON) scripts/bench/bench_all.py --build "$(BUILD)" $(if $(ACCEPT),--accept,--check)
+
+bench-psp: ## how fast packets are, beside OpenSSL and the bare primitives
 	@$(OVERLAY)/deps.sh build test
 	@$(OVERLAY)/lib-build.sh scripts/bench/psp/bench-psp
 	@"$(BUILD)/lib/scripts/bench/psp/bench-psp"
@@ -140,7 +151,7 @@ check-matrix: build guest-kernels ## boot guests of every shape, print a table (
 	@$(OVERLAY)/as-root.sh tests/functional/matrix/matrix.py --build "$(BUILD)"
 	@tests/guest/build.sh trixie generic
 	@$(OVERLAY)/as-root.sh $(PYTHON) tests/functional/run.py --build "$(BUILD)" \
-	    --all --filter '^device table'
+	    --all --filter '^(device table|state|disk):'
 
 BOOTS ?= 50
 check-boots: build ## BOOTS=50 boots with four vCPUs in a row, none may be lost
@@ -215,6 +226,14 @@ check-deb: deb ## the packages in a clean Debian: install, use, remove, purge (2
 	@$(OVERLAY)/deps.sh test
 	@$(OVERLAY)/as-root.sh scripts/packaging/check-deb.sh $(SUITE)
 
+check-features: deb ## docs/features.md beside Debian's QEMU; a desktop's domain as virt-install writes it starts (5 minutes)
+	@command -v debootstrap > /dev/null || $(OVERLAY)/deps.sh clean
+	@$(OVERLAY)/deps.sh test
+	@$(OVERLAY)/deps.sh libvirt || echo "  deps       without libvirt no domain is tried"
+	@tests/guest/build.sh
+	@$(OVERLAY)/as-root.sh scripts/packaging/check-features.sh
+	@$(OVERLAY)/as-root.sh $(PYTHON) integration/libvirt/desktop.py --build "$(BUILD)" || [ $$? = 77 ]
+
 check-guides: ## README's first commands, the guides for libvirt and Kata, pasted into a fresh Debian (as long as a build); SUITE=trixie
 	@command -v debootstrap > /dev/null || $(OVERLAY)/deps.sh clean
 	@$(OVERLAY)/as-root.sh scripts/docs/check-guides.sh $(SUITE)
@@ -270,7 +289,7 @@ distclean: ## remove the build directory and the choices of ./configure
 	rm -rf "$(BUILD)" config.mk
 
 .DEFAULT_GOAL := help
-.PHONY: check-faults check-hardware check-libvirt check-kata soak check-migration-full help demo bench bench-lane bench-clone bench-migration bench-kernel bench-tcg guest-tools deps fetch patch build install deb dist check check-deb check-guides check-dist check-builds check-lib coverage fuzz \
+.PHONY: check-faults check-hardware check-libvirt check-kata soak check-migration-full help demo bench bench-check bench-psp bench-lane bench-clone bench-migration bench-kernel bench-tcg guest-tools deps fetch patch build install deb dist check check-deb check-features check-guides check-dist check-builds check-lib coverage fuzz \
     check-unit check-qtest check-functional check-matrix check-boots \
     check-stress guest-kernels lint lint-hook refresh diff \
     export check-export check-prefixes try-base hooks-report clean distclean

@@ -17,7 +17,7 @@ LIMIT = 240             # seconds; the machine may be busy
 PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 ENVIRONMENT = {'PATH': PATH, 'LC_ALL': 'C'}
 PACKAGES = {'libvirtd': 'libvirt-daemon', 'virtlogd': 'libvirt-daemon',
-            'virsh': 'libvirt-clients', 'unshare': 'util-linux',
+            'virsh': 'libvirt-clients', 'virt-install': 'virtinst', 'unshare': 'util-linux',
             'nsenter': 'util-linux', 'ip': 'iproute2'}
 DRIVER = ('lib*/libvirt/connection-driver/libvirt_driver_qemu.so',
           'lib/*/libvirt/connection-driver/libvirt_driver_qemu.so')

@@ -35,10 +35,11 @@ def run(trial, hosts):
     return 0
 
 
-def main(about, trial, programs, other=False):
+def main(about, trial, programs, other=False, emulator='obj/qemu-system-x86_64'):
     """@trial(folder, build) makes something with hosts() and steps().
 
     @other: it takes the folder of a second libvirt, too.
+    @emulator: what has to be there, below the build folder.
     """
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument('--build', type=Path, default=Path(
@@ -54,7 +55,7 @@ def main(about, trial, programs, other=False):
     if why:
         print(f'skip: {why}')
         return SKIPPED
-    for needed in (build / 'obj/qemu-system-x86_64',
+    for needed in (build / emulator,
                    *(build / 'guest/bookworm' / name for name in KERNEL)):
         if not needed.exists():
             print(f'error: {needed} is missing; "make build" and '

@@ -11,6 +11,7 @@ process.  Exit code 1 when an aim is missed.
 
 import argparse
 import contextlib
+import json
 import os
 import resource
 import statistics
@@ -58,6 +59,8 @@ def arguments():
                         help='boot, load or memory')
     parser.add_argument('--off', action='store_true',
                         help='SEV off against the base only, for many rounds')
+    parser.add_argument('--output', type=Path, metavar='FILE',
+                        help='every value as JSON')
     return parser.parse_args()
 
 
@@ -162,6 +165,8 @@ def run(args, folder):
         else:
             print(f'{base} is missing: no comparison with the base')
         results = {name: {} for name in variants}
+        for variant in variants.values():
+            variant.boot(1)             # not counted: it reads files and warms up
         for turn in range(args.rounds):
             order = list(variants.items())
             for name, variant in order if turn % 2 else reversed(order):
@@ -169,6 +174,9 @@ def run(args, folder):
                     results[name].setdefault(what, []).append(value)
             print(f'round {turn + 1} of {args.rounds}, load average '
                   f'{os.getloadavg()[0]:.1f}', flush=True)
+        if args.output:
+            args.output.write_text(json.dumps(
+                {'rounds': args.rounds, 'results': results}, indent=1) + '\n', 'utf-8')
         return show(results, variants)
 
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Install the packages that are missing, or say in one sentence how to.
 #
-# usage: deps.sh build|run|test|registry|libvirt|package|clean|manual...   OVERLAY_NO_INSTALL=1 only says
+# usage: deps.sh build|run|test|registry|libvirt|package|clean|bench|manual...   OVERLAY_NO_INSTALL=1 only says
 #        deps.sh --list GROUP...                     the names of the packages
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -24,12 +24,14 @@ test="iproute2 valgrind git shellcheck xorriso python3-cryptography swtpm"
 registry="skopeo docker-registry"
 # shellcheck disable=SC2034
 libvirt="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients libvirt-clients-qemu
-         python3-libvirt python3-lxml virtinst lzop"
+         python3-libvirt python3-lxml virtinst lzop swtpm-tools"
 
 # shellcheck disable=SC2034
 package="debhelper dh-python lintian"
 # shellcheck disable=SC2034
 clean="debootstrap"
+# shellcheck disable=SC2034
+bench="python3-matplotlib fonts-dejavu-core"
 # shellcheck disable=SC2034
 manual="python3-sphinx python3-sphinx-rtd-theme"
 
@@ -48,9 +50,10 @@ fi
 
 missing=
 for group in "$@"; do
-    for package in ${!group}; do
-        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
-            missing="$missing $package"
+    # Not "package", which is the name of a group.
+    for name in ${!group}; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] ||
+            missing="$missing $name"
     done
 done
 [ -n "$missing" ] || exit 0
@@ -71,7 +74,7 @@ fi
 step deps "installing$missing"
 install() {
     DEBIAN_FRONTEND=noninteractive $as_root apt-get -q -y --no-install-recommends \
-        install $missing
+        -o DPkg::Lock::Timeout=300 install $missing
 }
 update() { $as_root apt-get -q update; }
 logged deps install || { logged deps-update update && logged deps install; } ||

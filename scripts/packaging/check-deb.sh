@@ -38,7 +38,7 @@ packages() {
         apt-get -q update
         apt-get -q -y --no-install-recommends install make ca-certificates
         make -C /srv/sev-clone-$VERSION deb BUILD=/build JOBS=${JOBS:-$(nproc)} \
-            DEBFULLNAME='${DEBFULLNAME:-sev-clone}' DEBEMAIL='${DEBEMAIL:-root@localhost}'" ||
+            DEBFULLNAME='${DEBFULLNAME:-sev-clone}' DEBEMAIL='${DEBEMAIL:-}'" ||
         failed=1
     # What was compiled is kept for the next time.
     rm -rf "$BUILD/deb-$suite"

@@ -54,7 +54,7 @@ has() {
 
 loads() {
     has -device qxl-vga virtio-vga-gl usb-redir usb-ccid ich9-intel-hda &&
-    has -display gtk sdl spice-app egl-headless &&
+    has -display gtk sdl curses egl-headless &&
     has -audiodev pa pipewire alsa jack spice &&
     /usr/lib/sev-clone/bin/qemu-img --help | grep -q 'rbd.*ssh'
 }

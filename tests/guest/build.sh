@@ -32,7 +32,8 @@ more=(virtio_scsi sd_mod virtio_console virtiofs 9p 9pnet_virtio
 # For one of each (tests/functional/devicerows.py): the generic kernel's alone.
 zoo=(nvme ahci xhci_pci usb_storage uas e1000e vmxnet3 vmw_pvscsi i6300esb
      snd_intel8x0 virtio_snd snd_pcm_oss bochs virtio_input evdev virtio_pmem
-     nd_pmem virtio_iommu)
+     nd_pmem virtio_iommu virtio_gpu qxl snd_hda_codec_generic snd_hda_intel
+     virtio_crypto)
 
 # The metapackage names the kernel of the day.
 kernel_package() {

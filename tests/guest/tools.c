@@ -22,18 +22,30 @@ void fail(const char *what)
     exit(1);
 }
 
-/* Start another kernel from this one, without any firmware. */
-int tool_kexec(int argc, char **argv)
+static void load_kernel(int argc, char **argv, unsigned long flags)
 {
     int kernel = argc == 3 ? open(argv[0], O_RDONLY | O_CLOEXEC) : -1;
     int initrd = argc == 3 ? open(argv[1], O_RDONLY | O_CLOEXEC) : -1;
 
     if (kernel < 0 || initrd < 0 ||
         syscall(SYS_kexec_file_load, kernel, initrd, strlen(argv[2]) + 1,
-                argv[2], 0UL)) {
+                argv[2], flags)) {
         fail("kexec_file_load");
     }
     sync();
+}
+
+/* Put a kernel aside that a panic starts; Linux needs crashkernel=. */
+int tool_kdump(int argc, char **argv)
+{
+    load_kernel(argc, argv, KEXEC_FILE_ON_CRASH);
+    return 0;
+}
+
+/* Start another kernel from this one, without any firmware. */
+int tool_kexec(int argc, char **argv)
+{
+    load_kernel(argc, argv, 0);
     reboot(RB_KEXEC);
     fail("kexec");
 }
@@ -50,6 +62,7 @@ static const struct {
       tool_dma },
     { "stress", "SECONDS MIB WRITERS: write and check memory", tool_stress },
     { "kexec", "KERNEL INITRD COMMAND-LINE", tool_kexec },
+    { "kdump", "KERNEL INITRD COMMAND-LINE: for when this one panics", tool_kdump },
 };
 
 int main(int argc, char **argv)

@@ -43,5 +43,6 @@ int tool_check(int argc, char **argv);
 int tool_dma(int argc, char **argv);
 int tool_stress(int argc, char **argv);
 int tool_kexec(int argc, char **argv);
+int tool_kdump(int argc, char **argv);
 
 #endif

@@ -160,7 +160,7 @@ class Stock:
 
     def __init__(self, binary, scratch, memory, tick):
         kernel, _ = places.kernel(None, None)
-        folder = Path(scratch) / f'kata-{self.case}-{tick}'
+        folder = Path(scratch) / f'{self.case}-{tick}'   # a socket's name is short
         self.kata = player.Kata(
             process.installed(folder / 'bin', binary, player.WRAPPER),
             self.case, folder / 'template', folder / 'vms',

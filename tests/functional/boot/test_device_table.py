@@ -26,6 +26,12 @@ def register(name, probe):
         probe(fixture(env))
 
 
+def register_screen(device, driver):
+    @test(f'device table: {device}', sev=False, slow=True)
+    def shows(env):
+        devicerows.Screen(env, device).look(driver)
+
+
 def register_hang(name, words, initrd, warning, last):
     @test(f'device table: {name} hangs, and QEMU has said why', slow=True)
     def hangs(env):
@@ -44,5 +50,7 @@ def register_hang(name, words, initrd, warning, last):
 
 for _name, _probe in devicerows.probes().items():
     register(_name, _probe)
+for _row in devicerows.SCREENS.items():
+    register_screen(*_row)
 for _row in devicerows.HANGS:
     register_hang(*_row)
