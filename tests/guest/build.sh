@@ -107,6 +107,7 @@ small_programs() {
     firmware sev-es es.S 0xffff0000
     firmware sev-es-random es.S 0xffff0000 -DES_RANDOM
     firmware sev-es-keep es.S 0xffff0000 -DES_KEEP
+    firmware sev-es-sweep es.S 0xffff0000 -DES_SWEEP
     firmware sev-es-page es.S 0xffff0000 -DES_END=1
     firmware sev-es-unsupported es.S 0xffff0000 -DES_END=2
 }

@@ -65,7 +65,7 @@ ANSWERS = {
     'jump-table-set': (0, 0), 'jump-table-get': (0, 0x12345000),
     'jump-table-bad': (2, INPUT), 'features': (0, 0),
     'usage': (2, USAGE), 'version': (2, INPUT), 'nothing-valid': (2, MISSING),
-    'unknown': (2, EVENT), 'unknown-64': (2, EVENT), 'snp-psc': (2, EVENT)}
+    'unknown': (2, EVENT), 'unknown-64': (2, EVENT), 'snp-psc': (2, MISSING)}
 
 # The GHCB MSR after a request: high, low. Bits that are not known stay.
 BY_MSR = {
