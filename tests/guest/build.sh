@@ -37,7 +37,13 @@ zoo=(nvme ahci xhci_pci usb_storage uas e1000e vmxnet3 vmw_pvscsi i6300esb
 # The metapackage names the kernel of the day.
 kernel_package() {
     "$apt" "$suite" show "$linux" |
-        sed -n 's/^Depends: *\(linux-image-[^ ,]*\).*/\1/p' | head -1
+        sed -n 's/^Depends:.*\(linux-image-[0-9][^ ,]*\).*/\1/p' | head -1
+}
+
+# Newer ones are in pieces: what the package @1 needs of its own version.
+pieces() {
+    "$apt" "$suite" show "$1" | sed -n 's/^Depends: *//p' | head -1 | tr ',' '\n' |
+        sed -n 's/^ *\(linux-\(binary\|modules\)-[^ ]*\).*/\1/p'
 }
 
 fetch() {
@@ -47,8 +53,9 @@ fetch() {
     rm -rf "$out.new"
     mkdir -p "$out.new/debs" || disk_full
     step guest "$package and busybox-static"
+    # shellcheck disable=SC2046  # one word for each
     (cd "$out.new/debs" && logged "guest-$suite" "$apt" "$suite" download \
-        "$package" busybox-static) ||
+        "$package" $(pieces "$package") busybox-static) ||
         die "cannot download the guest's kernel ($package); see $LOGS/guest-$suite.log and run the command again."
     for deb in "$out.new"/debs/*.deb; do
         dpkg-deb -x "$deb" "$out.new/root" || disk_full
@@ -60,7 +67,7 @@ fetch() {
 mkdir -p "$BUILD/guest"
 exec 8> "$BUILD/guest/.lock"
 flock 8
-[ -d "$out/root/boot" ] || fetch
+[ -d "$out/root" ] || fetch
 
 busybox=$(find "$out/root" -name busybox -type f -path '*/bin/*')
 modules=$(find "$out/root" -path '*/lib/modules/*' -prune -print)
@@ -145,6 +152,9 @@ if [ "$suite/$flavour" = bookworm/cloud ]; then
     "$here/clone.sh" "$out" "$modules" "$busybox" "${drivers[@]}"
     small_programs
 fi
-ln -f "$out"/root/boot/vmlinuz-* "$out/vmlinuz"
+for image in "$out"/root/boot/vmlinuz-* "$modules/vmlinuz"; do
+    [ ! -f "$image" ] || break
+done
+ln -f "$image" "$out/vmlinuz"
 basename "$modules" > "$out/version"
 step guest "Linux $(cat "$out/version"), $out"
