@@ -106,6 +106,7 @@ small_programs() {
     firmware tiny tiny.S 0
     firmware sev-linux tiny-sev.S 0 -DGUEST_LINUX
     firmware sev-efi tiny-sev.S 0 -DGUEST_EFI
+    firmware sev-linux-es tiny-sev.S 0 -DGUEST_LINUX -DGUEST_ES
     firmware sev-silent tiny-sev.S 0 -DGUEST_SILENT
     firmware sev-once tiny-sev.S 0 -DGUEST_ONCE
     firmware declare declare.S 0xf000
