@@ -93,6 +93,7 @@ firmware() {
     shift 3
     if [ "$source" -nt "$out/$name.fd" ] ||
        [ "$here/es-keep.inc" -nt "$out/$name.fd" ] ||
+       [ "$here/es-stos.inc" -nt "$out/$name.fd" ] ||
        [ "$here/tiny-print.inc" -nt "$out/$name.fd" ]; then
         (logged "guest-$name" gcc -m32 -c "$@" -o "$out/$name.o" "$source" &&
             logged "guest-$name" ld -m elf_i386 -Ttext "$address" -e "$address" \

@@ -7,6 +7,7 @@
  *   MSR name hi lo   the GHCB MSR after a request by it
  *   GHCB hi lo       VMGEXIT with a GHCB there came back
  *   AP n hi lo       what the other vCPU, if there is one, did and heard
+ *   STOS n bad       how many REP STOS it has looked at, and how many were wrong
  *   CODE c i1 i2     with ES_SWEEP: an exit code, and what is answered; each code
  *                    of which it is not that there is no such event
  *
@@ -162,6 +163,7 @@ start64:
         call    requests
         call    msr_requests
         call    bad_pages
+        call    stos
         call    other_vcpu
 #endif
         mov     $bye, %esi
@@ -631,6 +633,8 @@ text_seed: .asciz "SEED"
 #ifdef ES_KEEP
 #include "es-keep.inc"
 #endif
+
+#include "es-stos.inc"
 
 #ifdef ES_SWEEP
 /* --- Every exit code, with all that a request can have --------------------- */

@@ -144,6 +144,13 @@ def msr_requests(env):
         check(guest.text().endswith('BYE\n'), 'it did not get to its end')
 
 
+@test('es: REP STOS, which is done many at once, does no more and no less')
+def stos(env):
+    with small(env) as guest:
+        said = [numbers(line.split()) for line in lines(guest, 'STOS')]
+        check(said == [(8 * 11 * 4, 0)], f'looked at, and wrong: {said}')
+
+
 @test('es: a guest launched by INIT2 speaks GHCB version 2')
 def version_2(env):
     with small(env, sev=',legacy-vm-type=off') as guest:
