@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What SEV under TCG costs: unpatched base, SEV off, SEV on, in one run.
+"""What SEV under TCG costs: unpatched base, SEV off, SEV on, SEV-ES, in one run.
 
 Boot to poweroff with 1 and 4 vCPUs, a steady load in a booted guest, memory
 after boot.  Rounds are interleaved, in turn forwards and backwards; a ratio is
 the median of the rounds' own ratios, so that a machine that changes its speed
 meanwhile disturbs it little.  Speed is judged by the processor time of the QEMU
-process.  Exit code 1 when an aim is missed.
+process.  Exit code 1 when an aim is missed.  Of SEV-ES only the boot is measured, with
+a firmware that knows it; "off-es" is an ordinary guest with the same firmware.
 """
 
 import argparse
@@ -25,6 +26,7 @@ sys.path.insert(0, str(ROOT / 'tests/functional/lib'))
 
 # pylint: disable=wrong-import-position
 import sevlib                           # noqa: E402
+from shape import ES, Shape             # noqa: E402
 from verdict import Failed              # noqa: E402
 
 LIMIT = 600                 # seconds for anything, on a busy machine
@@ -33,7 +35,8 @@ SETTLE = 3                  # seconds from the first tick to a look at memory
 # What is measured: (name, unit, at most, of what)
 AIMS = [
     ('boot to poweroff, 1 vCPU: processor', 's', (('on', 'off', 1.20),
-                                                  ('off', 'base', 1.01))),
+                                                  ('off', 'base', 1.01),
+                                                  ('es', 'off-es', 1.50))),
     ('boot to poweroff, 1 vCPU: wall', 's', ()),
     ('boot to poweroff, 4 vCPUs: processor', 's', (('on', 'off', 1.30),
                                                    ('off', 'base', 1.01))),
@@ -57,6 +60,8 @@ def arguments():
     parser.add_argument('--mem', type=int, default=256, metavar='MIB')
     parser.add_argument('--only', default='', metavar='WORD',
                         help='boot, load or memory')
+    parser.add_argument('--es', action='store_true',
+                        help='SEV-ES against SEV off with the same firmware only')
     parser.add_argument('--off', action='store_true',
                         help='SEV off against the base only, for many rounds')
     parser.add_argument('--output', type=Path, metavar='FILE',
@@ -65,15 +70,20 @@ def arguments():
 
 
 class Variant:
-    """One of the three: a binary, with or without SEV."""
+    """One of them: a binary, with or without SEV or SEV-ES."""
 
-    def __init__(self, lab, sev, host, mem):
+    def __init__(self, lab, sev, host, mem, *, firmware='split', policy=0x1):
         self.lab, self.sev, self.host, self.mem = lab, sev, host, mem
+        self.shape, self.policy = Shape(firmware=firmware), policy
+
+    @property
+    def boots_only(self):
+        return self.shape.firmware == 'es'
 
     def guest(self, name, smp, **boot):
         return self.lab.guest(name, host=self.host, sev=self.sev, smp=smp,
-                              mem=self.mem, ram_file=False,
-                              boot=boot).start()
+                              mem=self.mem, ram_file=False, policy=self.policy,
+                              shape=self.shape, boot=boot).start()
 
     def boot(self, smp):
         """(processor seconds, wall seconds) of a guest's whole life."""
@@ -116,6 +126,8 @@ def measure(variant, args):
             processor, wall = variant.boot(smp)
             found[f'boot to poweroff, {word}: processor'] = processor
             found[f'boot to poweroff, {word}: wall'] = wall
+    if variant.boots_only:
+        return found
     if args.only in ('', 'load'):
         found['steady load, 1 vCPU: processor'] = variant.load(args.load)
     if args.only in ('', 'memory'):
@@ -129,8 +141,8 @@ def show(results, variants):
     print(f'\n{"median (least - most)":40}' +
           ''.join(f'{name:>24}' for name in variants))
     for name, unit, aims in AIMS:
-        values = {v: results[v].get(name) for v in variants}
-        if not any(values.values()):
+        values = {v: results[v][name] for v in variants if name in results[v]}
+        if not values:
             continue
         cells = [f'{statistics.median(x):.2f} {unit} '
                  f'({min(x):.2f} - {max(x):.2f})' for x in values.values()]
@@ -157,6 +169,11 @@ def run(args, folder):
         variants = {'off': Variant(lab, False, None, args.mem)}
         if not args.off:
             variants['on'] = Variant(lab, True, host, args.mem)
+        if not args.off and ES.exists():
+            variants |= {
+                'off-es': Variant(lab, False, None, args.mem, firmware='es'),
+                'es': Variant(lab, True, host, args.mem, firmware='es',
+                              policy=0x5)}
         if base.exists():
             plain = labs.enter_context(
                 sevlib.Lab(folder, build, binary=base, sev=False))
@@ -164,6 +181,9 @@ def run(args, folder):
                         **variants}
         else:
             print(f'{base} is missing: no comparison with the base')
+        if args.es:
+            variants = {name: variants[name] for name in ('off-es', 'es')
+                        if name in variants}
         results = {name: {} for name in variants}
         for variant in variants.values():
             variant.boot(1)             # not counted: it reads files and warms up

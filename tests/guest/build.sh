@@ -38,7 +38,13 @@ zoo=(nvme ahci xhci_pci usb_storage uas e1000e vmxnet3 vmw_pvscsi i6300esb
 # The metapackage names the kernel of the day.
 kernel_package() {
     "$apt" "$suite" show "$linux" |
-        sed -n 's/^Depends: *\(linux-image-[^ ,]*\).*/\1/p' | head -1
+        sed -n 's/^Depends:.*\(linux-image-[0-9][^ ,]*\).*/\1/p' | head -1
+}
+
+# Newer ones are in pieces: what the package @1 needs of its own version.
+pieces() {
+    "$apt" "$suite" show "$1" | sed -n 's/^Depends: *//p' | head -1 | tr ',' '\n' |
+        sed -n 's/^ *\(linux-\(binary\|modules\)-[^ ]*\).*/\1/p'
 }
 
 fetch() {
@@ -48,8 +54,9 @@ fetch() {
     rm -rf "$out.new"
     mkdir -p "$out.new/debs" || disk_full
     step guest "$package and busybox-static"
+    # shellcheck disable=SC2046  # one word for each
     (cd "$out.new/debs" && logged "guest-$suite" "$apt" "$suite" download \
-        "$package" busybox-static) ||
+        "$package" $(pieces "$package") busybox-static) ||
         die "cannot download the guest's kernel ($package); see $LOGS/guest-$suite.log and run the command again."
     for deb in "$out.new"/debs/*.deb; do
         dpkg-deb -x "$deb" "$out.new/root" || disk_full
@@ -61,7 +68,7 @@ fetch() {
 mkdir -p "$BUILD/guest"
 exec 8> "$BUILD/guest/.lock"
 flock 8
-[ -d "$out/root/boot" ] || fetch
+[ -d "$out/root" ] || fetch
 
 busybox=$(find "$out/root" -name busybox -type f -path '*/bin/*')
 modules=$(find "$out/root" -path '*/lib/modules/*' -prune -print)
@@ -87,6 +94,7 @@ firmware() {
     shift 3
     if [ "$source" -nt "$out/$name.fd" ] ||
        [ "$here/es-keep.inc" -nt "$out/$name.fd" ] ||
+       [ "$here/es-stos.inc" -nt "$out/$name.fd" ] ||
        [ "$here/tiny-print.inc" -nt "$out/$name.fd" ]; then
         (logged "guest-$name" gcc -m32 -c "$@" -o "$out/$name.o" "$source" &&
             logged "guest-$name" ld -m elf_i386 -Ttext "$address" -e "$address" \
@@ -100,6 +108,7 @@ small_programs() {
     firmware tiny tiny.S 0
     firmware sev-linux tiny-sev.S 0 -DGUEST_LINUX
     firmware sev-efi tiny-sev.S 0 -DGUEST_EFI
+    firmware sev-linux-es tiny-sev.S 0 -DGUEST_LINUX -DGUEST_ES
     firmware sev-silent tiny-sev.S 0 -DGUEST_SILENT
     firmware sev-once tiny-sev.S 0 -DGUEST_ONCE
     firmware declare declare.S 0xf000
@@ -108,6 +117,7 @@ small_programs() {
     firmware sev-es es.S 0xffff0000
     firmware sev-es-random es.S 0xffff0000 -DES_RANDOM
     firmware sev-es-keep es.S 0xffff0000 -DES_KEEP
+    firmware sev-es-sweep es.S 0xffff0000 -DES_SWEEP
     firmware sev-es-page es.S 0xffff0000 -DES_END=1
     firmware sev-es-unsupported es.S 0xffff0000 -DES_END=2
 }
@@ -145,6 +155,9 @@ if [ "$suite/$flavour" = bookworm/cloud ]; then
     "$here/clone.sh" "$out" "$modules" "$busybox" "${drivers[@]}"
     small_programs
 fi
-ln -f "$out"/root/boot/vmlinuz-* "$out/vmlinuz"
+for image in "$out"/root/boot/vmlinuz-* "$modules/vmlinuz"; do
+    [ ! -f "$image" ] || break
+done
+ln -f "$image" "$out/vmlinuz"
 basename "$modules" > "$out/version"
 step guest "Linux $(cat "$out/version"), $out"

@@ -7,11 +7,15 @@
  *   MSR name hi lo   the GHCB MSR after a request by it
  *   GHCB hi lo       VMGEXIT with a GHCB there came back
  *   AP n hi lo       what the other vCPU, if there is one, did and heard
+ *   STOS n bad       how many REP STOS it has looked at, and how many were wrong
+ *   CODE c i1 i2     with ES_SWEEP: an exit code, and what is answered; each code
+ *                    of which it is not that there is no such event
  *
  * Then it asks for its end: ES_END 0: by the MSR, 1: by the page, 2: an event
  * that is not supported.  With ES_RANDOM it makes 100000 requests of noise
  * instead, which begin with a number of the processor's and say so: SEED.  With
- * ES_KEEP it does es-keep.inc instead, without end.
+ * ES_KEEP it does es-keep.inc instead, without end.  With ES_SWEEP it asks for
+ * every exit code there may be.
  *
  * 64-bit mode; private but for the 2 MiB at SHARED. The screen is a GHCB of its
  * own, so that no instruction here needs a handler for #VC.
@@ -32,6 +36,7 @@
         .set GHCB, SHARED
         .set SCREEN, SHARED + 0x1000
         .set IPIS, SHARED + 0x3000
+        .set ASKED, 0x8000              /* a request that is made here */
         .set SCRATCH, SHARED + 0x10000
         .set CBIT_HIGH, 1 << (51 - 32)
         .set MSR_GHCB, 0xc0010130
@@ -151,11 +156,14 @@ start64:
 #endif
 #ifdef ES_RANDOM
         call    noise
+#elif defined(ES_SWEEP)
+        call    sweep
 #else
         call    exceptions
         call    requests
         call    msr_requests
         call    bad_pages
+        call    stos
         call    other_vcpu
 #endif
         mov     $bye, %esi
@@ -624,6 +632,53 @@ text_seed: .asciz "SEED"
 
 #ifdef ES_KEEP
 #include "es-keep.inc"
+#endif
+
+#include "es-stos.inc"
+
+#ifdef ES_SWEEP
+/* --- Every exit code, with all that a request can have --------------------- */
+
+sweep:  mov     $ASKED, %edi             /* private memory is noise */
+        xor     %eax, %eax
+        mov     $(ENTRY / 8), %ecx
+        rep     stosq
+        mov     $ASKED, %ebx
+        movq    $(GHCB + 0x800), 24(%rbx)
+        movl    $0x7f, 48(%rbx)
+        movl    $1, 56(%rbx)
+        mov     $first_range, %r12d
+1:      mov     (%r12), %r13d
+2:      mov     %r13, (%rbx)
+        call    request
+        cmpl    $2, GHCB + F_CODE + 8   /* refused: there is no such event */
+        jne     3f
+        cmpl    $6, GHCB + F_CODE + 16
+        je      4f
+3:      mov     $text_code, %esi
+        call    print
+        mov     %r13d, %eax
+        call    print_hex
+        mov     GHCB + F_CODE + 8, %eax
+        call    print_hex
+        mov     GHCB + F_CODE + 16, %eax
+        call    print_hex
+        call    newline
+4:      inc     %r13d
+        cmp     4(%r12), %r13d
+        jbe     2b
+        add     $8, %r12d
+        cmp     $last_range, %r12d
+        jb      1b
+        ret
+
+/* Not the AP reset hold, nor the two that end a guest. */
+first_range:
+        .long   0, 0x4ff, 0x80000000, 0x80000003, 0x80000005, 0x800000ff
+        .long   0x8000ff00, 0x8000fffd, 0xf0000000, 0xf00000ff
+        .long   0xffffff00, 0xfffffffe
+last_range:
+text_code: .asciz "CODE"
 #endif
 
 /* --- The screen: OUT by a GHCB of its own ---------------------------------- */

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Fetch what Debian 12 does not install: OVMF.fd without the bug that
-# docs/sev-clone.md tells of, the AmdSev build with its table of hashes, and
-# virtiofsd.
+# docs/sev-clone.md tells of, the AmdSev build with its table of hashes, the newest
+# build, and virtiofsd.
 #
 # Leaves them in $BUILD/guest/extras. Nothing is installed.
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/overlay/lib.sh"
@@ -27,4 +27,6 @@ fetch() {
 mkdir -p "$out" || disk_full
 fetch trixie ovmf OVMF.fd
 fetch forky ovmf-amdsev OVMF.amdsev.fd
+fetch unstable ovmf-generic OVMF_CODE_4M.fd
+fetch unstable ovmf-generic OVMF_VARS_4M.fd
 fetch bookworm qemu-system-common virtiofsd

@@ -7,6 +7,7 @@
  *                  pages shared that nobody declared
  *   GUEST_SILENT   shares pages and never says so
  *   GUEST_ONCE     as Linux, but after a reset it is silent
+ *   GUEST_ES       (as well) has the reset block of an SEV-ES firmware
  *
  * Real mode, from the reset vector on. A C-bit is a bit in the table that CR3
  * names; OUT to FLIP tells the memory controller that one of them changed.
@@ -564,6 +565,13 @@ refused: .asciz "REFUSED"
 returned: .asciz "RETURNED"
 other:  .asciz  "AP"
 
+#ifdef GUEST_ES
+        .org    0xffca                  /* 32 bytes before the end ends this */
+        .long   ROM << 4                /* SEV-ES reset block: CS base, IP */
+        .word   22
+        .byte   0xde, 0x71, 0xf7, 0x00, 0x7e, 0x1a, 0xcb, 0x4f
+        .byte   0x89, 0x0e, 0x68, 0xc7, 0x7e, 0x2f, 0xb4, 0x4e
+#endif
         .org    0xfff0
         ljmp    $ROM, $_start
         .org    0x10000

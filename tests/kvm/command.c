@@ -7,6 +7,8 @@
 
 #include "standin.h"
 
+#define GHCB_VERSION_MAX    2
+
 static const char *const names[KVM_SEV_NR_MAX] = {
     [KVM_SEV_INIT] = "INIT",
     [KVM_SEV_ES_INIT] = "ES_INIT",
@@ -33,7 +35,7 @@ static const char *const names[KVM_SEV_NR_MAX] = {
 /* An ASID is one of this process: its guest is the only one libpsp knows. */
 static _Atomic uint32_t asids;
 
-static int guest_init(KsVm *vm, const struct kvm_sev_init *init,
+static int guest_init(KsVm *vm, const struct kvm_sev_init *init, bool es,
                       struct kvm_sev_cmd *cmd)
 {
     struct kvm_enable_cap unknown_msrs = {
@@ -44,7 +46,7 @@ static int guest_init(KsVm *vm, const struct kvm_sev_init *init,
     int ret;
 
     if (vm->vcpu_count || init->flags || init->vmsa_features ||
-        init->ghcb_version || vm->active) {
+        init->ghcb_version > (es ? GHCB_VERSION_MAX : 0) || vm->active) {
         return -EINVAL;
     }
     ret = ks_platform_up(&status);
@@ -53,6 +55,7 @@ static int guest_init(KsVm *vm, const struct kvm_sev_init *init,
         return ret;
     }
     vm->active = true;
+    vm->es_active = es;
     vm->need_init = false;
     vm->asid = ++asids;
     ks_real_ioctl(vm->fd, KVM_ENABLE_CAP, &unknown_msrs);
@@ -63,8 +66,10 @@ static int init(KsVm *vm, struct kvm_sev_cmd *cmd)
 {
     const struct kvm_sev_init none = { 0 };
 
-    return vm->type == KVM_X86_DEFAULT_VM ? guest_init(vm, &none, cmd)
-                                          : -EINVAL;
+    if (vm->type != KVM_X86_DEFAULT_VM) {
+        return -EINVAL;
+    }
+    return guest_init(vm, &none, cmd->id == KVM_SEV_ES_INIT, cmd);
 }
 
 static int init2(KsVm *vm, struct kvm_sev_cmd *cmd)
@@ -75,7 +80,7 @@ static int init2(KsVm *vm, struct kvm_sev_cmd *cmd)
         return -EINVAL;
     }
     return ks_from_user(&init, cmd->data, sizeof(init)) ?:
-           guest_init(vm, &init, cmd);
+           guest_init(vm, &init, vm->type == KVM_X86_SEV_ES_VM, cmd);
 }
 
 static void decommission(KsVm *vm, uint32_t handle)
@@ -116,6 +121,7 @@ static int run(KsVm *vm, struct kvm_sev_cmd *cmd)
 {
     switch (cmd->id) {
     case KVM_SEV_INIT:
+    case KVM_SEV_ES_INIT:
         return init(vm, cmd);
     case KVM_SEV_INIT2:
         return init2(vm, cmd);
@@ -156,12 +162,14 @@ static int run(KsVm *vm, struct kvm_sev_cmd *cmd)
     case KVM_SEV_RECEIVE_FINISH:
         return ks_sev_simple(vm, cmd, PSP_CMD_RECEIVE_FINISH,
                              PSP_GUEST_RUNNING);
-    default:                    /* LAUNCH_UPDATE_VMSA: no SEV-ES here */
+    case KVM_SEV_LAUNCH_UPDATE_VMSA:
+        return ks_sev_launch_update_vmsa(vm, cmd);
+    default:
         return -ENOTTY;
     }
 }
 
-/* This host has neither SEV-ES nor SEV-SNP; a new one may lack SEND. */
+/* This host has no SEV-SNP; a new one may lack SEND. */
 static bool is_known(uint32_t id)
 {
     if (id >= KVM_SEV_NR_MAX || !names[id]) {
@@ -186,9 +194,13 @@ int ks_encrypt_op(KsVm *vm, uint64_t arg)
     if (ks_from_user(&cmd, arg, sizeof(cmd))) {
         return -EFAULT;
     }
-    if (!is_known(cmd.id) || cmd.id == KVM_SEV_ES_INIT) {
+    if (!is_known(cmd.id)) {
         ks_log("ioctl %u %d 0", cmd.id, EINVAL);
-        return cmd.id == KVM_SEV_ES_INIT ? -ENOTTY : -EINVAL;
+        return -EINVAL;
+    }
+    if (cmd.id == KVM_SEV_ES_INIT && !ks_option("es")) {
+        ks_log("ioctl ES_INIT %d 0", ENOTTY);
+        return -ENOTTY;
     }
     pthread_mutex_lock(&vm->lock);
     ret = run(vm, &cmd);

@@ -109,10 +109,17 @@ static int open_lock(const char *name)
     return fd;
 }
 
+static PspInit init_flags(void)
+{
+    return (PspInit) {
+        .flags = GUINT32_TO_LE(ks_option("es") ? PSP_INIT_ES : 0),
+    };
+}
+
 static void start(void)
 {
     g_autoptr(GError) err = NULL;
-    PspInit init = { 0 };
+    PspInit init = init_flags();
 
     store = psp_store_open(ks_identity(), &err);
     chip = store ? psp_platform_new(&host, store, &err) : NULL;
@@ -235,7 +242,7 @@ bool ks_platform_is_up(void)
 
 int ks_platform_up(uint32_t *error)
 {
-    PspInit init = { 0 };
+    PspInit init = init_flags();
     uint32_t status = SEV_RET_NO_FW_CALL, ignored;
     int ret;
 

@@ -31,6 +31,7 @@
 #define KS_TABLE_PAGES      (KS_PAGE * 8)   /* that the guest's table covers */
 #define KS_MSR_SEV_STATUS       0xc0010131
 #define KS_SEV_STATUS_ENABLED   1
+#define KS_SEV_STATUS_ES        2
 #define KS_MSR_MIGRATION    0x4b564d08
 
 /* One piece of host memory that the guest sees. */
@@ -50,6 +51,7 @@ typedef struct KsVcpu {
     int fd;
     struct kvm_run *run;
     bool hypercall;             /* user space owes its answer */
+    bool is_protected;          /* its registers are the guest's (SEV-ES) */
 } KsVcpu;
 
 struct KsVm {
@@ -58,6 +60,7 @@ struct KsVm {
     pthread_mutex_t lock;       /* what kvm->lock is: one command at a time */
     bool active;                /* INIT or INIT2 is done */
     bool need_init;
+    bool es_active;             /* ... for a guest of SEV-ES */
     uint32_t handle;
     uint32_t asid;
     PspMemKey *key;             /* the ASID's, once the guest is bound to it */
@@ -199,6 +202,11 @@ int ks_sev_send_start(KsVm *vm, struct kvm_sev_cmd *cmd);
 int ks_sev_send_update(KsVm *vm, struct kvm_sev_cmd *cmd);
 int ks_sev_receive_start(KsVm *vm, struct kvm_sev_cmd *cmd);
 int ks_sev_receive_update(KsVm *vm, struct kvm_sev_cmd *cmd);
+/* protected.c */
+int ks_sev_launch_update_vmsa(KsVm *vm, struct kvm_sev_cmd *cmd);
+/* False: an ordinary ioctl of the vCPU. */
+bool ks_protected_ioctl(KsVcpu *vcpu, unsigned long request, int *ret);
+
 /* LAUNCH_FINISH, SEND_FINISH, SEND_CANCEL, RECEIVE_FINISH */
 int ks_sev_simple(KsVm *vm, struct kvm_sev_cmd *cmd, PspCommand which,
                   PspGuestState next);

@@ -127,7 +127,8 @@ static bool unknown_msr(KsVcpu *vcpu)
 
     if (run->msr.index == KS_MSR_SEV_STATUS &&
         run->exit_reason == KVM_EXIT_X86_RDMSR) {
-        run->msr.data = KS_SEV_STATUS_ENABLED;
+        run->msr.data = KS_SEV_STATUS_ENABLED |
+                        (vcpu->vm->es_active ? KS_SEV_STATUS_ES : 0);
         run->msr.error = 0;
         return false;
     }
@@ -226,6 +227,9 @@ int ks_vcpu_ioctl(KsVcpu *vcpu, unsigned long request, uint64_t arg)
     }
     if (request == KVM_SET_CPUID2) {
         return set_cpuid(vcpu, (void *)(uintptr_t)arg);
+    }
+    if (ks_protected_ioctl(vcpu, request, &ret)) {
+        return ret;
     }
     ret = ks_real_ioctl(vcpu->fd, request, (void *)(uintptr_t)arg);
     /* A reset takes the table away from the first vCPU. */

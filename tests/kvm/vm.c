@@ -13,14 +13,16 @@
 #define HC_MAP_GPA_RANGE    12
 #define LEAF_SEV            0x8000001f
 #define LEAF_SEV_BIT        (1u << 1)
+#define LEAF_ES_BIT         (1u << 3)
 #define LEAF_COHERENT_BIT   (1u << 10)
 
 /* --- VMs ------------------------------------------------------------------- */
 
 static int create_vm(int fd, unsigned long type)
 {
-    bool is_sev = type == KVM_X86_SEV_VM && !ks_option("no-sev") &&
-                  !ks_option("no-vm-types");
+    bool is_sev = (type == KVM_X86_SEV_VM ||
+                   (type == KVM_X86_SEV_ES_VM && ks_option("es"))) &&
+                  !ks_option("no-sev") && !ks_option("no-vm-types");
     int vm_fd = ks_real_ioctl(fd, KVM_CREATE_VM,
                               (void *)(is_sev ? KVM_X86_DEFAULT_VM : type));
     KsVm *vm;
@@ -71,7 +73,8 @@ static int check_extension(int fd, uint64_t cap)
     switch (cap) {
     case KVM_CAP_VM_TYPES:
         return ks_option("no-vm-types") ? 0 : (ret > 0 ? ret : 1) |
-               (ks_option("no-sev") ? 0 : 1 << KVM_X86_SEV_VM);
+               (ks_option("no-sev") ? 0 : 1 << KVM_X86_SEV_VM |
+                (ks_option("es") ? 1 << KVM_X86_SEV_ES_VM : 0));
     case KVM_CAP_EXIT_HYPERCALL:
         return ks_option("no-exit-hypercall") ? 0 : 1 << HC_MAP_GPA_RANGE;
     case KVM_CAP_X86_MSR_FILTER:
@@ -104,7 +107,7 @@ static int supported_cpuid(int fd, struct kvm_cpuid2 *cpuid)
         memset(leaf, 0, sizeof(*leaf));
         leaf->function = LEAF_SEV;
     }
-    leaf->eax |= LEAF_SEV_BIT;
+    leaf->eax |= LEAF_SEV_BIT | (ks_option("es") ? LEAF_ES_BIT : 0);
     leaf->eax &= ~LEAF_COHERENT_BIT;
     leaf->eax |= ks_option("not-coherent") ? 0 : LEAF_COHERENT_BIT;
     return 0;

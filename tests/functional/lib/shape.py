@@ -19,7 +19,8 @@ class Shape:
     @firmware: 'split' (code and variables in two flash chips), 'bios' (one
     file, copied to RAM), 'smm' (secure-boot build, variables behind SMM),
     'amdsev' (one file, with a table of kernel hashes), 'es' (a build that is
-    64-bit code throughout), 'none' (the machine's own).
+    64-bit code throughout), 'es-new' (the newest of those), 'none' (the machine's
+    own).
     @backend: 'file' (a RAM file, if the guest has one), 'ram', 'memfd',
     'hugetlb', 'shared:PATH' and 'private:PATH' (that file, share=on or off).
     """
@@ -74,12 +75,15 @@ class Shape:
             return []
         if self.firmware in ('bios', 'amdsev'):
             return ['-bios', str(self._single_file(lab))]
-        code = {'smm': SECURE, 'es': ES}.get(self.firmware, lab.firmware)
+        newest = lab.build / 'guest/extras/OVMF_CODE_4M.fd'
+        code = {'smm': SECURE, 'es': ES, 'es-new': newest}.get(self.firmware,
+                                                               lab.firmware)
         if not code.exists():
-            raise Skip(f'no {code}; install the package ovmf')
+            raise Skip(f'no {code}; "tests/guest/extras.sh" fetches it' if
+                       code == newest else f'no {code}; install the package ovmf')
         # Code in the first flash is measured and encrypted; variables are not.
-        shutil.copy(code.with_name('OVMF_VARS.fd') if code == ES
-                    else lab.variables, variables)
+        shutil.copy(code.with_name(code.name.replace('CODE', 'VARS'))
+                    if code in (ES, newest) else lab.variables, variables)
         secure = ['-global', 'driver=cfi.pflash01,property=secure,value=on']
         return [*(secure if self.firmware == 'smm' else []),
                 '-drive', f'if=pflash,unit=0,format=raw,readonly=on,file={code}',

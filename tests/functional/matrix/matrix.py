@@ -6,6 +6,7 @@
     matrix.py --build DIR --core              the rows that "make check" boots
     matrix.py --build DIR --filter 'pc.*max'  the rows whose name matches
     matrix.py --build DIR --repeat 50         four vCPUs, 50 boots in a row
+    matrix.py --build DIR --es ...            SEV-ES guests: their rows, or boots
 """
 
 import argparse
@@ -23,7 +24,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[1] / 'lib'))
 import registry                         # noqa: E402
 import rows                             # noqa: E402
 from sevlib import ROOT, Lab            # noqa: E402
-from verdict import Failed, Skip        # noqa: E402
+from verdict import BOOT_LIMIT, Failed, Skip     # noqa: E402
 
 HUGE_PAGES = Path('/proc/sys/vm/nr_hugepages')
 HUGE_WANTED = 256               # of 2 MiB: the 512 MiB of the row that has them
@@ -41,6 +42,9 @@ def arguments():
     parser.add_argument('--repeat', type=int, default=0, metavar='COUNT')
     parser.add_argument('--jobs', type=int, default=1,
                         help='guests at the same time')
+    parser.add_argument('--limit', type=int, default=BOOT_LIMIT, metavar='SECONDS',
+                        help='for a boot; more on a machine that is busy otherwise')
+    parser.add_argument('--es', action='store_true', help='SEV-ES guests')
     parser.add_argument('--no-sev', action='store_true',
                         help='the same boots of ordinary guests')
     return parser.parse_args()
@@ -62,7 +66,7 @@ def huge_pages():
                 HUGE_PAGES.write_text(f'{before}\n')
 
 
-def one(lab, host, number, wanted):
+def one(lab, host, number, wanted, limit):
     """(verdict, reason, seconds) of one row."""
     began = time.monotonic()
     verdict, reason = 'ok', wanted.refused and 'refused in words'
@@ -70,7 +74,7 @@ def one(lab, host, number, wanted):
         if wanted.shape.backend == 'hugetlb' and \
                 int(HUGE_PAGES.read_text()) < HUGE_WANTED:
             raise Skip(f'no {HUGE_WANTED} huge pages to be had')
-        rows.run(lab, host, f'row-{number:02d}', wanted)
+        rows.run(lab, host, f'row-{number:02d}', wanted, limit)
     except Skip as skip:
         verdict, reason = 'skip', str(skip)
     except Exception as error:          # one row's, not the table's
@@ -80,7 +84,7 @@ def one(lab, host, number, wanted):
     return verdict, reason, time.monotonic() - began
 
 
-def table(lab, host, wanted, jobs):
+def table(lab, host, wanted, args):
     """Run rows, print them in order; {verdict: count}."""
     widths = [max(len(str(cell)) for cell in column)
               for column in zip(rows.COLUMNS, *(r.cells() for r in wanted))]
@@ -92,8 +96,8 @@ def table(lab, host, wanted, jobs):
 
     counts = {'ok': 0, 'not ok': 0, 'skip': 0}
     line(rows.COLUMNS, ' time', 'result')
-    with ThreadPoolExecutor(jobs) as pool:
-        done = [pool.submit(one, lab, host, number, row)
+    with ThreadPoolExecutor(args.jobs) as pool:
+        done = [pool.submit(one, lab, host, number, row, args.limit)
                 for number, row in enumerate(wanted, 1)]
         try:
             for row, future in zip(wanted, done):
@@ -110,19 +114,21 @@ def table(lab, host, wanted, jobs):
 def main():
     args = arguments()
     if args.repeat:
-        wanted = [rows.FOUR_VCPUS] * args.repeat
+        wanted = [rows.ES_FOUR_VCPUS if args.es else rows.FOUR_VCPUS] * args.repeat
     else:
-        wanted = [row for row in rows.ROWS if (row.core or not args.core)
+        wanted = [row for row in (rows.ES_ROWS if args.es else rows.ROWS)
+                  if (row.core or not args.core)
                   and re.search(args.filter, row.name())]
-    folder = args.build.resolve() / ('functional-repeat' if args.repeat
-                                     else 'functional-matrix')
+    folder = args.build.resolve() / (
+        ('functional-repeat' if args.repeat else 'functional-matrix')
+        + ('-es' if args.es else ''))
     registry.clear(folder)
     began = time.monotonic()
     try:
         with Lab(folder, args.build.resolve(), args.qemu,
                  sev=not args.no_sev) as lab, huge_pages():
             host = lab.host('a')
-            counts = table(lab, host, wanted, args.jobs)
+            counts = table(lab, host, wanted, args)
     except Failed as error:
         sys.exit(f'error: {error}')
     if counts['not ok']:

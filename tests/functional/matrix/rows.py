@@ -15,7 +15,10 @@ from verdict import BOOT_LIMIT, Failed, check
 
 NO_TABLE = r'SEV: (kernel specified but )?guest firmware (has no )?hashes table'
 NOT_OVMF = r'warning: SEV: this firmware does not say that it knows SEV'
-LINUX = {'bookworm': '6.1', 'trixie': '6.12'}
+ES_POLICY = 0x4
+ES_ACTIVE = r'Memory Encryption Features active: (AMD )?SEV SEV-ES'
+LINUX = {'bullseye': '5.10', 'bookworm': '6.1', 'trixie': '6.12',
+         'unstable': 'newest'}
 COLUMNS = ('linux', 'firmware', 'machine', 'cpu', 'smp', 'tcg', 'MiB',
            'backend', 'nodes')
 
@@ -28,6 +31,7 @@ class Row:
     mem: int = 256
     core: bool = False          # in "make check"
     refused: str = ''           # what QEMU has to say instead
+    policy: int = 0x1           # bit 2: SEV-ES
 
     def cells(self):
         shape = self.shape
@@ -45,10 +49,10 @@ class Row:
 
 
 def row(kernel='bookworm', smp=1, mem=256, core=False, refused='', single=False,
-        backend='ram', **shape):
+        backend='ram', policy=0x1, **shape):
     accel = 'tcg,thread=single' if single else 'tcg'
     return Row(Shape(backend=backend, accel=accel, **shape), kernel, smp, mem,
-               core, refused)
+               core, refused, policy)
 
 
 ROWS = (
@@ -89,24 +93,56 @@ ROWS = (
     row(mem=6144, smp=2, nodes=2, cpu='max', machine='pc'),
 )
 
+
+
+def es_row(*, firmware='es', policy=0x5, **rest):
+    return row(firmware=firmware, policy=policy, **rest)
+
+
+# SEV-ES: kernels and firmware, old and new, with each number of vCPUs.
+ES_ROWS = (
+    es_row(kernel='bullseye'),
+    es_row(kernel='bullseye', smp=4, cpu='EPYC'),
+    es_row(),
+    es_row(smp=8, cpu='EPYC'),
+    es_row(kernel='trixie', smp=2),
+    es_row(kernel='trixie', smp=8, cpu='EPYC-Milan'),
+    es_row(kernel='unstable', smp=1, mem=512),
+    es_row(kernel='unstable', smp=4, mem=512, cpu='EPYC-Milan'),
+    # The newest firmware
+    es_row(firmware='es-new', smp=1, mem=512),
+    es_row(firmware='es-new', smp=4, mem=512, cpu='EPYC'),
+    es_row(kernel='bullseye', firmware='es-new', smp=2, mem=512),
+    es_row(kernel='trixie', firmware='es-new', smp=4, mem=512),
+    es_row(kernel='unstable', firmware='es-new', smp=2, mem=512, policy=0x7),
+    es_row(kernel='unstable', firmware='es-new', smp=8, mem=512),
+    # Other machines, CPU models, memory; GHCB version 2
+    es_row(smp=2, machine='pc', cpu='qemu64'),
+    es_row(smp=2, cpu='max', sev=',legacy-vm-type=off', backend='memfd'),
+    es_row(kernel='trixie', smp=4, cpu='host', single=True),
+    es_row(smp=2, mem=6144, policy=0x7),
+    es_row(kernel='trixie', smp=4, mem=512, nodes=2, cpu='max'),
+)
+
 # What the 50 boots in a row are made of.
 FOUR_VCPUS = row(smp=4, cpu='EPYC', backend='file')
+ES_FOUR_VCPUS = row(smp=4, cpu='EPYC', backend='file', firmware='es', policy=0x5)
 
 
-def run(lab, host, name, wanted):
+def run(lab, host, name, wanted, limit=BOOT_LIMIT):
     """Boot one row, look at it, wait until it powers itself off."""
     guest = lab.guest(name, host=host, shape=wanted.shape, smp=wanted.smp,
                       mem=wanted.mem, ram_file=wanted.shape.backend == 'file',
-                      kernel=wanted.kernel,
+                      kernel=wanted.kernel, policy=wanted.policy,
                       boot=dict(mib=8, tick=100, poweroff_at=6))
     try:
         if wanted.refused:
             refused(guest, wanted.refused)
             return
         guest.start()
-        guest.wait_more(2, BOOT_LIMIT)
+        guest.wait_more(2, limit)
         hits = hunt.backing(guest, lab.needle())
-        guest.wait_off()
+        guest.wait_off(limit)
         ticks = guest.sound_ticks()
         check(len(ticks) == 6, f'it counted to {len(ticks)}, not 6')
         looks(guest, wanted, hits)
@@ -125,7 +161,8 @@ def refused(guest, sentence):
 
 def looks(guest, wanted, hits):
     """What Linux says of itself."""
-    check(guest.find_text(ACTIVE), 'Linux does not say that SEV is active')
+    active = ES_ACTIVE if wanted.policy & ES_POLICY else ACTIVE
+    check(guest.find_text(active), f'Linux does not say "{active}"')
     found = re.search(rb'smp: Brought up (\d+) nodes?, (\d+) CPU', guest.text())
     check(found and (int(found[1]), int(found[2])) ==
           (wanted.shape.nodes, wanted.smp),

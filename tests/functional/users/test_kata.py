@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import compare
 import hunt
 from registry import SAID, test
 from sevlib import ROOT
@@ -149,6 +150,21 @@ def host_sev(env):
 def host_snp(env):
     with runtime(env, HOST_SNP) as kata:
         replay(kata, sev=True)
+
+
+@test('kata: 4.1.0 on a host without SEV, policy 0x5 (SEV-ES)', slow=True)
+def es(env):
+    folder = '/usr/share/OVMF'
+    with runtime(env, BY_MACHINE, environ={
+            'QEMU_KATA_POLICY': '0x5',
+            'QEMU_KATA_CODE': f'{folder}/OVMF_CODE.fd',
+            'QEMU_KATA_VARS': f'{folder}/OVMF_VARS.fd'}) as kata:
+        seal(kata)
+        found = compare.analyze(kata.folder / 'state')
+        check(found['vcpus'] == [0], f'the template has registers of {found}')
+        check(not in_the_clear(kata.folder / 'memory'), 'it is in the clear')
+        for clone in restore_all(kata, CLONES):
+            wait_ticks(clone, 5, TICK_LIMIT)
 
 
 @test('kata: with the bounce buffer that the configuration file asks for',

@@ -31,6 +31,16 @@ static inline bool sev_es_active(void)
     return unlikely(sev_es_enabled_tcg);
 }
 
+/*
+ * The TLBs that a new CR3 empties: all; in an SEV-ES guest only those that CR3
+ * has filled.  OVMF's #VC handler ends by loading CR3 with what it was, so its
+ * page tables themselves would be looked up anew for every #VC.
+ */
+static inline uint16_t sev_es_cr3_tlbs(void)
+{
+    return MAKE_64BIT_MASK(0, sev_es_active() ? MMU_PHYS_IDX : NB_MMU_MODES);
+}
+
 /* The same in an SEV-ES guest. */
 void sev_es_raise_vc(CPUX86State *env, uint32_t type, uintptr_t retaddr);
 
@@ -60,6 +70,11 @@ bool sev_es_registers_hidden(void);
 static inline bool sev_es_active(void)
 {
     return false;
+}
+
+static inline uint16_t sev_es_cr3_tlbs(void)
+{
+    return MAKE_64BIT_MASK(0, NB_MMU_MODES);
 }
 
 static inline void sev_es_intercept(CPUX86State *env, uint32_t type,

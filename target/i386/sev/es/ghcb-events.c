@@ -159,6 +159,7 @@ enum {
     NEEDS_RDX     = 1 << 2,
     NEEDS_CPL     = 1 << 3,
     NEEDS_SCRATCH = 1 << 4,
+    NEEDS_SNP     = 1 << 5,     /* which no guest here is */
 };
 
 static const struct GhcbEvent {
@@ -184,6 +185,10 @@ static const struct GhcbEvent {
     { GHCB_EVENT_NMI_COMPLETE, 0, event_nmi_complete },
     { GHCB_EVENT_AP_RESET_HOLD, 0, event_ap_reset_hold },
     { GHCB_EVENT_AP_JUMP_TABLE, 0, event_ap_jump_table },
+    { GHCB_EVENT_PSC, NEEDS_SNP, event_nothing },
+    { GHCB_EVENT_GUEST_REQUEST, NEEDS_SNP, event_nothing },
+    { GHCB_EVENT_EXT_GUEST_REQUEST, NEEDS_SNP, event_nothing },
+    { GHCB_EVENT_AP_CREATION, NEEDS_SNP, event_nothing },
     { GHCB_EVENT_FEATURES, 0, event_features },
     { GHCB_EVENT_TERMINATE, 0, event_terminate },
     { GHCB_EVENT_UNSUPPORTED, 0, event_unsupported },
@@ -201,7 +206,8 @@ static const struct GhcbEvent *find(uint64_t code)
 
 static bool has_needs(const SevGhcbCall *call, unsigned needs)
 {
-    return (!(needs & NEEDS_RAX) || GHCB_HAS(call, rax)) &&
+    return !(needs & NEEDS_SNP) &&
+           (!(needs & NEEDS_RAX) || GHCB_HAS(call, rax)) &&
            (!(needs & NEEDS_RCX) || GHCB_HAS(call, rcx)) &&
            (!(needs & NEEDS_RDX) || GHCB_HAS(call, rdx)) &&
            (!(needs & NEEDS_CPL) || GHCB_HAS(call, cpl)) &&

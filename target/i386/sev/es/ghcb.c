@@ -42,7 +42,8 @@ void sev_ghcb_refuse(SevGhcbCall *call, unsigned reason)
 void sev_ghcb_inject(SevGhcbCall *call, int vector)
 {
     call->out1 = ANSWER_EXCEPTION;
-    call->out2 = vector | SVM_EVTINJ_TYPE_EXEPT | SVM_EVTINJ_VALID;
+    /* As EVENTINJ: an error code would be above, and there is none. */
+    call->out2 = (uint32_t)(vector | SVM_EVTINJ_TYPE_EXEPT | SVM_EVTINJ_VALID);
 }
 
 /* --- Guest memory --------------------------------------------------------- */

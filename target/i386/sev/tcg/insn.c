@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "cpu.h"
+#include "exec/cpu_ldst.h"
 #include "exec/exec-all.h"
 #include "exec/helper-proto.h"
 #include "standard-headers/asm-x86/kvm_para.h"
@@ -20,6 +21,8 @@
 
 #define MSR_AMD64_SEV_ENABLED           1
 #define MSR_AMD64_SEV_ES_ENABLED        2
+
+#define STOS_WORTH                      16      /* iterations, for a helper */
 
 /*
  * CLFLUSH, CLFLUSHOPT, CLWB: the page that the line lies in goes to DRAM.
@@ -52,6 +55,35 @@ void helper_sev_clflush(CPUX86State *env, target_ulong addr)
 void helper_sev_wbinvd(CPUX86State *env)
 {
     sev_cache_writeback_all();
+}
+
+/*
+ * As many iterations of REP STOS as there are to the end of the page, upwards, if
+ * that is memory whose TLB entry allows it; else none.
+ */
+void helper_sev_stos(CPUX86State *env, uint32_t ot)
+{
+    target_ulong addr = env->regs[R_EDI];
+    uint64_t n = MIN(env->regs[R_ECX], -(addr | TARGET_PAGE_MASK) >> ot);
+    uint8_t *host;
+
+    if (env->df != 1 || n < STOS_WORTH) {
+        return;
+    }
+    host = tlb_vaddr_to_host(env, addr, MMU_DATA_STORE,
+                             cpu_mmu_index(env_cpu(env), false));
+    if (!host) {
+        return;
+    }
+    if (ot == MO_8) {
+        memset(host, env->regs[R_EAX], n);
+    } else {
+        for (uint64_t i = 0; i < n; i++) {
+            stn_le_p(host + (i << ot), 1 << ot, env->regs[R_EAX]);
+        }
+    }
+    env->regs[R_EDI] += n << ot;
+    env->regs[R_ECX] -= n;
 }
 
 /* Does anybody wait for this vCPU: a stop, queued work, an interrupt? */
