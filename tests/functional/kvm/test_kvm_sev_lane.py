@@ -100,6 +100,27 @@ def template(env):
             clone.soundly()
 
 
+# Programs of an owner who made a mistake: for ever; a read where nothing is.
+HANGS = b'\xeb\xfe'
+STRAYS = b'\x8b\x04\x25\x00\x00\x60\x00' + HANGS      # mov 0x600000,%eax
+
+
+@test('kvm lane: a program that hangs or strays ends alone, the guest runs on')
+def wrong_program(env):
+    one, two = two_hosts(env)
+    for name, code, words in (
+            ('hangs', HANGS, r'did not end in 10 s'),
+            ('strays', STRAYS, r'touched memory that is not there')):
+        path = env.lab.folder / f'{name}.bin'
+        path.write_bytes(code)
+        sev = f',lane=x-ring3:{path}'
+        with with_lane(env, name, one, sev=sev) as guest, \
+                listening(env, guest, two, f'{name}-target', **LANE) as (_, uri):
+            expect_error(migrate(guest, uri), words)
+            guest.soundly()
+            check(guest.cmd('query-status')['running'], 'it stands still')
+
+
 @test('kvm lane: a program that was changed faults, and the guest runs on')
 def spoiled(env):
     one, two = two_hosts(env)

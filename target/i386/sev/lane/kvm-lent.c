@@ -21,6 +21,7 @@
 #include "target/i386/sev/kvm-guest.h"
 #include "system/hw_accel.h"
 #include "system/kvm.h"
+#include "system/runstate.h"
 #include "windows.h"
 
 #define HELD (CPU_INTERRUPT_NMI | CPU_INTERRUPT_SMI | CPU_INTERRUPT_INIT | \
@@ -29,6 +30,9 @@
 /* Of the guest, while its vCPU is lent */
 static __thread int held;
 static __thread bool guest_waits;   /* in HLT, or for a startup IPI */
+static __thread uint64_t deadline;  /* of its timer, which goes on meanwhile */
+static __thread struct kvm_lapic_state apic;
+static __thread bool apic_was_reset;
 
 static bool possible(Error **errp)
 {
@@ -46,17 +50,16 @@ static bool possible(Error **errp)
                    "leave out dirty-ring-size");
         return false;
     }
-    if (cpu_env(first_cpu)->hflags & HF_GUEST_MASK) {
-        error_setg(errp, "SEV: the lane cannot run while the guest runs a "
-                   "guest of its own");
-        return false;
-    }
     return true;
 }
 
+/*
+ * A vCPU that waits for INIT and a startup IPI must not be lent while another
+ * may send them: they would be the program's.
+ */
 static bool in_parallel(void)
 {
-    return true;
+    return !runstate_is_running();
 }
 
 static void room(void)
@@ -75,6 +78,10 @@ static void take(CPUState *cs)
     cpu_synchronize_state(cs);
     held = cs->interrupt_request & HELD;
     cs->interrupt_request &= ~HELD;
+    apic_was_reset = false;
+    if (kvm_irqchip_in_kernel()) {
+        kvm_vcpu_ioctl(cs, KVM_GET_LAPIC, &apic);
+    }
 }
 
 static void enter(CPUState *cs, SevLentFor what)
@@ -99,12 +106,21 @@ static void enter(CPUState *cs, SevLentFor what)
 
 static void leave(CPUState *cs)
 {
+    /* KVM knows nothing of what came meanwhile, and would take it away. */
+    held |= cs->interrupt_request & HELD;
+    cs->interrupt_request &= ~HELD;
     cpu_synchronize_state(cs);
+    deadline = cpu_env(cs)->tsc_deadline;
 }
 
 static void give_back(CPUState *cs)
 {
     cs->interrupt_request |= held;
+    /* A timer that has fired must not be armed again. */
+    cpu_env(cs)->tsc_deadline = deadline;
+    if (apic_was_reset && kvm_irqchip_in_kernel()) {
+        kvm_vcpu_ioctl(cs, KVM_SET_LAPIC, &apic);
+    }
     if (guest_waits) {
         set_mp_state(cs, cpu_env(cs)->mp_state);
     }
@@ -130,7 +146,10 @@ static int run_once(CPUState *cs)
     return r;
 }
 
-/* An exit for user space is complete when KVM_RUN was called once more. */
+/*
+ * An exit for user space is complete when KVM_RUN was called once more.  Else
+ * KVM would complete it with the guest's registers.
+ */
 static void complete_exit(CPUState *cs)
 {
     qatomic_set(&cs->kvm_run->immediate_exit, 1);
@@ -173,6 +192,7 @@ static const char *why_it_left(const struct kvm_run *run)
 static const char *run(CPUState *cs)
 {
     Error *err = NULL;
+    const char *why;
     uint8_t said;
     int r;
 
@@ -191,12 +211,22 @@ static const char *run(CPUState *cs)
         warn_report("SEV: the lane: KVM_RUN: %s", strerror(-r));
         return "is not run by KVM";
     }
-    if (!rang(cs->kvm_run, &said)) {
-        return why_it_left(cs->kvm_run);
+    why = rang(cs->kvm_run, &said) ? NULL : why_it_left(cs->kvm_run);
+    switch (cs->kvm_run->exit_reason) {
+    case KVM_EXIT_SHUTDOWN:
+        apic_was_reset = true;      /* with all of the vCPU, by SVM */
+        break;
+    case KVM_EXIT_FAIL_ENTRY:
+    case KVM_EXIT_INTERNAL_ERROR:
+        break;
+    default:
+        complete_exit(cs);
+        break;
     }
-    complete_exit(cs);
-    sev_lend_ring(said);
-    return NULL;
+    if (!why) {
+        sev_lend_ring(said);
+    }
+    return why;
 }
 
 /* --- Memory ----------------------------------------------------------------- */

@@ -13,6 +13,7 @@
 #ifndef TARGET_I386_SEV_LANE_LENT_H
 #define TARGET_I386_SEV_LANE_LENT_H
 
+#include "cpu.h"
 #include "lend.h"
 #include "exec/ramblock.h"
 
@@ -61,5 +62,8 @@ typedef struct SevLentOps {
 extern const SevLentOps sev_lent_tcg, sev_lent_kvm;
 
 const SevLentOps *sev_lent_ops(void);
+
+/* registers.c: CPUX86State becomes what the program begins with in @slot. */
+void sev_lane_load_registers(CPUX86State *env, unsigned slot);
 
 #endif /* TARGET_I386_SEV_LANE_LENT_H */

@@ -72,8 +72,8 @@ typedef struct SevArea {
 unsigned sev_windows_areas(SevArea list[SEV_LANE_AREAS_MAX]);
 
 /*
- * Under KVM: memory slots for all of these.  @writes: ROMs and flash can be
- * written there.  BQL held.
+ * Under KVM: memory slots for all of these, which can be written, ROMs and flash
+ * as well; @writes is not looked at.  BQL held.
  */
 bool sev_kvm_map_lane(bool writes, Error **errp);
 void sev_kvm_unmap_lane(void);
