@@ -117,7 +117,31 @@ def shared(env):
         check(b.do('inspect', 'base')['here'], 'inspect')
         judged(env, a, b, made)
         damaged(b, made)
+        kept(b, registry, made)
         arguments(a, b, registry)
+
+
+def kept(b, registry, made):
+    """What the user of B said stays when a template is pulled again."""
+    base = registry.reference('web/base:1')
+    b.do('pull', base, '--from', 'b' * 64, *b.registry)
+    b.do('pull', base, *b.registry)
+    b.refused(rf'source platform {made["by"]} is not among', 'run', 'base')
+    b.refused(r'may be of some platforms only', 'xml', 'base', '--name', 'x')
+    b.do('pull', base, '--replace', *b.registry)
+    check('sources' not in spec_of(b, 'base'), '--replace keeps --from')
+    path = b.home / 'base/template.json'
+    told = json.loads(path.read_text())
+    mine = {**told['wraps'][0], 'platform': 'c' * 64, 'file': 'wrap-cccccccccccccccc'}
+    shutil.copy(b.home / 'base' / told['wraps'][0]['file'],
+                b.home / 'base' / mine['file'])
+    path.write_text(json.dumps({**told, 'wraps': [*told['wraps'], mine]}))
+    b.do('pull', base, *b.registry)
+    check([wrap['platform'] for wrap in spec_of(b, 'base')['wraps']] ==
+          [made['platform'], 'c' * 64], 'a wrap of its own is gone')
+    check((b.home / 'base' / mine['file']).exists(), 'the file is gone')
+    b.do('pull', base, '--replace', *b.registry)
+    b.refused(r'--wrap is for a file', 'verify', 'base', '--wrap', path)
 
 
 def judged(env, a, b, made):
@@ -164,6 +188,18 @@ def arguments(a, b, registry):
         b.refused(r'which can start programs and open files', 'pull', evil,
                   *b.registry)
         check(registry.received() < SMALL, 'it was fetched all the same')
+    spec.write_text(json.dumps({**told, 'created': 10 ** 30}))
+    a.refused(r'not what "make" writes', 'push', 'base', evil, *a.registry)
+    spec.write_text(json.dumps({**told, 'sev': None}))
+    a.do('push', 'base', evil, *a.registry)
+    b.refused(r'an ordinary guest.*--from cannot be kept', 'pull', evil,
+              '--from', 'b' * 64, *b.registry)
+    spec.write_text(json.dumps({**told, 'extra': ['-rtc', 'clock=vm']}))
+    mild = registry.reference('web/base:mild')
+    a.do('push', 'base', mild, *a.registry)
+    b.do('pull', mild, 'mild', '--take-arguments', *b.registry)
+    check(spec_of(b, 'mild')['extra'] == ['-rtc', 'clock=vm'], 'arguments')
+    b.do('rm', 'mild')
     spec.write_text(json.dumps(told))
     b.refused(r'skopeo', 'pull', registry.reference('web/nothing:1'),
               *b.registry)

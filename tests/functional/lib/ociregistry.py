@@ -85,7 +85,11 @@ class Registry:
             self.child = subprocess.Popen(
                 [self.program, 'serve', str(config)], stdout=log, stderr=log,
                 env={**os.environ, 'OTEL_TRACES_EXPORTER': 'none'})
-        wait_until('docker-registry', 60, self._answers)
+        try:
+            wait_until('docker-registry', 60, self._answers)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def _answers(self):

@@ -148,11 +148,18 @@ def do_list(options, _progress):
     ui.put(options, data, lines)
 
 
+def no_wrap(options):
+    if options.wrap:
+        raise Trouble(f'--wrap is for a file, and {options.name} is a template: '
+                      f'"wrap {options.name} --add {options.wrap}" takes it over')
+
+
 def do_inspect(options, _progress):
     path, template, kept = options.name, None, []
     if is_file(options.name):
         path = Path(options.name)
     else:
+        no_wrap(options)
         template = store.open_template(options.name)
         if template.spec['sev'] is None:
             raise Trouble(f'"{options.name}" is of an ordinary guest')
@@ -171,6 +178,7 @@ def do_verify(options, progress):
         said = verify.verify_file(binary, Path(options.name), options.ram,
                                   options.wrap, progress)
     else:
+        no_wrap(options)
         said = verify.verify(binary, store.open_template(options.name),
                              progress)
     progress.clear()

@@ -40,6 +40,9 @@ def check(template, name):
 
 def check_place(template):
     """libvirt starts a clone without a word of QMP, so it names no wrap."""
+    if template.spec.get('sources'):
+        raise Trouble(f'template {template.name} may be of some platforms only '
+                      '(pull --from), which libvirt cannot be told')
     if template.wraps:
         here = verify.platform(places.qemu())
         if here != template.spec['image'].get('platform'):

@@ -15,6 +15,7 @@ need one) stays true as well, because nobody else can change a part of it.
 
 import contextlib
 import errno
+import fcntl
 import grp
 import os
 import pwd
@@ -242,6 +243,15 @@ class Folder:
                 file.flush()
                 os.fsync(file.fileno())
         os.replace(new, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+
+    @contextlib.contextmanager
+    def locked(self):
+        """Nobody else who asks for it changes what is in the folder meanwhile."""
+        fcntl.flock(self.fd, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self.fd, fcntl.LOCK_UN)
 
     def link(self, name, other, new):
         """The same file, in the folder @other as well."""

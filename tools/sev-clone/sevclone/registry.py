@@ -34,6 +34,15 @@ def reference(text):
     return text if TRANSPORT.match(text) else f'docker://{text}'
 
 
+def pinned(text, digest):
+    """The same, of the manifest with this SHA-256, whatever a tag says by now."""
+    where = reference(text)
+    if not where.startswith('docker:'):
+        return where            # a file of this host
+    host, slash, name = where.partition('@')[0].rpartition('/')
+    return f'{host}{slash}{name.partition(":")[0]}@sha256:{digest}'
+
+
 def last_words(log):
     """The message of the last line of a log: level=fatal msg="..." """
     line = (log.strip().splitlines() or ['no message'])[-1]
@@ -59,17 +68,18 @@ class Skopeo:
                  for name, value in self.options.items() if value]
         done = subprocess.run([self.program, command, *extra, *words],
                               stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, errors='replace', check=False)
+                              check=False)
         if done.returncode:
-            raise Trouble(f'skopeo {command}: {last_words(done.stderr)}')
+            said = done.stderr.decode('utf-8', 'replace')
+            raise Trouble(f'skopeo {command}: {last_words(said)}')
         return done.stdout
 
     def push(self, layout, where):
         self.run('copy', 'dest-', '--preserve-digests', f'oci:{layout}:{TAG}',
                  reference(where))
 
-    def pull(self, where, layout):
-        self.run('copy', 'src-', '--preserve-digests', reference(where),
+    def pull(self, where, digest, layout):
+        self.run('copy', 'src-', '--preserve-digests', pinned(where, digest),
                  f'oci:{layout}:{TAG}')
 
     def manifest(self, where):
@@ -178,22 +188,25 @@ def local_twin(digest):
 
 
 def look(skopeo, where):
-    """(spec, {digest: size} of the blobs) that a registry has, nothing fetched."""
-    digest, blobs = parse(skopeo.manifest(where))
-    spec = skopeo.config(where).encode()
+    """What a registry has, nothing fetched: (its manifest's SHA-256, the spec,
+    {digest: size} of the blobs).
+    """
+    manifest = skopeo.manifest(where)
+    digest, blobs = parse(manifest)
+    spec = skopeo.config(where)
     if hashlib.sha256(spec).hexdigest() != digest:
         raise no(f'its spec is not {digest}')
-    return spec, blobs
+    return hashlib.sha256(manifest).hexdigest(), spec, blobs
 
 
-def fetch(skopeo, where, folder, wanted):
-    """A layout in @folder with what look() said: blobs that are @wanted."""
+def fetch(skopeo, where, found, folder, wanted):
+    """A layout in @folder with what look() has found: blobs that are @wanted."""
     layout = Layout(folder)
     image = next(iter(wanted))
     twin = local_twin(image)
     if twin and twin.digest() == image:
         twin.folder.link(twin.spec['image']['file'], layout.blobs, image)
-    skopeo.pull(where, folder.path)
+    skopeo.pull(where, found, folder.path)
     try:
         index = json.loads(folder.read('index.json', MANIFEST_MAX))
         named = DIGEST.fullmatch(index['manifests'][0]['digest']).group(1)

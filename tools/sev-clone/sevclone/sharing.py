@@ -4,7 +4,7 @@
 import json
 import re
 
-from sevclone import Trouble, places, registry, store, ui, verify, wraps
+from sevclone import Trouble, layout, places, registry, store, ui, verify, wraps
 
 FINGERPRINT = re.compile('[0-9a-f]{64}')
 
@@ -129,6 +129,13 @@ def judged(data, blobs, trusted):
              for entry in (spec['image'], *spec.get('wraps', []))}
     if named != blobs:
         raise registry.no('its spec and its manifest name other files')
+    if len({wrap['platform'] for wrap in spec.get('wraps', [])}) != \
+            len(spec.get('wraps', [])):
+        raise registry.no('it has two wraps for one platform')
+    # Names are ours: what else lies in a template's folder has one, too.
+    spec['image']['file'] = layout.IMAGE
+    for wrap in spec.get('wraps', []):
+        wrap['file'] = wraps.file_name(wrap['platform'])
     odd = [key for key, plain in PLAIN.items()
            if not plain.fullmatch(spec[key])]
     if not trusted and (odd or spec['extra'] or spec['bare']):
@@ -140,20 +147,43 @@ def judged(data, blobs, trusted):
     return spec
 
 
-def may_stand_at(name, image, replace):
-    """A template of that name may get new wraps, but not another image."""
+def before(name, image, replace):
+    """The template of that name, which gets new wraps, but no other image."""
     home = places.home()
     if not home or not home.has(name) or replace:
-        return
-    if store.open_template(name).spec['image']['sha256'] != image:
+        return None
+    old = store.open_template(name)
+    if old.spec['image']['sha256'] != image:
         raise Trouble(f'there is a template "{name}" with another image; '
                       '--replace replaces it')
+    return old
 
 
-def taken(layout, spec, blobs, folder, progress):
+def sources(options, spec, old):
+    """Who may have sealed it, if the user said so, now or before."""
+    named = options.sources or (old.spec.get('sources') if old else None)
+    if named and spec['sev'] is None:
+        raise Trouble('this template is of an ordinary guest, which nobody '
+                      'sealed: --from cannot be kept')
+    return {'sources': named} if named else {}
+
+
+def kept_wraps(folder, spec, old):
+    """All wraps of the new spec, and those that only we had; they stay."""
+    new = spec.get('wraps', [])
+    there = {wrap['platform'] for wrap in new}
+    more = [wrap for wrap in (old.wraps if old else ())
+            if wrap['platform'] not in there]
+    for wrap in more:
+        folder.write(wrap['file'], old.folder.read(wrap['file'],
+                                                   store.WRAP_MAX), sync=True)
+    return {'wraps': [*new, *more]} if new or more else {}
+
+
+def taken(fetched, spec, blobs, folder, progress):
     """All files of a template that was fetched."""
     for entry in (spec['image'], *spec.get('wraps', [])):
-        registry.take(layout, entry['sha256'], blobs[entry['sha256']], folder,
+        registry.take(fetched, entry['sha256'], blobs[entry['sha256']], folder,
                       entry['file'], lambda done, size: progress.bar(
                           'digest', done, size))
 
@@ -162,18 +192,16 @@ def do_pull(options, progress):
     skopeo = registry.Skopeo(options)
     name = store.check_name(options.name or default_name(options.reference))
     progress.step('pulling')
-    data, blobs = registry.look(skopeo, options.reference)
+    found, data, blobs = registry.look(skopeo, options.reference)
     spec = judged(data, blobs, options.take_arguments)
-    may_stand_at(name, spec['image']['sha256'], options.replace)
+    old = before(name, spec['image']['sha256'], options.replace)
+    spec = {**spec, **sources(options, spec, old)}
     with store.new_template(name, replace=True) as folder:
-        layout = registry.fetch(skopeo, options.reference, folder.make('oci'),
-                                blobs)
-        taken(layout, spec, blobs, folder, progress)
+        fetched = registry.fetch(skopeo, options.reference, found,
+                                 folder.make('oci'), blobs)
+        taken(fetched, spec, blobs, folder, progress)
         folder.remove('oci')
-        spec['sources'] = options.sources or None
-        spec = {key: value for key, value in spec.items() if value is not None
-                or key == 'sev'}
-        spec = store.write_spec(folder, spec)
+        spec = store.write_spec(folder, {**spec, **kept_wraps(folder, spec, old)})
     progress.clear()
     template = store.open_template(name)
     opened, why = opens_here(options, template)

@@ -23,8 +23,13 @@ def is_text(value):
     return isinstance(value, str) and '\0' not in value
 
 
-def is_count(value):
-    return type(value) is int and value >= 0
+def is_count(value, limit=1 << 53):
+    return type(value) is int and 0 <= value < limit
+
+
+def is_time(value):
+    """Seconds of the epoch that a calendar has."""
+    return is_count(value, 1 << 36)
 
 
 def is_list(check):
@@ -42,7 +47,8 @@ def is_file(value):
     """The line of a file that a template has: an image, a wrap."""
     return isinstance(value, dict) and is_count(value.get('bytes')) and \
         is_text(value.get('sha256')) and is_text(value.get('file')) and \
-        bool(NAME.fullmatch(value['file'])) and value['file'] != SPEC
+        bool(NAME.fullmatch(value['file'])) and \
+        not value['file'].startswith(SPEC) and value['file'] != 'oci'
 
 
 def is_wrap(value):
@@ -53,7 +59,7 @@ def is_wrap(value):
 # What "make" writes that a clone's command line, or we, take over.  None of it
 # names a program: the QEMU is the one that "run" is told or finds.
 FIELDS = {
-    'created': is_count, 'memory_mib': is_count, 'smp': is_count,
+    'created': is_time, 'memory_mib': is_count, 'smp': is_count,
     'bare': lambda value: isinstance(value, bool),
     'vsock': lambda value: isinstance(value, bool),
     'net': lambda value: value in ('none', 'user'),
@@ -163,6 +169,13 @@ def no_such(name):
                    f'(there: {there})')
 
 
+def stamp(spec):
+    """Another one when clones of it would be others; a wrap changes none."""
+    return hashlib.sha256(json.dumps(
+        {key: value for key, value in spec.items() if key != 'wraps'},
+        sort_keys=True).encode()).hexdigest()
+
+
 def open_template(name):
     home = places.home()
     path = places.home_path() / check_name(name) / SPEC
@@ -171,7 +184,6 @@ def open_template(name):
         if not folder or not folder.has(SPEC):
             raise no_such(name)
         with folder.open(SPEC) as file:
-            about = os.fstat(file.fileno())
             spec = json.loads(file.read(SPEC_MAX))      # less of it is no JSON
     except FileNotFoundError:
         raise no_such(name) from None
@@ -187,8 +199,7 @@ def open_template(name):
         raise Trouble(f'{path.parent / spec["image"]["file"]} is missing; make '
                       'the template again')
     folder.open(spec['image']['file']).close()
-    return Template(folder, spec, (about.st_ino, about.st_mtime_ns,
-                                   spec['created']))
+    return Template(folder, spec, stamp(spec))
 
 
 def templates():

@@ -108,36 +108,40 @@ def _made(binary, template, certs, allowed, path):
                         LIMIT), here
 
 
+@contextlib.contextmanager
+def _work(template):
+    """A name of this process' own in the folder, for a wrap that has none yet."""
+    name = f'.wrap.{os.getpid()}'
+    template.folder.remove(name)
+    try:
+        yield name
+    finally:
+        template.folder.remove(name)
+
+
 def make(binary, template, certs, allowed, out=None):
     """Make a wrap: into the template's folder, or to the file @out."""
-    work = Path(out).absolute() if out else template.folder / '.wrap'
-    if not out:
-        template.folder.remove('.wrap')
-    try:
+    if out:
+        work = Path(out).absolute()
         said, here = _made(binary, template, certs, allowed, work)
-        if out:
-            return {'platform': said['fingerprint'], 'by': here,
-                    'image': said['image'], 'file': str(work)}
-        return keep(template, '.wrap', said['fingerprint'], here)
-    finally:
-        if not out:
-            template.folder.remove('.wrap')
+        return {'platform': said['fingerprint'], 'by': here,
+                'image': said['image'], 'file': str(work)}
+    with _work(template) as name:
+        said, here = _made(binary, template, certs, allowed,
+                           template.folder / name)
+        return keep(template, name, said['fingerprint'], here)
 
 
 def add(binary, template, path):
     """Take over a wrap that somebody made; QEMU says whose it is."""
     data = _read_wrap(path)
-    with template.folder.create('.wrap.add') as file:
-        file.write(data)
-    try:
-        told = verify.ask(binary, template.image,
-                          wrap=template.folder / '.wrap.add')
+    with _work(template) as name:
+        with template.folder.create(name) as file:
+            file.write(data)
+        told = verify.ask(binary, template.image, wrap=template.folder / name)
         if 'wrong' in told:
             raise Trouble(f'{path}: {told["wrong"]}')
-        return keep(template, '.wrap.add', told['wrapped-for'],
-                    told['sealed-by'])
-    finally:
-        template.folder.remove('.wrap.add')
+        return keep(template, name, told['wrapped-for'], told['sealed-by'])
 
 
 def _read_wrap(path):
@@ -159,7 +163,10 @@ def keep(template, name, platform, maker):
     """A wrap in the folder gets its name, and then a line in the spec."""
     data = template.folder.read(name, FILE_MAX)
     said = entry(data, platform, maker)
-    template.folder.write(said['file'], data, sync=True)
-    others = [wrap for wrap in template.wraps if wrap['platform'] != platform]
-    store.change_spec(template, wraps=[*others, said])
+    with template.folder.locked():
+        # Another wrap may have come since the spec was read.
+        now = store.open_template(template.name)
+        template.folder.write(said['file'], data, sync=True)
+        others = [wrap for wrap in now.wraps if wrap['platform'] != platform]
+        store.change_spec(now, wraps=[*others, said])
     return {**said, 'path': os.fspath(template.folder / said['file'])}
