@@ -260,6 +260,10 @@ def check(results, baseline=BASELINE):
 def accept(results):
     if results['quick']:
         sys.exit('error: a quick run is no baseline')
+    lacking = [part.name for part in PARTS if part.name not in results['parts']]
+    if lacking:
+        sys.exit('error: the last run has nothing of ' + ', '.join(lacking)
+                 + '; a baseline is of all benchmarks')
     BASELINE.write_text(json.dumps(
         {key: results[key] for key in ('format', 'began', 'machine', 'versions',
                                        'ratios')}, indent=1) + '\n', 'utf-8')

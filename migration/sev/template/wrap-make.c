@@ -180,6 +180,7 @@ SevWrapInfo *qmp_sev_template_wrap(const char *path, const char *wrap,
     g_auto(SevPlatformCerts) target = { 0 };
     g_autoptr(GByteArray) out = g_byte_array_new();
     g_autoptr(SevWrapInfo) info = g_new0(SevWrapInfo, 1);
+    ERRP_GUARD();
     size_t n;
     bool ok;
 
@@ -191,9 +192,11 @@ SevWrapInfo *qmp_sev_template_wrap(const char *path, const char *wrap,
     /* DOMAIN and the API's version are the guest's: it is here first. */
     ok = take_in(&origin, errp) && sev_session_may_receive(&target, errp) &&
          pass_on(&origin, &target, out, &n, errp);
-    /* Whatever came of it, no key of the guest stays here. */
+    /* A software chip wipes the guest's key now, a real one when QEMU ends. */
     if (!sev_send_finish(ok ? errp : NULL) || !ok ||
         !write_file(wrap, out, errp)) {
+        error_append_hint(errp, "The guest's key stays in a real secure "
+                          "processor until this QEMU ends: quit.\n");
         return NULL;
     }
     info->fingerprint = sev_certs_fingerprint(&target, errp);
