@@ -300,7 +300,8 @@ SevTemplateInfo *sev_template_look(const char *path, const char *ram,
         (ram && !sev_template_file_open(&q.ram, ram, errp))) {
         return NULL;
     }
-    if (wrap && !(q.wrap = sev_wrap_read(wrap, errp))) {
+    q.wrap = wrap ? sev_wrap_read(wrap, errp) : NULL;
+    if (wrap && !q.wrap) {
         return NULL;
     }
     q.hash = qcrypto_hash_new(QCRYPTO_HASH_ALGO_SHA256, errp);

@@ -138,9 +138,9 @@ static int run_once(CPUState *cs)
     r = kvm_vcpu_ioctl(cs, KVM_RUN, 0);
     cpu_exec_end(cs);
     if (r == -EINTR) {
-        /* Read what was asked after this; a signal sets it again. */
         qatomic_set(&cs->kvm_run->immediate_exit, 0);
-        smp_wmb();
+        /* What was asked is read after this; a signal sets it again. */
+        smp_mb();
     }
     bql_lock();
     return r;
