@@ -225,14 +225,20 @@ def spoiled(tool):
 
 @test('clones: without a helper they draw the same bytes')
 def twins(env):
+    # A young kernel adds to its seed what its timers did, every few seconds. A
+    # template that is sealed just before that has clones that differ.
     with Tool(env) as tool:
-        tool.make('bare', '--append', 'draws=1', '--until', '^TICK 3 ',
-                  '--kernel', env.lab.kernel / 'vmlinuz', '--initrd',
-                  env.lab.kernel / 'initrd-clone.img')
-        clones = tool.do('run', 'bare', 2, '--detach')
-        one, two = (draws(c, 3) for c in clones)
-        check(one[0] == two[0], 'two clones differ by themselves: the helper '
-              'would prove nothing')
+        for _ in range(3):
+            tool.make('bare', '--append', 'draws=1', '--until', '^TICK 3 ',
+                      '--replace', '--kernel', env.lab.kernel / 'vmlinuz',
+                      '--initrd', env.lab.kernel / 'initrd-clone.img')
+            clones = tool.do('run', 'bare', 2, '--detach')
+            one, two = (draws(c, 3) for c in clones)
+            tool.do('stop', 'bare')
+            if one[0] == two[0]:
+                return
+        check(False, 'the clones of three templates differ by themselves: the '
+              'helper would prove nothing')
 
 
 @test('clones: a daemon re-seeds on a word by fw_cfg, without a port')
