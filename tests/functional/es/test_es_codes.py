@@ -3,8 +3,8 @@
 
 Which codes there are is read from asm/svm.h (Debian's linux-libc-dev), so a code
 that is new there fails here until somebody has looked at it. What KVM answers to
-each was read in svm/sev.c (sev_es_validate_vmgexit()) and svm.c of Linux 6.12. The
-guest asks for each (ES_SWEEP in ../guest/es.S).
+each was read in svm/sev.c (sev_es_validate_vmgexit()) and svm.c of Linux' master in
+2026. The guest asks for each (ES_SWEEP in ../guest/es.S).
 """
 
 import os
