@@ -155,18 +155,11 @@ class Staged:
             return match.group(0)
         return f"{match.group('set')}.add({match.group('no')})"
 
-    def folder_there(self, match):
-        """subdir(...), if that folder is built already."""
-        later = self.missing(os.path.join(match.group(1), "meson.build"))
-        return "" if later else match.group(0)
-
     def result(self):
         files = r"files\([^()]*\)"
         text = re.sub(rf"(?P<set>\w+)\.add\(when: '\w+', if_true: (?P<yes>{files}),"
                       rf"\s*if_false: (?P<no>{files})\)", self.either, self.text)
-        text = re.sub(files, self.listed, text)
-        return re.sub(r"^subdir\('([^']+)'\)\n", self.folder_there, text,
-                      flags=re.M)
+        return re.sub(files, self.listed, text)
 
 
 def lines_of(path):
