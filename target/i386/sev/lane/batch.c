@@ -65,10 +65,10 @@ static bool put_address(LaneJob *to, const SevPage *page, Error **errp)
 /* So many batches wait for each vCPU at most, each in a mailbox of 1 MiB. */
 #define DEPTH 4
 
-/* How many of @n pages each of the vCPUs takes at a time that can be lent. */
-static size_t part_of(size_t n)
+/* How many of @n pages each of @vcpus takes at a time. */
+static size_t part_of(size_t n, unsigned vcpus)
 {
-    size_t part = DIV_ROUND_UP(n, sev_lend_vcpus());
+    size_t part = DIV_ROUND_UP(n, vcpus);
 
     return MIN(MAX(part, PART_MIN), SEV_LANE_BATCH);
 }
@@ -121,8 +121,8 @@ static bool take_sealed(unsigned slot, const SevPageJob *jobs, size_t n,
 
 bool sev_lane_seal(const SevPageJob *jobs, size_t n, Error **errp)
 {
-    size_t part = part_of(n), begun = 0;
     unsigned vcpus = sev_lend_vcpus();
+    size_t part = part_of(n, vcpus), begun = 0;
     bool ok = !sev_fault(SEV_FAULT_LANE_SEAL, errp);
 
     assert(n <= SEV_LANE_SEAL_MAX);
@@ -226,7 +226,7 @@ bool sev_lane_open(const SevPageJob *jobs, size_t n, Error **errp)
     Opening o = {
         .jobs = jobs,
         .n = n,
-        .part = part_of(n),
+        .part = part_of(n, vcpus),
         .vcpus = vcpus,
         .slots = MIN(DEPTH * vcpus, LANE_MAX_SLOTS),
     };

@@ -116,9 +116,10 @@ static void leave(CPUState *cs)
 static void give_back(CPUState *cs)
 {
     cs->interrupt_request |= held;
-    /* A timer that has fired must not be armed again. */
-    cpu_env(cs)->tsc_deadline = deadline;
-    if (apic_was_reset && kvm_irqchip_in_kernel()) {
+    if (!apic_was_reset) {
+        /* A timer that has fired must not be armed again. */
+        cpu_env(cs)->tsc_deadline = deadline;
+    } else if (kvm_irqchip_in_kernel()) {
         kvm_vcpu_ioctl(cs, KVM_SET_LAPIC, &apic);
     }
     if (guest_waits) {

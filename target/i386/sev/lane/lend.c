@@ -182,6 +182,8 @@ static void run(SevLend *l, CPUState *cs)
         failed = sev_lent_ops()->run(cs);
         if (!l->rang) {
             l->failed = over(l, failed, start);
+        }
+        if (!l->rang && !l->failed) {
             do_queued_work(l, cs);
         }
     }
