@@ -15,16 +15,6 @@
 
 QEMU_BUILD_BUG_ON(SEV_RECORD_LANE_MAX != SEV_LANE_PACKETS_MAX);
 
-static char *hex(const uint8_t *bytes, size_t len)
-{
-    GString *out = g_string_new(NULL);
-
-    for (size_t i = 0; i < len; i++) {
-        g_string_append_printf(out, "%02x", bytes[i]);
-    }
-    return g_string_free(out, FALSE);
-}
-
 static void unhex(uint8_t *bytes, size_t len, const char *text)
 {
     for (size_t i = 0; i < len; i++) {
@@ -162,7 +152,7 @@ SevLanePacket *sev_lane_unpack(const SevRecordLane *r, char **program)
 {
     SevLanePacket *packets = g_new(SevLanePacket, r->count);
 
-    *program = hex(r->program.data, r->program.len);
+    *program = sev_span_hex(r->program);
     for (size_t i = 0; i < r->count; i++) {
         const uint8_t *at = r->packets.data + i * SEV_RECORD_PAGE_LEN;
 

@@ -172,7 +172,6 @@ static bool visit_headers(SevQuery *q, const SevRecordHeaders *r, Error **errp)
 
 static bool visit_lane(SevQuery *q, const SevRecordLane *r, Error **errp)
 {
-    GString *program;
 
     if (q->wrap && !sev_wrap_fits_lane(q->wrap, r, errp)) {
         return false;
@@ -192,11 +191,7 @@ static bool visit_lane(SevQuery *q, const SevRecordLane *r, Error **errp)
         }
         q->info->verified++;
     }
-    program = g_string_new(NULL);
-    for (size_t i = 0; i < r->program.len; i++) {
-        g_string_append_printf(program, "%02x", r->program.data[i]);
-    }
-    q->info->lane_program = g_string_free(program, FALSE);
+    q->info->lane_program = sev_span_hex(r->program);
     return true;
 }
 

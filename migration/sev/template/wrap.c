@@ -32,12 +32,7 @@ void sev_image_id(const GByteArray *manifest, const SevRecord *session,
 
 char *sev_image_id_text(const uint8_t *id)
 {
-    GString *out = g_string_new(NULL);
-
-    for (size_t i = 0; i < SEV_RECORD_DIGEST_LEN; i++) {
-        g_string_append_printf(out, "%02x", id[i]);
-    }
-    return g_string_free(out, FALSE);
+    return sev_span_hex((SevSpan) { id, SEV_RECORD_DIGEST_LEN });
 }
 
 /* --- The file --------------------------------------------------------------- */

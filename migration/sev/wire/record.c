@@ -26,6 +26,16 @@ bool sev_span_is_bytes(SevSpan span, const void *bytes, size_t len)
     return span.len == len && !memcmp(span.data, bytes, len);
 }
 
+char *sev_span_hex(SevSpan span)
+{
+    GString *out = g_string_sized_new(2 * span.len);
+
+    for (size_t i = 0; i < span.len; i++) {
+        g_string_append_printf(out, "%02x", span.data[i]);
+    }
+    return g_string_free(out, FALSE);
+}
+
 static void encode_header(uint8_t *buf, SevRecordType type, uint64_t len)
 {
     stl_be_p(buf, SEV_RECORD_MAGIC);

@@ -282,6 +282,9 @@ bool sev_span_is(SevSpan span, const char *text);
 
 bool sev_span_is_bytes(SevSpan span, const void *bytes, size_t len);
 
+/* As lower-case hex digits; the caller frees it. */
+char *sev_span_hex(SevSpan span);
+
 /* Append the record to @out.  Its fields must be within the limits above. */
 void sev_record_encode(const SevRecord *rec, GByteArray *out);
 

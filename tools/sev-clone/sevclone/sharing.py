@@ -6,8 +6,6 @@ import re
 
 from sevclone import Trouble, layout, places, registry, store, ui, verify, wraps
 
-FINGERPRINT = re.compile('[0-9a-f]{64}')
-
 # What a registry may put into a clone's command line: words, no files.
 PLAIN = {
     'machine': re.compile(r'[\w.-]+(,[\w-]+=(on|off|auto))*'),
@@ -18,7 +16,7 @@ PLAIN = {
 
 def fingerprint(text):
     """A type for argparse; its errors name the value."""
-    if not FINGERPRINT.fullmatch(text.lower()):
+    if not store.is_hex(text.lower()):
         raise ValueError(text)
     return text.lower()
 

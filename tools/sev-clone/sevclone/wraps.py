@@ -15,7 +15,6 @@ from pathlib import Path
 from sevclone import Trouble, machine, store, verify
 
 LIMIT = 120             # seconds; a real secure processor takes 30 ms
-FILE_MAX = 128 << 10    # as QEMU
 CERTS_MAX = 256 << 10
 PARTS = {'sev-pdh': 'pdh', 'sev-plat-cert': 'plat', 'sev-amd-cert': 'amd'}
 
@@ -51,17 +50,17 @@ def use(monitor, template):
 
 # --- Of whom it is for --------------------------------------------------------
 
-def _read(path):
+def _read(path, limit):
     with open(path, 'rb') as file:
-        data = file.read(CERTS_MAX + 1)
-    if len(data) > CERTS_MAX:
-        raise Trouble(f'{path} has more than {CERTS_MAX} bytes')
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise Trouble(f'{path} has more than {limit} bytes')
     return data
 
 
 def _from_json(path):
     try:
-        said = json.loads(_read(path))
+        said = json.loads(_read(path, CERTS_MAX))
     except (ValueError, RecursionError):
         said = None
     if isinstance(said, dict):
@@ -82,7 +81,7 @@ def certificates(where):
     for name, short in PARTS.items():
         with contextlib.suppress(FileNotFoundError):
             found[name] = base64.b64encode(
-                _read(path / f'{short}.cert')).decode()
+                _read(path / f'{short}.cert', CERTS_MAX)).decode()
     if set(found) != set(PARTS):
         raise Trouble(f'{path} has not pdh.cert, plat.cert and amd.cert: '
                       f'"sev-psp export --out {path}" makes them there')
@@ -134,7 +133,7 @@ def make(binary, template, certs, allowed, out=None):
 
 def add(binary, template, path):
     """Take over a wrap that somebody made; QEMU says whose it is."""
-    data = _read_wrap(path)
+    data = _read(path, store.WRAP_MAX)
     with _work(template) as name:
         with template.folder.create(name) as file:
             file.write(data)
@@ -142,14 +141,6 @@ def add(binary, template, path):
         if 'wrong' in told:
             raise Trouble(f'{path}: {told["wrong"]}')
         return keep(template, name, told['wrapped-for'], told['sealed-by'])
-
-
-def _read_wrap(path):
-    with open(path, 'rb') as file:
-        data = file.read(FILE_MAX + 1)
-    if len(data) > FILE_MAX:
-        raise Trouble(f'{path} has more than the {FILE_MAX} bytes of a wrap')
-    return data
 
 
 def entry(data, platform, maker):
@@ -161,7 +152,7 @@ def entry(data, platform, maker):
 
 def keep(template, name, platform, maker):
     """A wrap in the folder gets its name, and then a line in the spec."""
-    data = template.folder.read(name, FILE_MAX)
+    data = template.folder.read(name, store.WRAP_MAX)
     said = entry(data, platform, maker)
     with template.folder.locked():
         # Another wrap may have come since the spec was read.
