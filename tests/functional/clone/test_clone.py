@@ -62,10 +62,22 @@ class Tool:
         return self
 
     def __exit__(self, *_):
-        for path in self.run_folder.glob('*/clone.json'):
-            with contextlib.suppress(OSError, ValueError, KeyError):
-                os.kill(json.loads(path.read_text())['pid'], signal.SIGKILL)
+        for told in self.guests():
+            with contextlib.suppress(OSError, KeyError, TypeError):
+                os.kill(told['pid'], signal.SIGKILL)
         shutil.rmtree(self.top, ignore_errors=True)
+
+    def guests(self):
+        """What the clone.json of each guest says, as far as one can read it.
+
+        A guest that ends takes its file away at any moment, and some tests
+        plant files that are none.
+        """
+        found = []
+        for path in self.run_folder.glob('*/clone.json'):
+            with contextlib.suppress(OSError, ValueError):
+                found.append(json.loads(path.read_text()))
+        return found
 
     def begin(self, *words):
         return subprocess.Popen([*self.command, *map(str, words)],
@@ -303,8 +315,7 @@ def killed(env):
     with Tool(env) as tool:
         kind = [] if env.lab.sev else ['--no-sev']
         making = tool.begin('make', 'half', *kind, '--after', 3)
-        wait_until('a guest', 60, lambda: list(
-            tool.run_folder.glob('*/clone.json')))
+        wait_until('a guest', 60, tool.guests)
         time.sleep(1)
         making.kill()
         making.communicate()

@@ -115,8 +115,7 @@ def signals(env):
                 run = tool.begin('run', 'base', GOOD)
             try:
                 wait_until('clones', LIMIT, lambda w=ready: sum(
-                    w in p.read_text() for p in
-                    tool.run_folder.glob('*/clone.json')) > 1)
+                    w in json.dumps(told) for told in tool.guests()) > 1)
                 for _ in range(times):
                     os.kill(run.pid, number)
                 run.communicate(timeout=LIMIT)
@@ -156,10 +155,9 @@ def worst_moment(env):
                 run = tool.begin('run', 'base', *words)
             tool.command = real
             try:
-                # The clone is complete; only its command knows nothing of it.
+                # It is there, and its command may know nothing of it yet.
                 wait_until('a clone', LIMIT, lambda: any(
-                    json.loads(p.read_text())['state'] == 'running'
-                    for p in tool.run_folder.glob('*/clone.json')))
+                    told['state'] == 'running' for told in tool.guests()))
                 run.terminate()
                 run.communicate(timeout=LIMIT)
             finally:
@@ -199,9 +197,8 @@ def in_progress(tool, name, *words):
     kind = [] if tool.env.lab.sev else ['--no-sev']
     making = tool.begin('make', name, *kind, *words)
     try:
-        [path] = wait_until('a guest', LIMIT, lambda: list(
-            tool.run_folder.glob('*/clone.json')))
-        yield making, json.loads(path.read_text())
+        [guest] = wait_until('a guest', LIMIT, tool.guests)
+        yield making, guest
     finally:
         making.kill()
         making.communicate()
@@ -243,7 +240,7 @@ def stop(env):
             server.kill()
             server.communicate()
         tool.do('list')                 # ends what the killed pool left
-        left = list(tool.run_folder.glob('*/clone.json'))
+        left = tool.guests()
         check(not left, f'the killed pool left {left}')
 
 
@@ -276,9 +273,8 @@ def pool_of(tool, size):
 
 def waiting(tool):
     """PIDs of the processes that wait in pools."""
-    found = [json.loads(path.read_text()) for path in
-             tool.run_folder.glob('*/clone.json')]
-    return {told['pid'] for told in found if told['state'] == 'waiting'}
+    return {told['pid'] for told in tool.guests()
+            if told['state'] == 'waiting'}
 
 
 def full(tool, size):

@@ -42,6 +42,11 @@ def whole():
             raise KeyboardInterrupt
 
 
+def is_interrupted():
+    """Within whole(): is it time to come to its end?"""
+    return _Main.pending
+
+
 def interrupted(_number, _frame):
     """Once: no second signal stops the ending of what was begun."""
     for number in SIGNALS:

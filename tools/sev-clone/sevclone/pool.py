@@ -236,6 +236,19 @@ def peer(client):
     return struct.unpack('=3i', said)[1]
 
 
+def await_reply(client):
+    """Wait, within begun.whole(), until there is a reply or we are interrupted.
+
+    Who gives up closes his end for reading first: then either the reply is here
+    already and is taken, or the pool cannot send it and keeps the process.
+    """
+    end = time.monotonic() + TAKE_LIMIT + 5
+    while not select.select([client], [], [], 0.1)[0]:
+        if begun.is_interrupted() or time.monotonic() > end:
+            client.shutdown(socket.SHUT_RD)
+            return
+
+
 def ask(name, request, accept=lambda reply: reply):
     """Put @request to the pool of @name; @accept takes the reply over.
 
@@ -251,8 +264,8 @@ def ask(name, request, accept=lambda reply: reply):
                 raise Trouble(f'{run / socket_name(name)} is not answered by '
                               'a pool of ours')
             client.sendall(json.dumps(request).encode())
-            select.select([client], [], [], TAKE_LIMIT + 5)
             with begun.whole():
+                await_reply(client)
                 reply = json.loads(client.makefile().readline(REPLY_MAX))
                 if not isinstance(reply, dict):
                     raise ValueError
