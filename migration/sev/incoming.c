@@ -38,6 +38,7 @@ void sev_target_free(SevTarget *t)
             image_free(g_array_index(t->blocks, SevTargetBlock, i).image);
         }
         g_clear_pointer(&t->manifest, g_byte_array_unref);
+        g_free(t->uncovered);
         g_free(t->buf);
         g_array_unref(t->blocks);
         sev_ram_sum_free(t->ram_sum);

@@ -112,6 +112,11 @@ bool sev_lane_load_end(SevTarget *t, Error **errp)
     Sum sum;
     bool ok = true;
 
+    if (t->uncovered) {
+        error_setg(errp, "SEV stream: section \"%s\" came before END, where "
+                   "the lane's digest does not cover it", t->uncovered);
+        return false;
+    }
     if (t->ram_sum) {
         sev_ram_sum_end(t->ram_sum, t->shared_sum);
         return true;

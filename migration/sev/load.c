@@ -85,6 +85,22 @@ void sev_load_other_machine(const char *theirs, uint32_t len,
     sev_migration_fail("machine", err);
 }
 
+/*
+ * Devices come behind END, where the lane's digest covers them.  Before END are
+ * the sections that have more than one part, and two that check themselves.
+ */
+void sev_load_section(const char *idstr)
+{
+    static const char *const early[] = {
+        "ram", "sev", "dirty-bitmap", "sev-config", "sev-template", NULL
+    };
+
+    if (target && !target->seen[SEV_RECORD_END] && !target->uncovered &&
+        !g_strv_contains(early, idstr)) {
+        target->uncovered = g_strdup(idstr);
+    }
+}
+
 /* Did the records reach END? */
 static bool load_ended(int ret, Error **errp)
 {

@@ -131,6 +131,9 @@ void sev_migration_print(Monitor *mon, const MigrationInfo *info);
 void sev_load_other_machine(const char *theirs, uint32_t len,
                             const char *ours);
 
+/* The section called @idstr is about to be loaded, or a part of it.  BQL held. */
+void sev_load_section(const char *idstr);
+
 /* --- multifd-send.c ------------------------------------------------------------- */
 
 /*

@@ -163,6 +163,14 @@ def repeated(data):
     return data
 
 
+def early(data):
+    """The vCPU's state once more, before "ram"; upstream loads that, too."""
+    start, end = section(data, CPU)
+    first = data.index(b'\x03ram' + bytes(4)) - 5
+    data[first:first] = data[start:end]
+    return data
+
+
 def no_digest(data):
     start, end = section(data, END)
     del data[start:end]
@@ -196,6 +204,8 @@ EDITS = (
     ("the program's sum", changed(program), OTHER_STATE),
     ('a second state of a vCPU', repeated,
      r"behind the lane's digest comes a section of type 4"),
+    ('a state of a vCPU before END', early,
+     r'section "cpu" came before END, where the lane.s digest does not'),
     ('no digest', no_digest, r"the lane's digest is not at its end"),
 )
 
