@@ -146,15 +146,16 @@ check-functional: build ## real guests: boot, migrate, clone, tamper
 	@$(OVERLAY)/as-root.sh $(OVERLAY)/check.py functional
 
 check-matrix: build guest-kernels ## boot guests of every shape, print a table (half an hour on a busy machine)
-	@$(OVERLAY)/deps.sh test
+	@$(OVERLAY)/deps.sh test clean
 	@tests/guest/extras.sh
 	@tests/guest/build.sh bullseye
 	@tests/guest/build.sh unstable
+	@$(OVERLAY)/as-root.sh tests/guest/userland.sh
 	@$(OVERLAY)/as-root.sh tests/functional/matrix/matrix.py --build "$(BUILD)"
 	@$(OVERLAY)/as-root.sh tests/functional/matrix/matrix.py --build "$(BUILD)" --es
 	@tests/guest/build.sh trixie generic
 	@$(OVERLAY)/as-root.sh $(PYTHON) tests/functional/run.py --build "$(BUILD)" \
-	    --all --filter '^(device table|state|disk):'
+	    --all --filter '^(device table|state|disk|es: a Debian)'
 
 BOOTS ?= 50
 check-boots: build ## BOOTS=50 boots with four vCPUs in a row, none may be lost; ES=1: of SEV-ES guests
