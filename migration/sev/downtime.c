@@ -60,7 +60,8 @@ typedef struct Speed {
 static Speed measure(void)
 {
     uint64_t packets = stat64_get(&sev_page_stats.packets);
-    unsigned channels = migrate_multifd() ? migrate_multifd_channels() : 1;
+    unsigned channels = migrate_multifd() && sev_method() != SEV_METHOD_LANE
+        ? migrate_multifd_channels() : 1;
     Speed s = { .pace = sev_pace_get() };
 
     if (packets < PACKETS_MIN) {

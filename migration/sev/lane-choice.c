@@ -36,12 +36,16 @@ const char *sev_method_why(void)
     return choice.why;
 }
 
-/* The lane's pages come from one thread, in the order of the main channel. */
+/*
+ * Sealed pages are on the main channel.  The others' pages are kept behind them by
+ * RAM_SAVE_FLAG_MULTIFD_FLUSH, which older machine types do without.
+ */
 static bool lane_possible(Error **errp)
 {
-    if (migrate_multifd()) {
-        error_setg(errp, "SEV: the lane seals for one channel: unset "
-                   "capability 'multifd', or use sev-method=packets");
+    if (migrate_multifd() && migrate_multifd_flush_after_each_section()) {
+        error_setg(errp, "SEV: the lane cannot be used with capability 'multifd' "
+                   "where channels are flushed after each section, as with machine "
+                   "types up to 8.0: unset 'multifd', or use sev-method=packets");
         return false;
     }
     return sev_lane_usable(errp);

@@ -10,6 +10,7 @@
 #include "qemu/osdep.h"
 #include "migration/migration.h"
 #include "migration/misc.h"
+#include "migration/options.h"
 #include "migration/qemu-file.h"
 #include "migration/savevm.h"
 #include "migration/vmstate.h"
@@ -22,6 +23,7 @@
 #include "target/i386/sev/test/fault.h"
 #include "fail.h"
 #include "lane.h"
+#include "multifd.h"
 #include "ram-sum.h"
 
 QEMU_BUILD_BUG_ON(SEV_LANE_SUM_LEN != SEV_RECORD_DIGEST_LEN);
@@ -118,6 +120,10 @@ bool sev_lane_load_end(SevTarget *t, Error **errp)
         return false;
     }
     if (t->ram_sum) {
+        if (migrate_multifd() && !sev_multifd_full(errp)) {
+            return false;
+        }
+        sev_ram_sum_received(t->ram_sum);
         sev_ram_sum_end(t->ram_sum, t->shared_sum);
         return true;
     }

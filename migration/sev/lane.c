@@ -5,7 +5,10 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
+#include "migration/migration.h"
 #include "migration/misc.h"
+#include "migration/multifd.h"
+#include "migration/options.h"
 #include "migration/qemu-file.h"
 #include "migration/sev/template/wrap.h"
 #include "migration/sev/wire/write.h"
@@ -78,7 +81,7 @@ bool sev_lane_save_begin(SevSource *s, QEMUFile *f, Error **errp)
     }
     put_lane(f, packets, n);
     if (sev_lane_save_is_live()) {
-        s->ram_sum = sev_ram_sum_new();
+        s->ram_sum = sev_ram_sum_new(false);
         for (guint i = 0; i < s->blocks->len; i++) {
             sev_ram_sum_add_block(s->ram_sum, g_ptr_array_index(s->blocks, i));
         }
@@ -88,11 +91,27 @@ bool sev_lane_save_begin(SevSource *s, QEMUFile *f, Error **errp)
 
 /* --- Source: what "ram" carries, and what does not go with it any more ------- */
 
+/*
+ * A page that went sealed, on the main channel, and goes as it is now, on another:
+ * what is sent from here on waits until the target has opened what was before.
+ */
+static void keep_behind(SevSource *s, unsigned number, ram_addr_t offset)
+{
+    if (migrate_multifd() &&
+        sev_ram_sum_was_sealed(s->ram_sum, number, offset)) {
+        trace_sev_lane_flush(number, offset);
+        /* If it fails so does ram.c's own next attempt. */
+        multifd_ram_flush_and_sync(migrate_get_current()->to_dst_file);
+        sev_ram_sum_forget_sealed(s->ram_sum);
+    }
+}
+
 void sev_lane_save_shared(SevSource *s, RAMBlock *rb, ram_addr_t offset)
 {
     guint number;
 
     if (s->ram_sum && g_ptr_array_find(s->blocks, rb, &number)) {
+        keep_behind(s, number, offset);
         sev_ram_sum_page(s->ram_sum, number, offset);
     }
 }
@@ -182,7 +201,7 @@ bool sev_lane_load_lane(SevTarget *t, const SevRecord *rec, Error **errp)
     }
     t->method = SEV_METHOD_LANE;
     if (!t->seen[SEV_RECORD_MANIFEST]) {
-        t->ram_sum = sev_ram_sum_new();
+        t->ram_sum = sev_ram_sum_new(migrate_multifd());
         for (guint i = 0; i < t->blocks->len; i++) {
             sev_ram_sum_add_block(t->ram_sum, blocks[i]);
         }

@@ -8,7 +8,8 @@
  * versions, and of sums of all else, in a SEALED record.
  *
  * A vCPU of the guest does the work, and lending it takes the BQL: so there is
- * no thread beside the migration thread, and pages do not wait sealed.
+ * no thread beside the migration thread, and pages do not wait sealed.  With
+ * multifd the sealed pages go on the main channel and the others on the rest.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

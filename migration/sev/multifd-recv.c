@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "qemu/cutils.h"
 #include "qemu/lockable.h"
 #include "qemu/timer.h"
 #include "io/channel.h"
@@ -14,6 +15,7 @@
 #include "channels.h"
 #include "multifd.h"
 #include "multifd-recv.h"
+#include "ram-sum.h"
 #include "return-path.h"
 #include "sev.h"
 #include "target/i386/sev/test/fault.h"
@@ -33,6 +35,8 @@ static struct {
     QemuCond changed;
     SevTarget *target;          /* its blocks are complete */
     bool over;
+    bool full;                  /* the guest has all its pages */
+    unsigned inside;            /* channels that are writing pages */
 } gate;
 
 static void gate_set(SevTarget *target, bool over)
@@ -40,6 +44,7 @@ static void gate_set(SevTarget *target, bool over)
     QEMU_LOCK_GUARD(&gate.lock);
     gate.target = target;
     gate.over = over;
+    gate.full = gate.full && over;
     qemu_cond_broadcast(&gate.changed);
 }
 
@@ -53,7 +58,19 @@ void sev_multifd_close(void)
     gate_set(NULL, true);
 }
 
-static SevTarget *gate_wait(Error **errp)
+bool sev_multifd_full(Error **errp)
+{
+    QEMU_LOCK_GUARD(&gate.lock);
+    gate.full = true;
+    if (gate.inside) {
+        error_setg(errp, "SEV stream: END came while %u channels still brought "
+                   "pages", gate.inside);
+    }
+    return !gate.inside;
+}
+
+/* A channel may write pages, until it leaves. */
+static SevTarget *gate_enter(Error **errp)
 {
     int64_t deadline = get_clock() +
                        SESSION_TIMEOUT_S * (int64_t)NANOSECONDS_PER_SECOND;
@@ -66,8 +83,20 @@ static SevTarget *gate_wait(Error **errp)
         error_setg(errp, gate.over
                    ? "SEV stream: pages came after the main channel ended"
                    : "SEV stream: no SESSION record came on the main channel");
+        return NULL;
     }
+    if (gate.full) {
+        error_setg(errp, "SEV stream: pages came after END");
+        return NULL;
+    }
+    gate.inside++;
     return gate.target;
+}
+
+static void gate_leave(void)
+{
+    QEMU_LOCK_GUARD(&gate.lock);
+    gate.inside--;
 }
 
 /* --- Channel threads -------------------------------------------------------- */
@@ -174,31 +203,46 @@ static bool recv_shared(MultiFDRecvParams *p, uint32_t first, size_t left,
     return !n || !qio_channel_readv_all(p->c, p->iov, n, errp);
 }
 
-static bool recv_pages(MultiFDRecvParams *p, Error **errp)
+/*
+ * What a lane did not seal.  Its digest tells whether these pages are right; this
+ * says which ones came.  Upstream's map of received pages is the main channel's.
+ */
+static bool recv_unsealed(MultiFDRecvParams *p, SevTarget *t, Error **errp)
 {
-    uint32_t flags = p->flags & MULTIFD_FLAG_COMPRESSION_MASK, first = 0;
-    size_t left = p->next_packet_size, len;
-    SevTarget *t;
+    for (uint32_t i = 0; i < p->normal_num + p->zero_num; i++) {
+        ram_addr_t offset = i < p->normal_num ? p->normal[i]
+                                              : p->zero[i - p->normal_num];
 
-    if (flags != MULTIFD_FLAG_NOCOMP || migrate_mapped_ram()) {
-        error_setg(errp, "SEV stream: compression 0x%x or mapped-ram, neither "
-                   "goes with SEV", flags);
+        if (!sev_ram_sum_has(t->ram_sum, p->block, offset)) {
+            error_setg(errp, "SEV stream: a page at 0x" RAM_ADDR_FMT " of %s, "
+                       "which no BLOCK record has", offset, p->block->idstr);
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < p->zero_num; i++) {
+        uint8_t *page = p->host + p->zero[i];
+
+        if (!buffer_is_zero(page, PAGE_LEN)) {
+            memset(page, 0, PAGE_LEN);
+        }
+        sev_ram_sum_arrived(t->ram_sum, p->block, p->zero[i]);
+    }
+    /* Other lengths are refused: a PAGES record on a channel is one. */
+    if (!recv_shared(p, 0, p->next_packet_size, errp)) {
         return false;
     }
-    if (sev_fault(SEV_FAULT_CHANNEL_WAIT, errp)) {
-        return false;
+    for (uint32_t i = 0; i < p->normal_num; i++) {
+        sev_ram_sum_arrived(t->ram_sum, p->block, p->normal[i]);
     }
-    t = gate_wait(errp);
-    if (t && t->method == SEV_METHOD_LANE) {
-        error_setg(errp, "SEV stream: pages on a channel, of a stream that the "
-                   "lane sealed");
-        return false;
-    }
-    if (!t || sev_fault(SEV_FAULT_CHANNEL_READ, errp) ||
-        !check_offsets(p->normal, p->normal_num, errp) ||
-        !check_offsets(p->zero, p->zero_num, errp)) {
-        return false;
-    }
+    trace_sev_multifd_recv(p->id, 0, p->normal_num, p->zero_num);
+    return true;
+}
+
+static bool recv_packets(MultiFDRecvParams *p, SevTarget *t, Error **errp)
+{
+    size_t left = p->next_packet_size, len;
+    uint32_t first = 0;
+
     multifd_recv_zero_page_process(p);
     /* An entry of a record is longer than a shared page. */
     while (left > (size_t)(p->normal_num - first) * PAGE_LEN) {
@@ -221,6 +265,33 @@ static bool recv_pages(MultiFDRecvParams *p, Error **errp)
     }
     trace_sev_multifd_recv(p->id, first, p->normal_num - first, p->zero_num);
     return true;
+}
+
+static bool recv_pages(MultiFDRecvParams *p, Error **errp)
+{
+    uint32_t flags = p->flags & MULTIFD_FLAG_COMPRESSION_MASK;
+    SevTarget *t;
+    bool ok;
+
+    if (flags != MULTIFD_FLAG_NOCOMP || migrate_mapped_ram()) {
+        error_setg(errp, "SEV stream: compression 0x%x or mapped-ram, neither "
+                   "goes with SEV", flags);
+        return false;
+    }
+    if (sev_fault(SEV_FAULT_CHANNEL_WAIT, errp)) {
+        return false;
+    }
+    t = gate_enter(errp);
+    if (!t) {
+        return false;
+    }
+    ok = !sev_fault(SEV_FAULT_CHANNEL_READ, errp) &&
+         check_offsets(p->normal, p->normal_num, errp) &&
+         check_offsets(p->zero, p->zero_num, errp) &&
+         (t->method == SEV_METHOD_LANE ? recv_unsealed(p, t, errp)
+                                       : recv_packets(p, t, errp));
+    gate_leave();
+    return ok;
 }
 
 /*

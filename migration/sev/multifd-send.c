@@ -58,10 +58,17 @@ static void add_iov(MultiFDSendParams *p, void *base, size_t len)
     p->iov[p->iovs_num++] = (struct iovec) { base, len };
 }
 
-/* Move private pages to @d; their number. */
+/*
+ * Move private pages to @d; their number.  The lane's are not here, and what became
+ * private since it was given to the channel will come again.
+ */
 static size_t split_private(MultiFDPages_t *pages, SendData *d)
 {
     uint32_t rest = 0, n = 0;
+
+    if (source->method == SEV_METHOD_LANE) {
+        return 0;
+    }
 
     for (uint32_t i = 0; i < pages->num; i++) {
         ram_addr_t offset = pages->offset[i];

@@ -37,6 +37,12 @@ bool sev_multifd_is_down(void);
  */
 void sev_multifd_open(SevTarget *t);
 
+/*
+ * END: all pages are in RAM, and none may come any more.  False if some are being
+ * written.
+ */
+bool sev_multifd_full(Error **errp);
+
 /* The main channel is through, or has failed: nobody waits any more. */
 void sev_multifd_close(void);
 

@@ -21,6 +21,7 @@ typedef uint8_t Sum[SEV_RAM_SUM_LEN];
 typedef struct Chunk {
     uint8_t carried[CHUNK_PAGES / 8];   /* by "ram", last; a bit a page */
     uint8_t filled[CHUNK_PAGES / 8];    /* ... and it is not all zeros */
+    uint8_t sealed[CHUNK_PAGES / 8];    /* since they were forgotten */
     Sum *sums;                          /* of those; NULL: there were none yet */
     Sum digest;
     bool stale;                         /* the digest is */
@@ -31,15 +32,19 @@ typedef struct Block {
     uint64_t length;
     size_t n_chunks;
     Chunk *chunks;
+    unsigned long *arrived;     /* on other channels, a bit a page; NULL: none can */
 } Block;
 
 struct SevRamSum {
     GArray *blocks;             /* of Block */
+    bool channels;
 };
 
-SevRamSum *sev_ram_sum_new(void)
+SevRamSum *sev_ram_sum_new(bool channels)
 {
     SevRamSum *s = g_new0(SevRamSum, 1);
+
+    s->channels = channels;
 
     s->blocks = g_array_new(false, false, sizeof(Block));
     return s;
@@ -54,6 +59,7 @@ void sev_ram_sum_free(SevRamSum *s)
             g_free(b->chunks[i].sums);
         }
         g_free(b->chunks);
+        g_free(b->arrived);
     }
     if (s) {
         g_array_unref(s->blocks);
@@ -70,6 +76,9 @@ void sev_ram_sum_add_block(SevRamSum *s, RAMBlock *rb)
     };
 
     b.chunks = g_new0(Chunk, b.n_chunks);
+    if (s->channels) {
+        b.arrived = bitmap_new(b.length / PAGE_LEN);
+    }
     g_array_append_val(s->blocks, b);
 }
 
@@ -137,6 +146,9 @@ void sev_ram_sum_sealed(SevRamSum *s, unsigned number, ram_addr_t offset)
     unsigned n;
     Chunk *c = find(s, number, offset, &n, &b);
 
+    if (c) {
+        put_bit(c->sealed, n, true);
+    }
     if (c && get_bit(c->carried, n)) {
         put_bit(c->carried, n, false);
         put_bit(c->filled, n, false);
@@ -144,17 +156,72 @@ void sev_ram_sum_sealed(SevRamSum *s, unsigned number, ram_addr_t offset)
     }
 }
 
+bool sev_ram_sum_was_sealed(SevRamSum *s, unsigned number, ram_addr_t offset)
+{
+    Block *b;
+    unsigned n;
+    Chunk *c = find(s, number, offset, &n, &b);
+
+    return c && get_bit(c->sealed, n);
+}
+
+void sev_ram_sum_forget_sealed(SevRamSum *s)
+{
+    for (guint n = 0; n < s->blocks->len; n++) {
+        Block *b = &g_array_index(s->blocks, Block, n);
+
+        for (size_t i = 0; i < b->n_chunks; i++) {
+            memset(b->chunks[i].sealed, 0, sizeof(b->chunks[i].sealed));
+        }
+    }
+}
+
+static Block *of_rb(SevRamSum *s, RAMBlock *rb)
+{
+    for (guint n = 0; n < s->blocks->len; n++) {
+        Block *b = &g_array_index(s->blocks, Block, n);
+
+        if (b->rb == rb) {
+            return b;
+        }
+    }
+    return NULL;
+}
+
+bool sev_ram_sum_has(SevRamSum *s, RAMBlock *rb, ram_addr_t offset)
+{
+    Block *b = s ? of_rb(s, rb) : NULL;
+
+    return b && b->arrived && offset / PAGE_LEN < b->length / PAGE_LEN;
+}
+
+void sev_ram_sum_arrived(SevRamSum *s, RAMBlock *rb, ram_addr_t offset)
+{
+    set_bit_atomic(offset / PAGE_LEN, of_rb(s, rb)->arrived);
+}
+
+static void collect(SevRamSum *s, unsigned number, unsigned long *map,
+                    unsigned long pages)
+{
+    for (unsigned long page = find_first_bit(map, pages); page < pages;
+         page = find_next_bit(map, pages, page + 1)) {
+        /* First: a page that comes again meanwhile counts again. */
+        clear_bit_atomic(page, map);
+        sev_ram_sum_page(s, number, (ram_addr_t)page * PAGE_LEN);
+    }
+}
+
 void sev_ram_sum_received(SevRamSum *s)
 {
     for (guint i = 0; i < s->blocks->len; i++) {
         Block *b = &g_array_index(s->blocks, Block, i);
-        unsigned long *map = b->rb->receivedmap;
         unsigned long pages = b->length / PAGE_LEN;
 
-        for (unsigned long page = map ? find_first_bit(map, pages) : pages;
-             page < pages; page = find_next_bit(map, pages, page + 1)) {
-            clear_bit(page, map);
-            sev_ram_sum_page(s, i, (ram_addr_t)page * PAGE_LEN);
+        if (b->rb->receivedmap) {
+            collect(s, i, b->rb->receivedmap, pages);
+        }
+        if (b->arrived) {
+            collect(s, i, b->arrived, pages);
         }
     }
 }

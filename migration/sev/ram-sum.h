@@ -12,7 +12,8 @@
  * of its pages came; a chunk that "ram" carried nothing of has none.  To the
  * byte: docs/interop/sev-record.rst.
  *
- * One thread: the migration thread, or on a target the main thread.
+ * One thread: the migration thread, or on a target the main thread, but where it is said
+ * otherwise.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -25,7 +26,8 @@
 
 typedef struct SevRamSum SevRamSum;
 
-SevRamSum *sev_ram_sum_new(void);
+/* @channels: pages may arrive on others than the main one. */
+SevRamSum *sev_ram_sum_new(bool channels);
 void sev_ram_sum_free(SevRamSum *s);
 
 /* The next block of the stream: they are numbered as they come. */
@@ -38,10 +40,24 @@ void sev_ram_sum_page(SevRamSum *s, unsigned number, ram_addr_t offset);
 void sev_ram_sum_sealed(SevRamSum *s, unsigned number, ram_addr_t offset);
 
 /*
- * On a target: everything that "ram" has loaded since the last call.  Upstream
- * marks those pages, and nobody else in a precopy over one channel asks.
+ * On a source: was the page ever sealed, since the last call of that?  What comes on
+ * another line than the sealed pages has to be kept behind them.
+ */
+bool sev_ram_sum_was_sealed(SevRamSum *s, unsigned number, ram_addr_t offset);
+void sev_ram_sum_forget_sealed(SevRamSum *s);
+
+/*
+ * On a target: everything that "ram" has loaded since the last call, on the main
+ * channel, whose pages upstream marks, and on others, which must not mark theirs
+ * there.
  */
 void sev_ram_sum_received(SevRamSum *s);
+
+/* A page of @rb came on another channel and is in RAM.  Any thread. */
+void sev_ram_sum_arrived(SevRamSum *s, RAMBlock *rb, ram_addr_t offset);
+
+/* Does a page at @offset of @rb count?  Not without @s.  Any thread. */
+bool sev_ram_sum_has(SevRamSum *s, RAMBlock *rb, ram_addr_t offset);
 
 /* Make now what sev_ram_sum_end() would have to make later. */
 void sev_ram_sum_settle(SevRamSum *s);

@@ -159,9 +159,10 @@ int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
     /* Channels are waiting for this, and ram for the channels. */
     qemu_fflush(f);
     stat64_set(&sev_page_stats.start_ns, get_clock());
-    /* A PING on this channel says nothing of multifd's. */
+    /* A PING on this channel says nothing of packets on multifd's. */
     sev_downtime_begin(sev.outgoing.purpose == SEV_PURPOSE_MOVE &&
-                       !migrate_multifd());
+                       (!migrate_multifd() ||
+                        sev.source->method == SEV_METHOD_LANE));
     return 0;
 
 fail:
@@ -335,7 +336,7 @@ bool sev_migration_queue_page(RAMBlock *rb, ram_addr_t offset)
         return sev.source->image &&
                sev_image_save_shared(sev.source, rb, offset);
     }
-    if (migrate_multifd()) {
+    if (migrate_multifd() && sev.source->method != SEV_METHOD_LANE) {
         /* If this fails so does ram.c's own next attempt. */
         return multifd_queue_page(rb, offset);
     }

@@ -47,7 +47,8 @@ within() {
         node() { mknod -m 666 "$0/dev/$1" c "$2" "$3"; }
         node null 1 3; node zero 1 5; node full 1 7
         node random 1 8; node urandom 1 9; node tty 5 0
-        mkdir "$0/dev/shm" "$0/dev/pts"
+        mkdir "$0/dev/shm" "$0/dev/pts" "$0/dev/net"
+        node net/tun 10 200
         mount -t devpts -o newinstance,ptmxmode=666 devpts "$0/dev/pts"
         mount -t tmpfs shm "$0/dev/shm"
         ln -s pts/ptmx "$0/dev/ptmx"

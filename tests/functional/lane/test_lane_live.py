@@ -284,7 +284,9 @@ def tells(guest, method, words):
 def auto(env):
     host = softhost.two_hosts(env)[0]
     for options in GUEST, LANE:
-        guest = host.tiny(env, 'lane-auto', **options)
+        guest = host.tiny(env, 'lane-auto', '-global',
+                          'migration.multifd-flush-after-each-section=on',
+                          **options)
         with contextlib.closing(guest.start()):
             guest.soundly()
             guest.cmd('migrate-set-parameters', sev_method='auto')
@@ -306,5 +308,5 @@ def auto(env):
             guest.obeys()
             guest.capabilities(multifd=True)
             migrate(guest, 'tcp:127.0.0.1:1')
-            tells(guest, 'packets', r"unset capability 'multifd'")
+            tells(guest, 'packets', r"unset 'multifd'")
             check('sev method' not in printed(guest), 'nothing was sent')

@@ -92,6 +92,10 @@ class NetLab:
         """A new port of the bridge, as a file descriptor."""
         self._control.send(b'tap')
         _, fds, _, _ = socket.recv_fds(self._control, 16, 1)
+        if not fds:
+            said = self._process.stderr.read().strip().splitlines()
+            raise RuntimeError('no tap device on the bridge: '
+                               f'{said[-1] if said else "nothing says why"}')
         return fds[0]
 
     def connections(self):

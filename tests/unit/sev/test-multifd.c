@@ -22,6 +22,7 @@
 #include "migration/sev/channels.h"
 #include "migration/sev/fail.h"
 #include "migration/sev/multifd.h"
+#include "migration/sev/ram-sum.h"
 #include "migration/sev/return-path.h"
 #include "migration/sev/seal.h"
 #include "migration/sev/wire/transcript.h"
@@ -35,9 +36,11 @@ static uint8_t *memory[2];              /* of the source, of the target */
 static unsigned long *is_private, *arrived;
 static unsigned opened, flip_every, blank_every;
 static bool mapped_ram, refused;
+static bool end_comes;          /* while a channel writes pages */
 static QIOChannel *down;        /* whose other end is gone */
 static MigrationState state;
 static const MultiFDMethods *methods;
+static SevSource source;
 MigrationAtomicStats mig_stats;
 
 /* --- What stands in for the rest of QEMU ----------------------------------- */
@@ -210,6 +213,12 @@ SevTargetBlock *sev_target_block(SevTarget *t, uint64_t number, Error **errp)
 
 bool sev_pages_load(SevTarget *t, const SevRecord *rec, Error **errp)
 {
+    if (end_comes && sev_multifd_full(errp)) {
+        g_test_fail();
+    }
+    if (end_comes) {
+        return false;
+    }
     for (size_t i = 0; i < rec->u.pages.count; i++) {
         uint64_t offset;
         const uint8_t *packet = sev_record_page(&rec->u.pages, i, &offset);
@@ -240,7 +249,7 @@ static void begin(Ends *e)
     bitmap_zero(is_private, PAGES);
     bitmap_zero(arrived, PAGES);
     opened = flip_every = blank_every = 0;
-    mapped_ram = refused = false;
+    mapped_ram = refused = end_comes = false;
     e->data.type = MULTIFD_PAYLOAD_RAM;
     e->data.u.ram.block = &block;
     e->data.u.ram.offset = e->offsets;
@@ -460,6 +469,93 @@ static void test_refused(void)
     g_assert_cmpuint(opened, ==, 0);
 }
 
+/* --- Beside a lane ------------------------------------------------------------ */
+
+static void begin_lane(Ends *e)
+{
+    begin(e);
+    source.method = e->target.method = SEV_METHOD_LANE;
+    e->target.ram_sum = sev_ram_sum_new(true);
+    sev_ram_sum_add_block(e->target.ram_sum, &block);
+}
+
+static void end_lane(Ends *e)
+{
+    sev_ram_sum_free(e->target.ram_sum);
+    source.method = SEV_METHOD_PACKET;
+}
+
+/* What is not sealed goes as it is, private or not, and is summed up. */
+static void test_lane(void)
+{
+    uint8_t ours[SEV_RAM_SUM_LEN], theirs[SEV_RAM_SUM_LEN];
+    SevRamSum *sum = sev_ram_sum_new(false);
+    Ends e;
+
+    begin_lane(&e);
+    sev_ram_sum_add_block(sum, &block);
+    for (size_t n = 0; n < 90; n++) {
+        add(&e, 2 * n, n < 60 ? 1 : 2);
+        sev_ram_sum_page(sum, 0, 2 * n * PAGE);
+    }
+    transmit(&e);
+    g_assert_cmpint(methods->recv(&e.recv, &error_abort), ==, 0);
+    for (size_t n = 0; n < 90; n++) {
+        g_assert_cmpmem(memory[0] + 2 * n * PAGE, PAGE,
+                        memory[1] + 2 * n * PAGE, PAGE);
+    }
+    g_assert_true(bitmap_empty(arrived, PAGES));        /* upstream's map */
+    sev_ram_sum_received(e.target.ram_sum);
+    sev_ram_sum_end(e.target.ram_sum, ours);
+    sev_ram_sum_end(sum, theirs);
+    g_assert_cmpmem(ours, sizeof(ours), theirs, sizeof(theirs));
+    sev_ram_sum_free(sum);
+    end(&e);
+    end_lane(&e);
+}
+
+static void prepare_lane(Ends *e)
+{
+    begin_lane(e);
+    for (size_t n = 0; n < 80; n++) {
+        add(e, n, 1);
+    }
+    transmit(e);
+}
+
+static void test_lane_hostile(void)
+{
+    Ends e;
+
+    begin_lane(&e);
+    source.method = SEV_METHOD_PACKET;
+    for (size_t n = 0; n < 80; n++) {
+        add(&e, n, n >= 70);
+    }
+    transmit(&e);
+    expect(&e, "bytes are left for 80 shared pages");
+    end_lane(&e);
+
+    prepare_lane(&e);
+    e.recv.block = &other;
+    expect(&e, "a page at 0x0 of other, which no BLOCK record has");
+    end_lane(&e);
+
+    prepare_lane(&e);
+    e.offsets[79] = PAGES * PAGE;
+    expect(&e, "which no BLOCK record has");
+    end_lane(&e);
+
+    prepare_lane(&e);
+    g_assert_true(sev_multifd_full(&error_abort));
+    expect(&e, "pages came after END");
+    end_lane(&e);
+
+    prepare_hostile(&e);
+    end_comes = true;
+    expect(&e, "END came while 1 channels still brought pages");
+}
+
 /* The session comes while a channel waits for it. */
 static void *open_later(void *target)
 {
@@ -500,8 +596,6 @@ static void test_down(void)
 
 int main(int argc, char **argv)
 {
-    static SevSource source;
-
     module_call_init(MODULE_INIT_QOM);
     g_test_init(&argc, &argv, NULL);
     pstrcpy(block.idstr, sizeof(block.idstr), "block");
@@ -519,6 +613,8 @@ int main(int argc, char **argv)
     g_test_add_func("/sev/multifd/hostile-records", test_hostile_records);
     g_test_add_func("/sev/multifd/hostile-lengths", test_hostile_lengths);
     g_test_add_func("/sev/multifd/refused", test_refused);
+    g_test_add_func("/sev/multifd/lane", test_lane);
+    g_test_add_func("/sev/multifd/lane-hostile", test_lane_hostile);
     g_test_add_func("/sev/multifd/early", test_early);
     g_test_add_func("/sev/multifd/down", test_down);
     return g_test_run();

@@ -25,13 +25,18 @@ static RAMBlock blocks[] = {
 };
 static bool carried[PAGES];     /* of the second one */
 
-static SevRamSum *fresh(void)
+static SevRamSum *fresh_of(bool channels)
 {
-    SevRamSum *s = sev_ram_sum_new();
+    SevRamSum *s = sev_ram_sum_new(channels);
 
     sev_ram_sum_add_block(s, &blocks[0]);
     sev_ram_sum_add_block(s, &blocks[1]);
     return s;
+}
+
+static SevRamSum *fresh(void)
+{
+    return fresh_of(false);
 }
 
 static SevRamSum *setup(void)
@@ -186,6 +191,62 @@ static void test_received(void)
     g_assert_cmpmem(ours, sizeof(ours), theirs, sizeof(theirs));
 }
 
+/* Some pages come on other channels, which do not mark them in upstream's map. */
+static void test_arrived(void)
+{
+    SevRamSum *source = setup(), *target = fresh_of(true);
+    Digest ours, theirs;
+
+    for (int i = 0; i < 300; i++) {
+        size_t page = g_test_rand_int_range(0, PAGES);
+
+        fill(page);
+        carry(source, page);
+        if (page % 2) {
+            set_bit(page, received);
+        } else {
+            g_assert_true(sev_ram_sum_has(target, &blocks[1], page * PAGE));
+            sev_ram_sum_arrived(target, &blocks[1], page * PAGE);
+        }
+        if (i % 50 == 0) {
+            sev_ram_sum_received(target);
+        }
+    }
+    sev_ram_sum_received(target);
+    end(source, ours);
+    end(target, theirs);
+    g_assert_cmpmem(ours, sizeof(ours), theirs, sizeof(theirs));
+}
+
+static void test_has(void)
+{
+    static RAMBlock other = { .host = ram, .used_length = sizeof(ram) };
+    SevRamSum *one = setup(), *many = fresh_of(true);
+
+    g_assert_true(sev_ram_sum_has(many, &blocks[0], (SMALL - 1) * PAGE));
+    g_assert_false(sev_ram_sum_has(many, &blocks[0], SMALL * PAGE));
+    g_assert_false(sev_ram_sum_has(many, &other, 0));
+    g_assert_false(sev_ram_sum_has(one, &blocks[0], 0));
+    g_assert_false(sev_ram_sum_has(NULL, &blocks[0], 0));
+    sev_ram_sum_free(one);
+    sev_ram_sum_free(many);
+}
+
+static void test_was_sealed(void)
+{
+    SevRamSum *s = setup();
+
+    sev_ram_sum_sealed(s, 1, 600 * PAGE);
+    sev_ram_sum_page(s, 1, 600 * PAGE);
+    g_assert_true(sev_ram_sum_was_sealed(s, 1, 600 * PAGE));
+    g_assert_false(sev_ram_sum_was_sealed(s, 1, 601 * PAGE));
+    g_assert_false(sev_ram_sum_was_sealed(s, 1, PAGES * PAGE));
+    g_assert_false(sev_ram_sum_was_sealed(s, 7, 0));
+    sev_ram_sum_forget_sealed(s);
+    g_assert_false(sev_ram_sum_was_sealed(s, 1, 600 * PAGE));
+    sev_ram_sum_free(s);
+}
+
 typedef void Change(SevRamSum *s);
 
 static void one_bit(SevRamSum *s)
@@ -273,6 +334,9 @@ int main(int argc, char **argv)
     g_test_add_func("/sev/ram-sum/document", test_document);
     g_test_add_func("/sev/ram-sum/empty", test_empty);
     g_test_add_func("/sev/ram-sum/received", test_received);
+    g_test_add_func("/sev/ram-sum/arrived", test_arrived);
+    g_test_add_func("/sev/ram-sum/has", test_has);
+    g_test_add_func("/sev/ram-sum/was-sealed", test_was_sealed);
     g_test_add_func("/sev/ram-sum/changes", test_changes);
     g_test_add_func("/sev/ram-sum/nowhere", test_nowhere);
     return g_test_run();
