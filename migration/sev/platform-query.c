@@ -1,12 +1,19 @@
 /*
- * query-sev-platform-certs: what a source must know of this platform.
+ * query-sev-platform-certs, what a source must know of this platform, and
+ * x-query-sev-page-map.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qapi/qapi-commands-sev-overlay.h"
 #include "qapi/qapi-commands-sev-overlay-target.h"
 #include "target/i386/sev/transfer.h"
+
+SevPageMapInfo *qmp_x_query_sev_page_map(Error **errp)
+{
+    return sev_page_map_compare(errp);
+}
 
 SevPlatformCertificates *qmp_query_sev_platform_certs(Error **errp)
 {

@@ -7,9 +7,10 @@
 #include "declared-map.h"
 #include "declared-pages.h"
 #include "migration-control.h"
+#include "transfer.h"
 #include "exec/address-spaces.h"
 #include "exec/ram_addr.h"
-#include "qapi/qapi-commands-sev-overlay.h"
+#include "qapi/qapi-types-sev-overlay.h"
 #include "qemu/rcu.h"
 #include "standard-headers/asm-x86/kvm_para.h"
 #include "standard-headers/linux/kvm_para.h"
@@ -295,7 +296,7 @@ static int compare_block(RAMBlock *rb, void *opaque)
     return 0;
 }
 
-SevPageMapInfo *qmp_x_query_sev_page_map(Error **errp)
+SevPageMapInfo *sev_page_map_compare(Error **errp)
 {
     SevPageMapInfo *info;
 

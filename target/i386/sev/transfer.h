@@ -310,6 +310,13 @@ typedef bool (*SevPageRunFn)(RAMBlock *rb, ram_addr_t offset,
 bool sev_page_foreach_private(RAMBlock *rb, SevPageRunFn fn, void *opaque);
 
 /*
+ * What x-query-sev-page-map says: what the guest declared beside what it did.  The
+ * caller frees it.  BQL held.
+ */
+struct SevPageMapInfo;
+struct SevPageMapInfo *sev_page_map_compare(Error **errp);
+
+/*
  * On a target: the pages of [@offset, @offset + @length) are private or
  * shared from now on.  Content is not changed.  The caller has checked the
  * range against used_length.
