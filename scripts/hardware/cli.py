@@ -168,6 +168,8 @@ def run(ledger, args, folder):
 
 def main(argv=None):
     args = arguments(argv)
+    # A row is to be seen when it is known, in a file and down a pipe as well.
+    sys.stdout.reconfigure(line_buffering=True)
     for number in SIGNALS:
         signal.signal(number, interrupted)
     os.umask(0o077)

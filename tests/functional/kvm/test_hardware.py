@@ -218,10 +218,7 @@ def interrupted(env):
         child.send_signal(signal.SIGINT)
         code = child.wait(TICK_LIMIT)
     tool.left_nothing()
-    # Python ends itself by SIGINT when that came while it ran code in a string, be
-    # it handled or not.  A shell calls both 130.
-    check(code in (130, -signal.SIGINT),
-          f'exit code {code}: {tool.said(tool.screen)[-300:]}')
+    check(code == 130, f'exit code {code}: {tool.said(tool.screen)[-300:]}')
     check({'cpu', 'launch'} <= tool.verdicts('pass') and
           'interrupted SIGINT' in tool.rows()['save']['seen'],
           f'{tool.rows()["save"]}')
