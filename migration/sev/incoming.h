@@ -66,7 +66,7 @@ typedef struct SevTarget {
     struct SevRamSum *ram_sum;  /* of a guest that moves; else NULL */
     uint8_t shared_sum[SEV_RECORD_DIGEST_LEN];
     bool sealed_checked;
-    char *uncovered;            /* the first section before END; NULL: none */
+    char *uncovered;            /* by the digest: the first such section; NULL: none */
     GByteArray *manifest;       /* the record of a template, or NULL */
 } SevTarget;
 

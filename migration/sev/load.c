@@ -95,7 +95,7 @@ void sev_load_section(const char *idstr)
         "ram", "sev", "dirty-bitmap", "sev-config", "sev-template", NULL
     };
 
-    if (target && !target->seen[SEV_RECORD_END] && !target->uncovered &&
+    if (target && !target->uncovered && !target->seen[SEV_RECORD_END] &&
         !g_strv_contains(early, idstr)) {
         target->uncovered = g_strdup(idstr);
     }

@@ -51,7 +51,7 @@ within() {
         node net/tun 10 200
         mount -t devpts -o newinstance,ptmxmode=666 devpts "$0/dev/pts"
         mount -t tmpfs shm "$0/dev/shm"
-        node ptmx 5 2               # no link: libvirt copies it into its own /dev
+        node ptmx 5 2               # as devtmpfs has it; libvirt copies it
         ln -s /proc/self/fd "$0/dev/fd"
         exec env -i HOME=/root PATH="$WITHIN_PATH" LC_ALL=C.UTF-8 \
             DEBIAN_FRONTEND=noninteractive chroot "$0" "$@"' \

@@ -4,14 +4,12 @@
 # the initramfs that its own tools make of it, and a unit that says how the system
 # is, writes a file and powers off.
 #
-# usage: userland.sh [SUITE]            (default bookworm)
-#
 # Leaves $BUILD/guest/userland/{vmlinuz,initrd.img,disk.img}. As root; nothing is
 # installed.
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/overlay/lib.sh"
 . "$ROOT/scripts/packaging/clean-debian.sh"
 
-suite=${1:-bookworm}
+suite=bookworm
 # shellcheck disable=SC2034  # clean-debian.sh reads it
 roots=$BUILD/roots
 out=$BUILD/guest/userland

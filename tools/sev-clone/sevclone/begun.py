@@ -28,7 +28,10 @@ class _Main:
 
 @contextlib.contextmanager
 def whole():
-    """What comes meanwhile interrupts afterwards.  For moments, not waits."""
+    """What comes meanwhile interrupts afterwards.
+
+    For moments, and for waits that ask is_interrupted().
+    """
     if threading.current_thread() is not threading.main_thread():
         yield                           # nothing interrupts other threads
         return
