@@ -53,8 +53,14 @@ within() {
         mount -t tmpfs shm "$0/dev/shm"
         node ptmx 5 2               # as devtmpfs has it; libvirt copies it
         ln -s /proc/self/fd "$0/dev/fd"
+        # No chroot: who enters a mount namespace, as libvirt does for each guest,
+        # is at its root, which was the host.
+        cd "$0"
+        pivot_root . .
+        umount -l .
+        cd /
         exec env -i HOME=/root PATH="$WITHIN_PATH" LC_ALL=C.UTF-8 \
-            DEBIAN_FRONTEND=noninteractive chroot "$0" "$@"' \
+            DEBIAN_FRONTEND=noninteractive "$@"' \
         "$folder" "$@" < /dev/null
 }
 WITHIN_PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
