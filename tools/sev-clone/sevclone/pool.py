@@ -263,8 +263,8 @@ def ask(name, request, accept=lambda reply: reply):
             if peer(client) != os.geteuid():
                 raise Trouble(f'{run / socket_name(name)} is not answered by '
                               'a pool of ours')
-            client.sendall(json.dumps(request).encode())
             with begun.whole():
+                client.sendall(json.dumps(request).encode())
                 await_reply(client)
                 reply = json.loads(client.makefile().readline(REPLY_MAX))
                 if not isinstance(reply, dict):
