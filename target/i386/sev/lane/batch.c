@@ -73,18 +73,37 @@ static size_t part_of(size_t n, unsigned vcpus)
     return MIN(MAX(part, PART_MIN), SEV_LANE_BATCH);
 }
 
+/* How many of @n pages follow each other, from the first one on. */
+static size_t run_of(const SevPageJob *jobs, size_t n)
+{
+    const SevPage *page = &jobs[0].page;
+    size_t run = 1;
+
+    while (run < n && jobs[run].page.rb == page->rb &&
+           jobs[run].page.offset == page->offset + run * TARGET_PAGE_SIZE) {
+        run++;
+    }
+    return run;
+}
+
 /* While no vCPU of the guest runs nothing stays in the emulated cache. */
 static void evict(const SevPageJob *jobs, size_t n)
 {
     for (size_t i = 0, run; !runstate_is_running() && i < n; i += run) {
-        const SevPage *page = &jobs[i].page;
+        run = run_of(jobs + i, n - i);
+        sev_lent_ops()->evict(jobs[i].page.rb, jobs[i].page.offset, run, false);
+    }
+}
 
-        for (run = 1; i + run < n && jobs[i + run].page.rb == page->rb &&
-                      jobs[i + run].page.offset == page->offset +
-                      run * TARGET_PAGE_SIZE; run++) {
-            /* pages that follow each other go together */
-        }
-        sev_lent_ops()->evict(page->rb, page->offset, run, false);
+/* What evict() takes away again: a running guest's pages are where they are. */
+static void make_ready(const SevPageJob *jobs, size_t n, SevLentFor what)
+{
+    const SevLentOps *ops = sev_lent_ops();
+
+    for (size_t i = 0, run; ops->ready && !runstate_is_running() && i < n;
+         i += run) {
+        run = run_of(jobs + i, n - i);
+        ops->ready(jobs[i].page.rb, jobs[i].page.offset, run, what);
     }
 }
 
@@ -131,6 +150,7 @@ bool sev_lane_seal(const SevPageJob *jobs, size_t n, Error **errp)
 
         ok = put_addresses(slot, jobs + begun, some, errp);
         if (ok) {
+            make_ready(jobs + begun, some, SEV_LENT_READ);
             sev_lane_command_start(slot, slot % vcpus, LANE_SEAL, some,
                                    SEV_LENT_READ);
             begun += some;
@@ -203,6 +223,7 @@ static bool begin_batch(const Opening *o, size_t batch, Error **errp)
     if (!put_batch(slot, jobs, n, errp)) {
         return false;
     }
+    make_ready(jobs, n, SEV_LENT_WRITE);
     sev_lane_command_start(slot, batch % o->vcpus, LANE_OPEN, n,
                            SEV_LENT_WRITE);
     return true;

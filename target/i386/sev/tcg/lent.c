@@ -119,7 +119,46 @@ static void evict_pages(RAMBlock *rb, ram_addr_t offset, size_t pages)
     sev_cache_release(map->cache, first, pages);
 }
 
-/* The same for the program's own page, which has translated code. */
+/* Into the cache, as fill_lent() of tlb.c would do it on the vCPU. */
+static void fill(SevPageMap *map, size_t page, SevLentFor what)
+{
+    uint8_t state = sev_page_state(map, page);
+
+    if (state & (SEV_PAGE_CACHED | SEV_PAGE_SEALED)) {
+        return;         /* a vCPU opens what is sealed, and stops if it cannot */
+    }
+    if (what == SEV_LENT_WRITE) {
+        sev_cache_fill_blank(map, page);
+        /* A host that is a guest itself has page tables below these. */
+        map->cache->plain[page << TARGET_PAGE_BITS] = 0;
+    } else if (state & SEV_PAGE_PRIVATE) {
+        sev_cache_fill(map, page);
+    }
+}
+
+/*
+ * The thread that evicts holds the lock for long, and the vCPU would wait for it at
+ * its first page: so the pages are there before the vCPU comes.  Memory for them in
+ * one call costs a fraction of what its page faults do; where Linux does not know
+ * that call (before 5.14) there is a fault for each.
+ */
+static void ready(RAMBlock *rb, ram_addr_t offset, size_t pages,
+                  SevLentFor what)
+{
+    SevPageMap *map = sev_page_map(rb);
+    size_t first = offset >> TARGET_PAGE_BITS;
+
+    if (!map || !map->cache || first + pages > map->npages) {
+        return;                         /* the program refuses such pages */
+    }
+    qemu_madvise(map->cache->plain + offset, pages << TARGET_PAGE_BITS,
+                 QEMU_MADV_POPULATE_WRITE);
+    for (size_t page = first; page < first + pages; page++) {
+        fill(map, page, what);
+    }
+}
+
+/* evict_pages() for the program's own page, which has translated code. */
 static void evict_code(RAMBlock *rb, ram_addr_t offset)
 {
     SevPageMap *map = sev_page_map(rb);
@@ -191,6 +230,7 @@ const SevLentOps sev_lent_tcg = {
     .run = run,
     .leave = leave,
     .give_back = give_back,
+    .ready = ready,
     .evict = evict,
     .write_back = write_back,
 };

@@ -103,7 +103,9 @@ static void fill_lent(SevFill *fill, bool is_private)
             state = sev_page_state(fill->map, fill->page);
         }
     }
-    if (place.is_window && sev_lent == SEV_LENT_WRITE) {
+    /* Mostly the page is there, by lent.c's ready(), and nobody need be waited for. */
+    if (place.is_window && sev_lent == SEV_LENT_WRITE &&
+        !(state & SEV_PAGE_CACHED)) {
         sev_cache_fill_blank(fill->map, fill->page);
     } else if (!(state & SEV_PAGE_CACHED)) {
         fill->failed = !sev_cache_fill(fill->map, fill->page);
