@@ -93,28 +93,55 @@ static bool open_pages(SevTarget *t, Opening *o, Error **errp)
     return !n || sev_method_open(t, o->jobs, n, errp);
 }
 
-static bool fill_page(SevTarget *t, SevTargetBlock *block, ram_addr_t at,
-                      uint8_t *bytes, Opening *o, Error **errp)
+/* Every private page. */
+static bool open_block(SevTarget *t, SevTargetBlock *block, uint8_t *bytes,
+                       Error **errp)
 {
     RAMBlock *rb = block->rb;
+    g_autofree Opening *o = g_new0(Opening, 1);
 
-    if (sev_page_is_private(rb, at)) {
+    for (ram_addr_t at = 0; at < rb->used_length; at += PAGE_LEN) {
+        if (!sev_page_is_private(rb, at)) {
+            continue;
+        }
         o->jobs[o->n++] = (SevPageJob) {
             .page = { rb, at },
             .hdr = block->image->table + at / PAGE_LEN * HDR_LEN,
-            .data = bytes,
+            .data = bytes + at,
         };
-        return o->n < ARRAY_SIZE(o->jobs) || open_pages(t, o, errp);
+        if (o->n == ARRAY_SIZE(o->jobs) && !open_pages(t, o, errp)) {
+            return false;
+        }
     }
-    if (bytes == rb->host + at) {
-        return true;
+    return open_pages(t, o, errp);
+}
+
+/* Pages that nobody opens. */
+typedef struct Others {
+    RAMBlock *rb;
+    const uint8_t *bytes;
+} Others;
+
+/*
+ * A thread of its own: memory that is touched for the first time takes long, and
+ * whoever opens the private pages mostly waits for a vCPU or the secure processor.
+ */
+static void *fill_others(void *opaque)
+{
+    const Others *o = opaque;
+    RAMBlock *rb = o->rb;
+
+    for (ram_addr_t at = 0; at < rb->used_length; at += PAGE_LEN) {
+        if (sev_page_is_private(rb, at)) {
+            continue;
+        }
+        if (buffer_is_zero(o->bytes + at, PAGE_LEN)) {
+            ram_handle_zero(rb->host + at, PAGE_LEN);
+        } else {
+            memcpy(rb->host + at, o->bytes + at, PAGE_LEN);
+        }
     }
-    if (buffer_is_zero(bytes, PAGE_LEN)) {
-        ram_handle_zero(rb->host + at, PAGE_LEN);
-    } else {
-        memcpy(rb->host + at, bytes, PAGE_LEN);
-    }
-    return true;
+    return NULL;
 }
 
 /* Every packet is opened, every other page copied, before the guest runs. */
@@ -122,29 +149,29 @@ static bool fill_block(SevTarget *t, SevTargetBlock *block, Error **errp)
 {
     SevTargetImage *image = block->image;
     uint64_t length = block->rb->used_length;
-    uint8_t *bytes = block->rb->host;
-    g_autofree Opening *o = g_new0(Opening, 1);
-    bool ok = true;
+    Others others = { .rb = block->rb };
+    QemuThread thread;
+    uint8_t *bytes;
+    bool ok;
 
     if (sev_fault(SEV_FAULT_IMAGE_FILL, errp)) {
         return false;
     }
-    if (image->layout == SEV_LAYOUT_MAPPED) {
-        bytes = mmap(NULL, length, PROT_READ, MAP_SHARED, image->fd,
-                     image->pages);
-        if (bytes == MAP_FAILED) {
-            error_setg_errno(errp, errno, "SEV: template %s cannot be mapped",
-                             image->name);
-            return false;
-        }
+    if (image->layout == SEV_LAYOUT_IN_PLACE) {
+        return open_block(t, block, block->rb->host, errp);
     }
-    for (ram_addr_t at = 0; ok && at < length; at += PAGE_LEN) {
-        ok = fill_page(t, block, at, bytes + at, o, errp);
+    bytes = mmap(NULL, length, PROT_READ, MAP_SHARED, image->fd, image->pages);
+    if (bytes == MAP_FAILED) {
+        error_setg_errno(errp, errno, "SEV: template %s cannot be mapped",
+                         image->name);
+        return false;
     }
-    ok = ok && open_pages(t, o, errp);
-    if (bytes != block->rb->host) {
-        munmap(bytes, length);
-    }
+    others.bytes = bytes;
+    qemu_thread_create(&thread, "sev-fill", fill_others, &others,
+                       QEMU_THREAD_JOINABLE);
+    ok = open_block(t, block, bytes, errp);
+    qemu_thread_join(&thread);
+    munmap(bytes, length);
     return ok;
 }
 
