@@ -5,6 +5,7 @@
     bench_all.py --build DIR              all, as "make bench" does
     bench_all.py --build DIR --quick      few rounds of small guests, to see that it works
     bench_all.py --build DIR --only psp,clone --rounds 3
+                                          these; of the others, the last run's are kept
     bench_all.py --build DIR --check      compare the last run with the baseline
     bench_all.py --build DIR --accept     the last run becomes the baseline
 
@@ -27,7 +28,7 @@ from pathlib import Path
 
 import figures
 import ratios
-from parts import PARTS
+from parts import PARTS, needs
 
 ROOT = Path(__file__).resolve().parents[2]
 BASELINE = Path(__file__).with_name('baseline.json')
@@ -69,11 +70,18 @@ def machine():
             'virtual': said('systemd-detect-virt')}
 
 
+def commit():
+    return said('git', '-C', ROOT, 'describe', '--always', '--dirty')
+
+
+def stamp():
+    return datetime.datetime.now().astimezone().isoformat(timespec='seconds')
+
+
 def versions(build):
     return {'ours': said(build / 'obj/qemu-system-x86_64', '--version'),
             'base': said(build / 'base/obj/qemu-system-x86_64', '--version'),
-            'commit': said('git', '-C', ROOT, 'describe', '--always', '--dirty'),
-            'compiler': said('cc', '--version'), 'openssl': said('openssl', 'version')}
+            'commit': commit(), 'compiler': said('cc', '--version'), 'openssl': said('openssl', 'version')}
 
 
 # --- Running --------------------------------------------------------------------
@@ -94,6 +102,11 @@ class Screen:
         self.began = time.monotonic()
         print(f'{self.title} about {part.minutes} min when nothing else runs',
               end='' if self.live else '\n', flush=True)
+
+    def leave_out(self, part, lacks):
+        self.number += 1
+        print(f'[{self.number}/{self.count}] {part.name:10} left out: {lacks}',
+              flush=True)
 
     def note(self, text):
         if self.live:
@@ -149,7 +162,8 @@ def run(part, args, folder, screen):
     words = [word.format(build=build)
              for word in part.words + (part.quick if args.quick else part.full)]
     rounds = args.rounds or (2 if args.quick else part.default)
-    found = {'rounds': rounds, 'load_before': os.getloadavg()[0]}
+    found = {'began': stamp(), 'commit': commit(), 'rounds': rounds,
+             'load_before': os.getloadavg()[0]}
     began = time.monotonic()
     with open(folder / f'{part.name}.log', 'w', encoding='utf-8') as log:
         raw, missed = (run_text if part.text else run_json)(part, words, rounds, log,
@@ -162,6 +176,22 @@ def run(part, args, folder, screen):
     return found
 
 
+def kept(results, folder):
+    """What an earlier run left, when it was as thorough and on this machine.
+
+    Each ratio is of one benchmark, so benchmarks of different hours may lie side by
+    side; each says when it ran, and of which commit.
+    """
+    try:
+        before = json.loads((folder / 'results.json').read_text('utf-8'))
+    except (FileNotFoundError, ValueError):
+        return {}
+    same = all(before.get(key) == results[key] for key in ('format', 'quick')) and \
+        all(before['machine'].get(key) == results['machine'][key]
+            for key in ('cpu', 'cpus', 'kvm'))
+    return before['parts'] if same else {}
+
+
 def run_all(args, folder):
     """(results, whether all came to their end)"""
     wanted = [part for part in PARTS
@@ -172,10 +202,16 @@ def run_all(args, folder):
                  + ', '.join(part.name for part in PARTS))
     screen, good = Screen(len(wanted)), True
     results = {'format': FORMAT, 'quick': args.quick, 'machine': machine(),
-               'versions': versions(args.build.resolve()),
-               'began': datetime.datetime.now().astimezone().isoformat(
-                   timespec='seconds'), 'parts': {}}
+               'versions': versions(args.build.resolve()), 'began': stamp(),
+               'parts': {}}
+    if args.only:
+        results['parts'] = kept(results, folder)
     for part in wanted:
+        results['parts'].pop(part.name, None)
+        lacks = needs(part)
+        if lacks:
+            screen.leave_out(part, lacks)
+            continue
         screen.begin(part)
         try:
             found = run(part, args, folder, screen)
@@ -260,10 +296,11 @@ def check(results, baseline=BASELINE):
 def accept(results):
     if results['quick']:
         sys.exit('error: a quick run is no baseline')
-    lacking = [part.name for part in PARTS if part.name not in results['parts']]
+    lacking = [part.name for part in PARTS
+               if part.name not in results['parts'] and not needs(part)]
     if lacking:
         sys.exit('error: the last run has nothing of ' + ', '.join(lacking)
-                 + '; a baseline is of all benchmarks')
+                 + '; a baseline is of all benchmarks that this machine can run')
     BASELINE.write_text(json.dumps(
         {key: results[key] for key in ('format', 'began', 'machine', 'versions',
                                        'ratios')}, indent=1) + '\n', 'utf-8')

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The benchmarks of "make bench": how each is started, and what reads its result."""
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ class Part:
     rounds: str = ''            # the option that says how many
     default: int = 5
     minutes: int = 1            # on two quiet cores, for the full one
+    kvm: bool = False           # nothing of it runs without /dev/kvm
 
 
 def script(path):
@@ -52,5 +54,12 @@ PARTS = (
          rounds='--rounds', minutes=20),
     Part('kernel', script('kernel/bench-kernel.py'), (),
          ('--only', 'busy', '--memory', '4'), figures.kernel,
-         rounds='--rounds', default=3, minutes=13),
+         rounds='--rounds', default=3, minutes=13, kvm=True),
 )
+
+
+def needs(part):
+    """What this machine lacks for a benchmark, or None."""
+    if part.kvm and not os.access('/dev/kvm', os.R_OK | os.W_OK):
+        return 'there is no /dev/kvm that this user may open'
+    return None

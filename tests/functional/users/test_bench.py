@@ -118,6 +118,25 @@ def compare(env):
     check(False, 'a quick run is compared')
 
 
+@test('bench: benchmarks of several sittings lie side by side, if they may', sev=False)
+def sittings(env):
+    folder = Path(env.folder)
+    this = {'format': run.FORMAT, 'quick': False, 'parts': {'psp': {'rounds': 5}},
+            'machine': dict(cpu='a', cpus=2, kvm=True, linux='6.1')}
+    file = folder / 'results.json'
+    check(run.kept(this, folder) == {}, 'something is kept of no run')
+    file.write_text(json.dumps(this))
+    check(run.kept(dict(this, machine=dict(this['machine'], linux='6.2')), folder)
+          == this['parts'], 'a run of this machine is not kept')
+    for key, value in (('quick', True), ('format', 0), ('machine', dict(cpu='b'))):
+        check(run.kept(dict(this, **{key: value}), folder) == {},
+              f'a run with another {key} is kept')
+    file.write_text('{')
+    check(run.kept(this, folder) == {}, 'half a file is kept')
+    check({part.name for part in run.PARTS if part.kvm} == {'kernel'},
+          'other benchmarks than "kernel" are nothing without KVM')
+
+
 @test('bench: every plot is drawn, and one that nobody can read is refused', sev=False)
 def drawn(env):
     try:
