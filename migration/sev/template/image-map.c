@@ -120,6 +120,7 @@ static bool open_block(SevTarget *t, SevTargetBlock *block, uint8_t *bytes,
 typedef struct Others {
     RAMBlock *rb;
     const uint8_t *bytes;
+    bool stop;                  /* atomic: a private page does not open */
 } Others;
 
 /*
@@ -131,7 +132,8 @@ static void *fill_others(void *opaque)
     const Others *o = opaque;
     RAMBlock *rb = o->rb;
 
-    for (ram_addr_t at = 0; at < rb->used_length; at += PAGE_LEN) {
+    for (ram_addr_t at = 0; at < rb->used_length && !qatomic_read(&o->stop);
+         at += PAGE_LEN) {
         if (sev_page_is_private(rb, at)) {
             continue;
         }
@@ -170,6 +172,7 @@ static bool fill_block(SevTarget *t, SevTargetBlock *block, Error **errp)
     qemu_thread_create(&thread, "sev-fill", fill_others, &others,
                        QEMU_THREAD_JOINABLE);
     ok = open_block(t, block, bytes, errp);
+    qatomic_set(&others.stop, !ok);
     qemu_thread_join(&thread);
     munmap(bytes, length);
     return ok;
