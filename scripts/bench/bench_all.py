@@ -81,7 +81,8 @@ def stamp():
 def versions(build):
     return {'ours': said(build / 'obj/qemu-system-x86_64', '--version'),
             'base': said(build / 'base/obj/qemu-system-x86_64', '--version'),
-            'commit': commit(), 'compiler': said('cc', '--version'), 'openssl': said('openssl', 'version')}
+            'commit': commit(), 'compiler': said('cc', '--version'),
+            'openssl': said('openssl', 'version')}
 
 
 # --- Running --------------------------------------------------------------------
@@ -224,6 +225,7 @@ def run_all(args, folder):
                    f'{found["load_before"]:.1f} to {found["load_after"]:.1f}'
                    + (', an aim was MISSED' if found['aims_missed'] else ''))
         write(results, folder)
+    write(results, folder)      # also when nothing new came to its end
     return results, good
 
 
@@ -301,9 +303,12 @@ def accept(results):
     if lacking:
         sys.exit('error: the last run has nothing of ' + ', '.join(lacking)
                  + '; a baseline is of all benchmarks that this machine can run')
+    ran = {name: {key: part[key] for key in ('began', 'commit', 'rounds')}
+           for name, part in results['parts'].items()}
     BASELINE.write_text(json.dumps(
         {key: results[key] for key in ('format', 'began', 'machine', 'versions',
-                                       'ratios')}, indent=1) + '\n', 'utf-8')
+                                       'ratios')} | {'ran': ran}, indent=1) + '\n',
+        'utf-8')
     print(f'{BASELINE.name} has {len(results["ratios"])} ratios of {results["began"]}')
 
 
