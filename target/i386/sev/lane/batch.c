@@ -6,7 +6,6 @@
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
 #include "qemu/cutils.h"
-#include "system/runstate.h"
 #include "batch.h"
 #include "command.h"
 #include "lane.h"
@@ -86,22 +85,19 @@ static size_t run_of(const SevPageJob *jobs, size_t n)
     return run;
 }
 
-/* While no vCPU of the guest runs nothing stays in the emulated cache. */
 static void evict(const SevPageJob *jobs, size_t n)
 {
-    for (size_t i = 0, run; !runstate_is_running() && i < n; i += run) {
+    for (size_t i = 0, run; i < n; i += run) {
         run = run_of(jobs + i, n - i);
         sev_lent_ops()->evict(jobs[i].page.rb, jobs[i].page.offset, run, false);
     }
 }
 
-/* What evict() takes away again: a running guest's pages are where they are. */
 static void make_ready(const SevPageJob *jobs, size_t n, SevLentFor what)
 {
     const SevLentOps *ops = sev_lent_ops();
 
-    for (size_t i = 0, run; ops->ready && !runstate_is_running() && i < n;
-         i += run) {
+    for (size_t i = 0, run; ops->ready && i < n; i += run) {
         run = run_of(jobs + i, n - i);
         ops->ready(jobs[i].page.rb, jobs[i].page.offset, run, what);
     }

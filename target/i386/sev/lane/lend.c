@@ -46,8 +46,10 @@ typedef struct SevLend {
  */
 static GQueue asked[SEV_LEND_MAX];
 
-/* Some run is over; with the BQL. */
+/* Some run is over, or nobody waits in sev_lend_quiesce() any more; with the BQL. */
 static QemuCond lend_over;
+/* Runs that have begun, and who waits until there is none.  BQL. */
+static unsigned under_way, quiescing;
 /* A program that never leaves the CPU is made to so often. */
 #define LOOK_MS 200
 
@@ -172,6 +174,7 @@ static void run(SevLend *l, CPUState *cs)
 {
     int64_t start = get_clock();
 
+    under_way++;
     take_vcpu(l, cs, true);
     while (!l->rang && !l->failed) {
         const char *failed;
@@ -188,6 +191,7 @@ static void run(SevLend *l, CPUState *cs)
         }
     }
     give_back(l, cs);
+    under_way--;
     l->rip = l->program->eip;
     trace_sev_lane_lend(l->slot, l->what, get_clock() - start);
 }
@@ -200,6 +204,9 @@ static void lend_work(CPUState *cs, run_on_cpu_data data)
     SevLend *l;
 
     while ((l = g_queue_peek_head(queue))) {
+        while (quiescing) {
+            qemu_cond_wait_bql(&lend_over);
+        }
         if (failed) {
             l->failed = "was not begun, because the run before it failed";
         } else {
@@ -302,6 +309,19 @@ void sev_lend_wait(SevLend *l)
             qemu_cpu_kick(l->cs);
         }
     }
+}
+
+void sev_lend_quiesce(void)
+{
+    if (!under_way) {
+        return;
+    }
+    quiescing++;
+    while (under_way) {
+        qemu_cond_wait_bql(&lend_over);
+    }
+    quiescing--;
+    qemu_cond_broadcast(&lend_over);
 }
 
 bool sev_lend_finish(SevLend *l, Error **errp)

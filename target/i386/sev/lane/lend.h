@@ -56,6 +56,12 @@ void sev_lend_wait(SevLend *lend);
  */
 bool sev_lend_finish(SevLend *lend, Error **errp);
 
+/*
+ * Wait until no program is under way on any vCPU; none begins before the caller
+ * releases the BQL.  With the BQL, which is released meanwhile.
+ */
+void sev_lend_quiesce(void);
+
 /* For an accelerator: the program of this thread's vCPU rings, with @said. */
 void sev_lend_ring(uint8_t said);
 

@@ -50,16 +50,16 @@ typedef struct SevLentOps {
     void (*give_back)(CPUState *cs);
 
     /*
-     * The program comes to these pages next, while no vCPU of the guest runs, and
-     * evict() comes after it.  A hint, which makes it faster, or NULL.  Thread
-     * that has the session.
+     * The program comes to these pages next: a hint, which makes it faster, or
+     * NULL.  Does nothing while a vCPU of the guest may run.  Thread that has the
+     * session.
      */
     void (*ready)(RAMBlock *rb, ram_addr_t offset, size_t pages,
                   SevLentFor what);
     /*
-     * Pages that the lane used, while no vCPU of the guest runs: nothing may
-     * stay where the program left it.  @code: the program's own page, which was
-     * executed.  Thread that has the session.
+     * Pages that the lane used: nothing may stay where the program left it, unless
+     * a vCPU of the guest may run, to which they belong.  @code: the program's own
+     * page, which was executed.  Thread that has the session.
      */
     void (*evict)(RAMBlock *rb, ram_addr_t offset, size_t pages, bool code);
     /* The secure processor looks at this page of the lane's next. */

@@ -44,6 +44,9 @@ void sev_cache_flush_evicted(SevCacheBlock *b, size_t page, bool syncing);
 /* Encrypt every page of the block that is newer than DRAM; no vCPU runs. */
 void sev_cache_flush_stopped(SevCacheBlock *b);
 
+/* May a vCPU of the guest run, or hold anything in its TLB? */
+bool sev_cache_vcpus_run(void);
+
 /*
  * A cached page leaves the cache while no vCPU runs.  It has no translated
  * code, and the caller flushes the TLBs.

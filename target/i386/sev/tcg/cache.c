@@ -17,6 +17,7 @@
 #include "system/runstate.h"
 #include "system/system.h"
 #include "sealed.h"
+#include "target/i386/sev/lane/lend.h"
 #include "target/i386/sev/trace.h"
 
 QemuMutex sev_cache_lock;
@@ -25,6 +26,7 @@ static MemoryRegion shadow_root;
 static Notifier machine_done;
 static bool machine_is_done;
 static size_t n_refills;
+static bool vcpus_run;                  /* those of the guest; sev_cache_lock */
 
 MemoryRegion *sev_cache_root(void)
 {
@@ -260,20 +262,34 @@ static void drop_block(SevPageMap *map)
     sev_cache_release(b, 0, map->npages);
 }
 
+bool sev_cache_vcpus_run(void)
+{
+    return vcpus_run;
+}
+
 /*
  * Nothing is cached while the VM is stopped: loadvm, the secure processor,
- * dumps and debuggers may look at DRAM and change it.
+ * dumps and debuggers may look at DRAM and change it.  Comes before the vCPUs go
+ * on and after they have stopped, unlike the run state, which changes first.  A
+ * vCPU that has stopped may be lent all the same, and the lane's program loses no
+ * page while it runs.
  */
 static void sev_cache_vm_state(void *opaque, bool running, RunState state)
 {
     CPUState *cpu;
 
+    if (!running) {
+        sev_lend_quiesce();
+    }
+    WITH_QEMU_LOCK_GUARD(&sev_cache_lock) {
+        vcpus_run = running;
+        if (!running) {
+            sev_page_map_foreach(drop_block);
+        }
+    }
     if (running) {
         return;
     }
-    qemu_mutex_lock(&sev_cache_lock);
-    sev_page_map_foreach(drop_block);
-    qemu_mutex_unlock(&sev_cache_lock);
     CPU_FOREACH(cpu) {
         tlb_flush(cpu);
     }

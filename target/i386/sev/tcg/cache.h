@@ -56,8 +56,9 @@ void sev_cache_forget(void);
 
 /*
  * Bring a page into the cache (a private access), or push it out and map
- * DRAM (a shared access).  Any vCPU thread, no lock held.  False: the page
- * cannot be had; the VM stops (tcg/sealed.h), or the memory was just unplugged.
+ * DRAM (a shared access).  No lock held; any vCPU thread, and for a page that is
+ * not sealed the thread that has the lane's session, too.  False: the page cannot
+ * be had; the VM stops (tcg/sealed.h), or the memory was just unplugged.
  */
 bool sev_cache_fill(SevPageMap *map, size_t page);
 bool sev_cache_share(SevPageMap *map, size_t page);

@@ -105,12 +105,12 @@ static void give_back(CPUState *cs)
     cpu_x86_update_dr7(cpu_env(cs), guest_dr7);
 }
 
+/* With the cache's lock. */
 static void evict_pages(RAMBlock *rb, ram_addr_t offset, size_t pages)
 {
     SevPageMap *map = sev_page_map(rb);
     size_t first = offset >> TARGET_PAGE_BITS;
 
-    QEMU_LOCK_GUARD(&sev_cache_lock);
     for (size_t page = first; page < first + pages; page++) {
         if (map->state[page] & SEV_PAGE_CACHED) {
             sev_cache_evict_quiet(map->cache, page);
@@ -129,8 +129,8 @@ static void fill(SevPageMap *map, size_t page, SevLentFor what)
     }
     if (what == SEV_LENT_WRITE) {
         sev_cache_fill_blank(map, page);
-        /* A host that is a guest itself has page tables below these. */
-        map->cache->plain[page << TARGET_PAGE_BITS] = 0;
+        /* This thread takes the page fault, if there is one, and not the vCPU. */
+        map->cache->plain[sev_cache_offset(page)] = 0;
     } else if (state & SEV_PAGE_PRIVATE) {
         sev_cache_fill(map, page);
     }
@@ -148,10 +148,16 @@ static void ready(RAMBlock *rb, ram_addr_t offset, size_t pages,
     SevPageMap *map = sev_page_map(rb);
     size_t first = offset >> TARGET_PAGE_BITS;
 
-    if (!map || !map->cache || first + pages > map->npages) {
-        return;                         /* the program refuses such pages */
+    WITH_QEMU_LOCK_GUARD(&sev_cache_lock) {
+        if (sev_cache_vcpus_run()) {
+            return;
+        }
+        /* Whatever is not evicted after all is found by idle.c. */
+        for (size_t page = first; page < first + pages; page++) {
+            sev_cache_used(map->cache, page);
+        }
     }
-    qemu_madvise(map->cache->plain + offset, pages << TARGET_PAGE_BITS,
+    qemu_madvise(map->cache->plain + offset, sev_cache_offset(pages),
                  QEMU_MADV_POPULATE_WRITE);
     for (size_t page = first; page < first + pages; page++) {
         fill(map, page, what);
@@ -165,17 +171,25 @@ static void evict_code(RAMBlock *rb, ram_addr_t offset)
     ram_addr_t addr = map->cache ? map->cache->shadow_addr + offset : 0;
 
     if (sev_page_state(map, offset >> TARGET_PAGE_BITS) & SEV_PAGE_CACHED) {
-        evict_pages(rb, offset, 1);
+        WITH_QEMU_LOCK_GUARD(&sev_cache_lock) {
+            evict_pages(rb, offset, 1);
+        }
         tb_invalidate_phys_range(addr, addr + TARGET_PAGE_SIZE - 1);
     }
 }
 
-/* Nothing is cached while a VM is stopped. */
+/*
+ * Nothing is cached while a VM is stopped.  Of one that runs the vCPUs have these
+ * pages in their TLBs.  The program's own page no vCPU of the guest ever sees.
+ */
 static void evict(RAMBlock *rb, ram_addr_t offset, size_t pages, bool code)
 {
     if (code) {
         evict_code(rb, offset);
-    } else {
+        return;
+    }
+    QEMU_LOCK_GUARD(&sev_cache_lock);
+    if (!sev_cache_vcpus_run()) {
         evict_pages(rb, offset, pages);
     }
 }
