@@ -12,7 +12,7 @@ from image import Image
 from registry import test
 from shape import Shape
 from test_template import seal
-from verdict import Failed, check, wait_until
+from verdict import MIGRATE_LIMIT, Failed, check, wait_until
 
 
 def start_clones(env, image, count, stem='clone', **options):
@@ -124,6 +124,9 @@ def kata_seal(env, folder):
 
 
 def cannot_run(origin):
+    # QEMU says "completed" before it lets go of its own run state.
+    wait_until('the end of the migration', MIGRATE_LIMIT, lambda: origin.cmd(
+        'query-status')['status'] != 'finish-migrate')
     try:
         origin.cmd('cont')
     except Failed as refused:
