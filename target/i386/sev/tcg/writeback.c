@@ -118,19 +118,27 @@ void sev_cache_evict_quiet(SevCacheBlock *b, size_t page)
     }
 }
 
-/* A vCPU writes back one page, to be seen by a device from now on. */
+/*
+ * A vCPU writes back one page, to be seen by a device from now on.  A sync at hand
+ * has no part in it any more: its end would put the plaintext over what a device
+ * wrote meanwhile.
+ */
+static void flush_page(SevCacheBlock *b, size_t page)
+{
+    sev_cache_set_bits(b->map, page, SEV_PAGE_SYNCING,
+                       other_cpus_run() ? SEV_PAGE_UNSETTLED : 0);
+    encrypt_to_dram(b, page);
+}
+
 static void writeback_locked(SevCacheBlock *b, size_t page)
 {
     bool newer = sev_cache_is_newer(b, page);
 
     if (newer) {
         take_newer_bit(b, page);
-        if (other_cpus_run()) {
-            sev_cache_set_bits(b->map, page, 0, SEV_PAGE_UNSETTLED);
-        }
     }
     if (newer || b->map->state[page] & SEV_PAGE_SYNCING) {
-        encrypt_to_dram(b, page);
+        flush_page(b, page);
     }
 }
 
@@ -186,10 +194,7 @@ static void take_newer(SevCacheBlock *b, ram_addr_t start, ram_addr_t length,
 
 static void wbinvd_page(SevCacheBlock *b, size_t page)
 {
-    if (other_cpus_run()) {
-        sev_cache_set_bits(b->map, page, 0, SEV_PAGE_UNSETTLED);
-    }
-    encrypt_to_dram(b, page);
+    flush_page(b, page);
     n_wbinvd++;
 }
 
