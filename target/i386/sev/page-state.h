@@ -43,6 +43,11 @@ enum {
      * (tcg/sealed.h).  With CACHED: the cache has what was in the packet.
      */
     SEV_PAGE_SEALED = 1 << 5,
+    /*
+     * TCG: the guest flushed the page, which is CACHED: what a device writes from
+     * now on is what it wants to see (tcg/host-write.c).
+     */
+    SEV_PAGE_FLUSHED = 1 << 6,
 };
 
 /* The state of one RAM block. */

@@ -16,6 +16,7 @@
 #include "qemu/madvise.h"
 #include "system/runstate.h"
 #include "system/system.h"
+#include "host-write.h"
 #include "sealed.h"
 #include "target/i386/sev/lane/lend.h"
 #include "target/i386/sev/trace.h"
@@ -54,7 +55,7 @@ static void evict_locked(SevCacheBlock *b, size_t page)
     bool syncing = b->map->state[page] & SEV_PAGE_SYNCING;
 
     sev_cache_set_bits(b->map, page, SEV_PAGE_CACHED | SEV_PAGE_UNSETTLED |
-                                     SEV_PAGE_SYNCING, 0);
+                                     SEV_PAGE_SYNCING | SEV_PAGE_FLUSHED, 0);
     tlb_invalidate_host_range_all((uintptr_t)b->plain + sev_cache_offset(page),
                                   TARGET_PAGE_SIZE);
     sev_cache_flush_evicted(b, page, syncing);
@@ -177,7 +178,8 @@ static size_t share_run_locked(SevPageMap *map, size_t first, size_t n,
         old[i] = map->state[first + i];
         if (old[i] & SEV_PAGE_CACHED) {
             sev_cache_set_bits(map, first + i, SEV_PAGE_CACHED |
-                               SEV_PAGE_UNSETTLED | SEV_PAGE_SYNCING, 0);
+                               SEV_PAGE_UNSETTLED | SEV_PAGE_SYNCING |
+                               SEV_PAGE_FLUSHED, 0);
             *evicted = true;
         }
     }
@@ -278,7 +280,9 @@ static void sev_cache_vm_state(void *opaque, bool running, RunState state)
 {
     CPUState *cpu;
 
-    if (!running) {
+    if (running) {
+        sev_host_write_watch();
+    } else {
         sev_lend_quiesce();
     }
     WITH_QEMU_LOCK_GUARD(&sev_cache_lock) {

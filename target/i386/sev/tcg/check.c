@@ -37,8 +37,9 @@ static void check_page(SevCacheBlock *b, size_t page)
     bool newer = sev_cache_is_newer(b, page);
 
     if (!(state & SEV_PAGE_CACHED)) {
-        must(!(state & (SEV_PAGE_UNSETTLED | SEV_PAGE_SYNCING)), map, page,
-             "UNSETTLED or SYNCING, not CACHED");
+        must(!(state & (SEV_PAGE_UNSETTLED | SEV_PAGE_SYNCING |
+                        SEV_PAGE_FLUSHED)), map, page,
+             "UNSETTLED, SYNCING or FLUSHED, not CACHED");
         n_mapped += !!(state & SEV_PAGE_MAPPED);
         return;
     }

@@ -14,6 +14,7 @@
 #include "hw/psp/psp-memory.h"
 #include "qemu/lockable.h"
 #include "cache-int.h"
+#include "host-write.h"
 #include "smm.h"
 #include "crypt.h"
 
@@ -100,6 +101,7 @@ static bool each_part(CPUState *cs, PartFn *part)
 void sev_tcg_smm_save(CPUX86State *env, bool is_saved)
 {
     if (sev_tcg_active()) {
+        sev_host_write_ignore(!is_saved);
         each_part(env_cpu(env), is_saved ? part_after : part_before);
     }
 }

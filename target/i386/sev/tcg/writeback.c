@@ -110,7 +110,7 @@ void sev_cache_evict_quiet(SevCacheBlock *b, size_t page)
     uint8_t state = b->map->state[page];
 
     sev_cache_set_bits(b->map, page, SEV_PAGE_CACHED | SEV_PAGE_UNSETTLED |
-                                     SEV_PAGE_SYNCING, 0);
+                                     SEV_PAGE_SYNCING | SEV_PAGE_FLUSHED, 0);
     if (sev_cache_is_newer(b, page) || state & SEV_PAGE_SYNCING ||
         (state & SEV_PAGE_UNSETTLED && sev_cache_differs_from_dram(b, page))) {
         forget_newer(b, page);
@@ -140,6 +140,7 @@ static void writeback_locked(SevCacheBlock *b, size_t page)
     if (newer || b->map->state[page] & SEV_PAGE_SYNCING) {
         flush_page(b, page);
     }
+    sev_cache_set_bits(b->map, page, 0, SEV_PAGE_FLUSHED);
 }
 
 void sev_cache_writeback(SevPageMap *map, size_t page)
@@ -200,9 +201,14 @@ static void wbinvd_page(SevCacheBlock *b, size_t page)
 
 static void wbinvd_block(SevPageMap *map)
 {
-    if (map->cache) {
-        take_newer(map->cache, 0, sev_cache_offset(map->npages), false,
-                   wbinvd_page);
+    if (!map->cache) {
+        return;
+    }
+    take_newer(map->cache, 0, sev_cache_offset(map->npages), false, wbinvd_page);
+    for (size_t page = 0; page < map->npages; page++) {
+        if (map->state[page] & SEV_PAGE_CACHED) {
+            sev_cache_set_bits(map, page, 0, SEV_PAGE_FLUSHED);
+        }
     }
 }
 

@@ -1,0 +1,87 @@
+/*
+ * What a device writes to a page that the guest last used as private.
+ *
+ * Firmware clears the C-bit of a buffer, flushes it from the cache, and lets a
+ * device fill it before it looks there itself; it declares nothing.  Until then
+ * all that is known is that a device wrote, and that its bytes are as they are in
+ * DRAM.  So the page is shared from here on, until the guest's next private
+ * access: a guest that migrates, or stops, in between finds what was written.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "cache-int.h"
+#include "accel/tcg/tlb-host-range.h"
+#include "exec/exec-all.h"
+#include "qemu/lockable.h"
+#include "system/confidential-guest-write.h"
+#include "host-write.h"
+#include "target/i386/sev/trace.h"
+
+static __thread bool ignored;
+
+/*
+ * Take the page out of the cache; the bytes in DRAM are the later ones, also of a
+ * page whose flush is UNSETTLED.  False: the guest never flushed it and reads its own
+ * copy, or has stored since and its store wins when the page is written back, both
+ * as on silicon.
+ */
+static bool give_up_plaintext(SevCacheBlock *b, size_t page)
+{
+    if (!(b->map->state[page] & SEV_PAGE_FLUSHED) ||
+        b->map->state[page] & SEV_PAGE_SYNCING || sev_cache_is_newer(b, page)) {
+        return false;
+    }
+    sev_cache_set_bits(b->map, page, SEV_PAGE_CACHED | SEV_PAGE_UNSETTLED |
+                                     SEV_PAGE_FLUSHED, 0);
+    tlb_invalidate_host_range_all((uintptr_t)b->plain + sev_cache_offset(page),
+                                  TARGET_PAGE_SIZE);
+    sev_cache_flush_evicted(b, page, false);
+    return true;
+}
+
+/* Returns whether translated code of the page has to go. */
+static bool page_was_written(SevPageMap *map, size_t page)
+{
+    uint8_t state;
+
+    QEMU_LOCK_GUARD(&sev_cache_lock);
+    state = map->state[page];
+    if (!map->rb || !(state & SEV_PAGE_PRIVATE) || state & SEV_PAGE_SEALED) {
+        return false;
+    }
+    if (state & SEV_PAGE_CACHED && !give_up_plaintext(map->cache, page)) {
+        return false;
+    }
+    sev_page_state_set(map, page, state & SEV_PAGE_MAPPED);
+    trace_sev_cache_host_write(map->rb->idstr, sev_cache_offset(page));
+    return state & SEV_PAGE_CACHED;
+}
+
+static void host_wrote(MemoryRegion *mr, hwaddr offset, hwaddr length)
+{
+    SevPageMap *map = sev_page_map(mr->ram_block);
+    size_t end = (offset + length + ~TARGET_PAGE_MASK) >> TARGET_PAGE_BITS;
+
+    if (!map || !map->cache || ignored) {
+        return;
+    }
+    for (size_t page = offset >> TARGET_PAGE_BITS; page < end; page++) {
+        if (sev_page_state(map, page) & SEV_PAGE_PRIVATE &&
+            page_was_written(map, page)) {
+            ram_addr_t code = map->cache->shadow_addr + sev_cache_offset(page);
+
+            tb_invalidate_phys_range(code, code + TARGET_PAGE_SIZE - 1);
+        }
+    }
+}
+
+void sev_host_write_ignore(bool ignore)
+{
+    ignored = ignore;
+}
+
+void sev_host_write_watch(void)
+{
+    confidential_guest_write = host_wrote;
+}
