@@ -11,8 +11,7 @@
 /*
  * [@offset, @offset + @length), bytes, of @mr was written through an address
  * space or a mapping of one, past the guest's key.  @mr is RAM.  NULL unless
- * something emulates that key.  The thread that wrote, with or without the BQL,
- * within an RCU critical section.
+ * something emulates that key.  The thread that wrote, with or without the BQL.
  */
 typedef void ConfidentialGuestWrite(MemoryRegion *mr, hwaddr offset,
                                     hwaddr length);

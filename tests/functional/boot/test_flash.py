@@ -5,7 +5,7 @@ import contextlib
 import sys
 
 from registry import test
-from verdict import check, wait_until
+from verdict import MIGRATE_LIMIT, check, wait_until
 
 SIZE = 0x10000                          # of either flash; its sectors have 4096
 VARIABLES = (1 << 32) - 2 * SIZE        # where the second one lies
@@ -49,11 +49,11 @@ def written(env):
         source.vm.cmd('migrate-set-capabilities', capabilities=[
             {'capability': 'pause-before-switchover', 'state': True}])
         source.vm.cmd('migrate', uri=f'unix:{path}')
-        wait_until('the end of the passes', 20, lambda: source.vm.cmd(
+        wait_until('the end of the passes', MIGRATE_LIMIT, lambda: source.vm.cmd(
             'query-migrate')['status'] == 'pre-switchover')
         source.program(0x2010, 0x5a)
         source.vm.cmd('migrate-continue', state='pre-switchover')
-        wait_until('the end', 20, lambda: target.vm.cmd(
+        wait_until('the end', MIGRATE_LIMIT, lambda: target.vm.cmd(
             'query-migrate').get('status') == 'completed')
         check(target.byte(16) == 0x11, 'what was written before')
         check(target.byte(0x2010) == 0x5a,
