@@ -56,6 +56,13 @@ void sev_cache_evict_quiet(SevCacheBlock *b, size_t page);
 /* Give the memory of plaintext back to the host.  None of it is cached. */
 void sev_cache_release(SevCacheBlock *b, size_t page, size_t n);
 
+/*
+ * A page is shared from now on: it leaves the cache, and @state is what it is then.
+ * Returns whether it was cached: then its code has to go, without the lock.
+ */
+bool sev_cache_share_locked(SevPageMap *map, size_t page, uint8_t state);
+void sev_cache_forget_code(SevCacheBlock *b, size_t page, size_t n);
+
 /* How many pages came back into the cache since the last call. */
 size_t sev_cache_take_refills(void);
 

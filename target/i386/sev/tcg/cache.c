@@ -65,7 +65,7 @@ static void evict_locked(SevCacheBlock *b, size_t page)
  * Pages that left the cache have no translated code.  Without the lock: a vCPU
  * that is translating holds a page's TB lock while it fills the next page.
  */
-static void forget_code(SevCacheBlock *b, size_t page, size_t n)
+void sev_cache_forget_code(SevCacheBlock *b, size_t page, size_t n)
 {
     ram_addr_t addr = b->shadow_addr + sev_cache_offset(page);
 
@@ -122,8 +122,7 @@ size_t sev_cache_take_refills(void)
     return n;
 }
 
-/* Returns whether the page was cached. */
-static bool share_locked(SevPageMap *map, size_t page, uint8_t state)
+bool sev_cache_share_locked(SevPageMap *map, size_t page, uint8_t state)
 {
     bool cached = map->state[page] & SEV_PAGE_CACHED;
 
@@ -141,11 +140,11 @@ bool sev_cache_share(SevPageMap *map, size_t page)
     WITH_QEMU_LOCK_GUARD(&sev_cache_lock) {
         settled = map->rb && sev_sealed_settle(map, page);
         if (settled) {
-            cached = share_locked(map, page, SEV_PAGE_MAPPED);
+            cached = sev_cache_share_locked(map, page, SEV_PAGE_MAPPED);
         }
     }
     if (cached) {
-        forget_code(map->cache, page, 1);
+        sev_cache_forget_code(map->cache, page, 1);
     }
     return settled;
 }
@@ -158,7 +157,7 @@ static bool is_shared_already(const SevPageMap *map, size_t page)
 }
 
 /*
- * As share_locked() for each page, but with one pass over the TLBs.  What does
+ * As sev_cache_share_locked() for each page, but with one pass over the TLBs.  What does
  * not open stays as it is.  Returns how many pages changed.
  */
 static size_t share_run_locked(SevPageMap *map, size_t first, size_t n,
@@ -230,7 +229,7 @@ size_t sev_cache_declare(SevPageMap *map, size_t page, size_t n,
                              : share_run_locked(map, page, n, &evicted);
     }
     if (evicted) {
-        forget_code(map->cache, page, n);
+        sev_cache_forget_code(map->cache, page, n);
     }
     return changed;
 }

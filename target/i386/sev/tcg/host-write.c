@@ -11,8 +11,6 @@
  */
 #include "qemu/osdep.h"
 #include "cache-int.h"
-#include "accel/tcg/tlb-host-range.h"
-#include "exec/exec-all.h"
 #include "qemu/lockable.h"
 #include "system/confidential-guest-write.h"
 #include "host-write.h"
@@ -21,23 +19,17 @@
 static __thread bool ignored;
 
 /*
- * Take the page out of the cache; the bytes in DRAM are the later ones, also of a
- * page whose flush is UNSETTLED.  False: the guest never flushed it and reads its own
- * copy, or has stored since and its store wins when the page is written back, both
- * as on silicon.
+ * The bytes in DRAM are the later ones, also of a page whose flush is UNSETTLED.  Not
+ * of one that the guest never flushed, which it reads from the cache, or has stored to
+ * since: the store wins when the page is written back.  Both are as on silicon.
  */
-static bool give_up_plaintext(SevCacheBlock *b, size_t page)
+static bool dram_is_later(SevCacheBlock *b, size_t page)
 {
-    if (!(b->map->state[page] & SEV_PAGE_FLUSHED) ||
-        b->map->state[page] & SEV_PAGE_SYNCING || sev_cache_is_newer(b, page)) {
-        return false;
-    }
-    sev_cache_set_bits(b->map, page, SEV_PAGE_CACHED | SEV_PAGE_UNSETTLED |
-                                     SEV_PAGE_FLUSHED, 0);
-    tlb_invalidate_host_range_all((uintptr_t)b->plain + sev_cache_offset(page),
-                                  TARGET_PAGE_SIZE);
-    sev_cache_flush_evicted(b, page, false);
-    return true;
+    uint8_t state = b->map->state[page];
+
+    return !(state & SEV_PAGE_CACHED) ||
+           (state & SEV_PAGE_FLUSHED && !(state & SEV_PAGE_SYNCING) &&
+            !sev_cache_is_newer(b, page));
 }
 
 /* Returns whether translated code of the page has to go. */
@@ -47,15 +39,12 @@ static bool page_was_written(SevPageMap *map, size_t page)
 
     QEMU_LOCK_GUARD(&sev_cache_lock);
     state = map->state[page];
-    if (!map->rb || !(state & SEV_PAGE_PRIVATE) || state & SEV_PAGE_SEALED) {
+    if (!map->rb || !(state & SEV_PAGE_PRIVATE) || state & SEV_PAGE_SEALED ||
+        !dram_is_later(map->cache, page)) {
         return false;
     }
-    if (state & SEV_PAGE_CACHED && !give_up_plaintext(map->cache, page)) {
-        return false;
-    }
-    sev_page_state_set(map, page, state & SEV_PAGE_MAPPED);
     trace_sev_cache_host_write(map->rb->idstr, sev_cache_offset(page));
-    return state & SEV_PAGE_CACHED;
+    return sev_cache_share_locked(map, page, state & SEV_PAGE_MAPPED);
 }
 
 static void host_wrote(MemoryRegion *mr, hwaddr offset, hwaddr length)
@@ -69,9 +58,7 @@ static void host_wrote(MemoryRegion *mr, hwaddr offset, hwaddr length)
     for (size_t page = offset >> TARGET_PAGE_BITS; page < end; page++) {
         if (sev_page_state(map, page) & SEV_PAGE_PRIVATE &&
             page_was_written(map, page)) {
-            ram_addr_t code = map->cache->shadow_addr + sev_cache_offset(page);
-
-            tb_invalidate_phys_range(code, code + TARGET_PAGE_SIZE - 1);
+            sev_cache_forget_code(map->cache, page, 1);
         }
     }
 }
