@@ -11,6 +11,7 @@ import hunt
 from image import Image
 from registry import test
 from shape import Shape
+from test_hops import rebooted
 from test_template import seal
 from verdict import MIGRATE_LIMIT, Failed, check, wait_until
 
@@ -66,6 +67,17 @@ def first_touch(env):
         counted_on(clones, sealed_at, 3)
         for clone in clones:
             clone.close()
+
+
+@test('template: a clone that is reset boots again')
+def reset(env):
+    """Its firmware lets devices fill pages that nobody has opened so far."""
+    with template(env, 'reset') as (path, sealed_at):
+        clone, = start_clones(env, path, 1)
+        counted_on([clone], sealed_at)
+        rebooted(clone)
+        clone.sound_ticks()
+        clone.close()
 
 
 @test('template: four vCPUs touch a clone at once')

@@ -29,6 +29,7 @@ static uint8_t dram[PAGES * TARGET_PAGE_SIZE] QEMU_ALIGNED(4096);
 static uint8_t plain[PAGES * TARGET_PAGE_SIZE] QEMU_ALIGNED(4096);
 static unsigned long dirty[DIRTY_MEMORY_NUM][2];
 static size_t n_code;
+static bool template_is_whole = true;
 static MemoryListener *listener;
 
 static RAMBlock rb = { .idstr = "ram", .used_length = PAGES * TARGET_PAGE_SIZE,
@@ -60,6 +61,16 @@ void sev_page_map_foreach(SevPageMapFn fn)
 
 void sev_sealed_replaced(SevPageMap *m, size_t page)
 {
+    m->state[page] &= ~SEV_PAGE_SEALED;
+}
+
+/* As in tcg/sealed.c, of a page that a device wrote to. */
+bool sev_sealed_settle(SevPageMap *m, size_t page)
+{
+    if (template_is_whole) {
+        m->state[page] &= ~SEV_PAGE_SEALED;
+    }
+    return template_is_whole;
 }
 
 static void cipher(const uint8_t *from, uint8_t *to, size_t length)
@@ -222,6 +233,20 @@ static void test_not_cached(void)
     g_assert_cmpuint(n_code, ==, 0);
 }
 
+/* A clone's firmware after a reset: the packet that lay there is gone. */
+static void test_sealed(void)
+{
+    begin(SEV_PAGE_PRIVATE | SEV_PAGE_SEALED);
+    device_writes();
+    must_be_by_device();
+
+    template_is_whole = false;
+    begin(SEV_PAGE_PRIVATE | SEV_PAGE_SEALED);
+    device_writes();
+    g_assert_cmphex(state[PAGE], ==, SEV_PAGE_PRIVATE | SEV_PAGE_SEALED);
+    template_is_whole = true;
+}
+
 /* Another vCPU may have stored while the page was flushed: that was before. */
 static void test_unsettled(void)
 {
@@ -284,8 +309,7 @@ static void test_sync_alone(void)
 static void test_left_alone(void)
 {
     static const uint8_t bits[] = {
-        0, SEV_PAGE_MAPPED, SEV_PAGE_PRIVATE | SEV_PAGE_SEALED,
-        IN_CACHE | SEV_PAGE_SEALED,
+        0, SEV_PAGE_MAPPED, IN_CACHE | SEV_PAGE_SEALED,
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(bits); i++) {
@@ -316,6 +340,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/sev/host-write/flushed", test_flushed);
     g_test_add_func("/sev/host-write/not-cached", test_not_cached);
+    g_test_add_func("/sev/host-write/sealed", test_sealed);
     g_test_add_func("/sev/host-write/unsettled", test_unsettled);
     g_test_add_func("/sev/host-write/newer", test_newer);
     g_test_add_func("/sev/host-write/not-flushed", test_not_flushed);

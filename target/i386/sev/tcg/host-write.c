@@ -14,6 +14,7 @@
 #include "qemu/lockable.h"
 #include "system/confidential-guest-write.h"
 #include "host-write.h"
+#include "sealed.h"
 #include "target/i386/sev/trace.h"
 
 static __thread bool ignored;
@@ -39,8 +40,8 @@ static bool page_was_written(SevPageMap *map, size_t page)
 
     QEMU_LOCK_GUARD(&sev_cache_lock);
     state = map->state[page];
-    if (!map->rb || !(state & SEV_PAGE_PRIVATE) || state & SEV_PAGE_SEALED ||
-        !dram_is_later(map->cache, page)) {
+    if (!map->rb || !(state & SEV_PAGE_PRIVATE) ||
+        !dram_is_later(map->cache, page) || !sev_sealed_settle(map, page)) {
         return false;
     }
     trace_sev_cache_host_write(map->rb->idstr, sev_cache_offset(page));
