@@ -177,9 +177,11 @@ def answer(pool, connection):
     if request.get('take'):
         hand_out(pool, connection)
         return
-    if request.get('close'):
-        pool.stopping.set()
-    say(connection, pool.status())
+    try:
+        say(connection, pool.status())
+    finally:
+        if request.get('close'):        # no earlier: the end takes threads with it
+            pool.stopping.set()
 
 
 def serve_one(pool, connection):
