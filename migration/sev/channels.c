@@ -10,6 +10,7 @@
 #include "migration/multifd.h"
 #include "migration/options.h"
 #include "channels.h"
+#include "fail.h"
 #include "return-path.h"
 #include "trace.h"
 
@@ -102,5 +103,6 @@ bool sev_channels_explain(MigrationState *ms, uint64_t packets)
     error_prepend(&ms->error, "SEV: the line was lost before the target read "
                   "its channels, as when capability 'multifd' is off there, or "
                   "'multifd-channels' is not %d: ", migrate_multifd_channels());
+    sev_migration_error_explained();
     return true;
 }

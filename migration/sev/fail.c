@@ -37,6 +37,11 @@ bool sev_migration_error_is_ours(void)
     return ours;
 }
 
+void sev_migration_error_explained(void)
+{
+    ours = true;
+}
+
 int sev_migration_fail(const char *where, Error *err)
 {
     trace_sev_migration_refused(where, error_get_pretty(err));

@@ -25,6 +25,9 @@ void sev_migration_set_error(const Error *err);
 /* Is the reason of this migration one of ours?  Its error_mutex is held. */
 bool sev_migration_error_is_ours(void);
 
+/* We said more of it: that is enough, it is ours now.  Its error_mutex is held. */
+void sev_migration_error_explained(void);
+
 /*
  * The same for a handler that has no Error **: @err is taken over, and traced
  * with @where.  Returns what the handler is to return: upstream knows from it

@@ -353,5 +353,6 @@ void sev_return_path_explain(MigrationState *ms, const char *doing)
         error_prepend(&ms->error, "SEV: the line to the target was lost while "
                       "%s: ",
                       doing);
+        sev_migration_error_explained();
     }
 }

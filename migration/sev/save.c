@@ -249,6 +249,29 @@ static void sev_migration_end(SevOutgoingEvent event)
     }
 }
 
+/* Once for each migration: what we say of an error makes it one of ours. */
+static void explain(void)
+{
+    MigrationState *ms = migrate_get_current();
+
+    if (sev_migration_on &&
+        !sev_channels_explain(ms, sev.source ?
+                              stat64_get(&sev_page_stats.packets) : 0)) {
+        sev_return_path_explain(ms, sev.source ? sev.source->doing : NULL);
+    }
+}
+
+/* "failed" is seen before the main thread cleans up: so is the reason, whole. */
+void sev_save_explain(void)
+{
+    MigrationState *ms = migrate_get_current();
+
+    if (ms->to_dst_file) {              /* else it did */
+        sev_return_path_look(ms);
+        explain();
+    }
+}
+
 /* For every VM of this binary: the capability means nothing without SEV. */
 int sev_save_notify(NotifierWithReturn *notifier, MigrationEvent *e,
                     Error **errp)
@@ -265,12 +288,7 @@ int sev_save_notify(NotifierWithReturn *notifier, MigrationEvent *e,
         sev_migration_end(SEV_OUTGOING_COMPLETE);
         break;
     case MIG_EVENT_PRECOPY_FAILED:
-        if (sev_migration_on &&
-            !sev_channels_explain(migrate_get_current(), sev.source ?
-                                  stat64_get(&sev_page_stats.packets) : 0)) {
-            sev_return_path_explain(migrate_get_current(),
-                                    sev.source ? sev.source->doing : NULL);
-        }
+        explain();
         sev_migration_end(SEV_OUTGOING_FAIL);
         break;
     default:

@@ -28,6 +28,9 @@ void sev_save_pending_exact(void *opaque, uint64_t *must_precopy,
 int sev_save_notify(NotifierWithReturn *notifier, MigrationEvent *e,
                     Error **errp);
 
+/* A migration has failed: say why its line was lost, as far as that is known. */
+void sev_save_explain(void);
+
 /* --- load.c ----------------------------------------------------------------- */
 
 int sev_load_setup(QEMUFile *f, void *opaque, Error **errp);

@@ -116,7 +116,7 @@ static inline bool sev_file_may_be_cut(int fd, uint64_t offset, Error **errp)
     return likely(!sev_migration_on) || sev_template_may_cut(fd, offset, errp);
 }
 
-/* Add what query-migrate says about SEV.  BQL held. */
+/* Add what query-migrate says about SEV, to @info that says the rest.  BQL held. */
 void sev_migration_populate_info(MigrationInfo *info);
 
 /* ... and what HMP prints of it. */

@@ -10,6 +10,7 @@
 #include "lane.h"
 #include "pace.h"
 #include "pages.h"
+#include "section.h"
 #include "sev.h"
 
 void sev_migration_populate_info(MigrationInfo *info)
@@ -19,8 +20,11 @@ void sev_migration_populate_info(MigrationInfo *info)
     int64_t start = stat64_get(&sev_page_stats.start_ns);
     int64_t ns = stat64_get(&sev_page_stats.last_ns) - start;
 
+    if (info->status == MIGRATION_STATUS_FAILED) {
+        sev_save_explain();
+    }
     /* A choice is told even of a migration that was refused before it began. */
-    if (!sev_migration_on || (!start && !sev_method_why())) {
+    if (!sev_migration_on || !info->ram || (!start && !sev_method_why())) {
         return;
     }
     info->sev = g_new(MigrationSevStats, 1);

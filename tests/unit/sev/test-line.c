@@ -134,6 +134,17 @@ static void test_lost(void)
     migration_end(LOST "in words of tomorrow");
 }
 
+/* query-migrate asked for the reason before the end did: it is given once. */
+static void test_asked(void)
+{
+    close(migration_begin());
+    upstream_fails("gone");
+    sev_return_path_look(&state);
+    sev_return_path_explain(&state, "it was tested");
+    g_assert_cmpstr(error_get_pretty(state.error), ==, LOST "gone");
+    migration_end(LOST "gone");
+}
+
 /* What nobody read hides the end of a stream from who only peeks. */
 static void test_unread(void)
 {
@@ -210,8 +221,10 @@ static void test_multifd(void)
     g_assert_true(sev_channels_explain(&state, 10));
     g_assert_nonnull(strstr(error_get_pretty(state.error),
                             "capability 'multifd'"));
+    g_assert_false(sev_channels_explain(&state, 10));   /* it was */
     g_clear_pointer(&state.error, error_free);
 
+    sev_migration_fail_begin();
     upstream_fails("gone");
     g_assert_false(sev_channels_explain(&state, 1000 * 1000));
     channel_down = false;
@@ -228,6 +241,7 @@ int main(int argc, char **argv)
     qemu_mutex_init(&state.qemu_file_lock);
     sev_return_path_init();
     g_test_add_func("/sev/line/lost", test_lost);
+    g_test_add_func("/sev/line/asked", test_asked);
     g_test_add_func("/sev/line/unread", test_unread);
     g_test_add_func("/sev/line/return-path", test_return_path);
     g_test_add_func("/sev/line/alive", test_alive);
