@@ -146,7 +146,8 @@ def prepare():
         git("am", "--abort", check=False)
         git("reset", "-q", "--hard", same_part())
         series.write(state, key.hexdigest().encode())
-    if not os.path.exists(os.path.join(OBJ, "build.ninja")):
+    # Meson's last file: a configure that was interrupted lacks it.
+    if not os.path.exists(os.path.join(OBJ, "compile_commands.json")):
         with open(os.path.join(series.OBJ, ".overlay-configured"),
                   encoding="utf-8") as file:
             words = file.read().splitlines()[:-1]
