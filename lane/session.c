@@ -234,17 +234,20 @@ static uint32_t refusal(uint32_t has, uint32_t wanted)
 
 /*
  * Every run works with copies.  A host that wipes the key from another slot
- * meanwhile must not get pages that are sealed with zeros.
+ * meanwhile must not get pages that are sealed with zeros.  So the generation is
+ * read before the role: a host can hold this vCPU between the two for as long as it
+ * likes, and wipe the key.
  */
 uint32_t lane_take_key(LaneScratch *scratch, uint32_t role)
 {
     LaneOwn *own = LANE_OWN_STATE;
-    uint32_t has = lane_role();
+    uint32_t has;
 
+    scratch->generation = __atomic_load_n(&own->generation, __ATOMIC_SEQ_CST);
+    has = lane_role();
     if (has != role) {
         return refusal(has, role);
     }
-    scratch->generation = __atomic_load_n(&own->generation, __ATOMIC_SEQ_CST);
     lane_take(&scratch->key, &own->key, sizeof(own->key));
     lane_take(scratch->windows, own->windows, sizeof(own->windows));
     scratch->nwindows = own->nwindows;
@@ -258,6 +261,8 @@ uint32_t lane_take_key(LaneScratch *scratch, uint32_t role)
 
 int lane_key_is_current(const LaneScratch *scratch)
 {
+    /* What was read of the key was read before this. */
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
     return __atomic_load_n(&LANE_OWN_STATE->generation, __ATOMIC_ACQUIRE) ==
            scratch->generation;
 }
