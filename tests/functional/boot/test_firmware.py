@@ -2,7 +2,6 @@
 """Guests that are stopped, or migrate, while their firmware runs; SMM."""
 
 import contextlib
-import re
 import time
 
 from registry import SAID, expect_error, test
@@ -10,7 +9,7 @@ from shape import Shape
 from verdict import BOOT_LIMIT, Failed, check
 
 HOPS = 12                   # from power-on to well into the boot
-STOPS = 1000                # a quiet machine is through its firmware by then
+STOPS = 1000                # a quiet machine boots within 641
 STOPS_MOST = 5000           # one in ten finds it inside
 PAUSE = 0.04                # seconds that the guest runs between two stops
 

@@ -180,7 +180,7 @@ def answer(pool, connection):
     try:
         say(connection, pool.status())
     finally:
-        if request.get('close'):        # no earlier: the end takes threads with it
+        if request.get('close'):        # now: the pool's end is this thread's, too
             pool.stopping.set()
 
 
