@@ -125,8 +125,9 @@
  * Ring 3.  Under a KVM that emulates ring 0 without SSE the host enters with
  * CS = LANE_CS3 and SS, DS, ES = LANE_DS3 and tables made with `user`.
  *
- * Two vCPUs must not run with the same slot.  NEW_KEY, ADOPT, WIPE and both
- * DIGEST commands want all other slots idle.
+ * Two vCPUs must not run with the same slot.  NEW_KEY, ADOPT and both DIGEST
+ * commands want all other slots idle; WIPE may come while others seal or open.
+ * A command that comes at the wrong time is LANE_BUSY and does nothing.
  *
  * END
  *
@@ -242,6 +243,7 @@ enum {
     LANE_NO_AES,            /* the CPU lacks AES, PCLMULQDQ, SSE4.1 or RDRAND */
     LANE_FULL,              /* LANE_MAX_EPOCH batches: a new session is needed */
     LANE_FAULT,             /* `fault`: an exception or an interrupt */
+    LANE_BUSY,              /* another slot runs what must run alone, or this must */
 };
 
 /* What differs, first of: LANE_BAD_DIGEST */

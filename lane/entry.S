@@ -18,6 +18,10 @@
 #define BOX_FAULT       48
 #define STATUS_FAULT    16
 
+/* LaneOwn, and a slot's bits of it */
+#define OWN_RUNNING     (LANE_OWN + 36)
+#define SLOT_0_RUNS     0x10001
+
 #define CPUID_OSXSAVE   27
 
         .section .text.first, "ax"
@@ -123,8 +127,14 @@ fault:
         movq    $leave_after_fault, (%rsp)
         iretq
 
-/* Which vectors may hold something?  All that the CPU has. */
+/* The slot neither shares nor changes anything any more. */
 leave_after_fault:
+        mov     $SLOT_0_RUNS, %eax
+        mov     %ebx, %ecx
+        shl     %cl, %eax
+        not     %eax
+        lock and %eax, OWN_RUNNING
+/* Which vectors may hold something?  All that the CPU has. */
         mov     %ebx, %r8d
         mov     $1, %eax
         cpuid

@@ -11,7 +11,9 @@ _Static_assert(__builtin_offsetof(LaneMailbox, status) == 8 &&
                __builtin_offsetof(LaneMailbox, fault) == 48 &&
                __builtin_offsetof(LaneFault, address) == 24 &&
                LANE_FAULT == 16 && LANE_STACK_TOP == 0x2000 &&
-               LANE_FAULT_TOP == 0x3000 && LANE_SLOT_ZEROED == 0x6000,
+               LANE_FAULT_TOP == 0x3000 && LANE_SLOT_ZEROED == 0x6000 &&
+               __builtin_offsetof(LaneOwn, running) == 36 &&
+               (LANE_SHARING(0) | LANE_CHANGING(0)) == 0x10001,
                "entry.S knows these");
 _Static_assert(sizeof(LaneMailbox) <= LANE_JOBS &&
                LANE_JOBS + LANE_MAX_JOBS * sizeof(LaneJob) <= LANE_PAGES &&
@@ -37,9 +39,28 @@ static uint32_t wipe(void)
     return LANE_OK;
 }
 
-static uint32_t run(LaneScratch *scratch, volatile LaneMailbox *box)
+static LaneUse use_of(uint32_t command)
 {
-    switch (box->command) {
+    switch (command) {
+    case LANE_SEAL:
+    case LANE_OPEN:
+        return LANE_SHARES;
+    case LANE_NEW_KEY:
+    case LANE_ADOPT:
+    case LANE_SEAL_DIGEST:
+    case LANE_CHECK_DIGEST:
+        return LANE_CHANGES;
+    case LANE_WIPE:
+        return LANE_ENDS;
+    default:
+        return LANE_USES_NOTHING;
+    }
+}
+
+static uint32_t run(uint32_t command, LaneScratch *scratch,
+                    volatile LaneMailbox *box)
+{
+    switch (command) {
     case LANE_HELLO:
         return hello(box);
     case LANE_NEW_KEY:
@@ -67,10 +88,14 @@ uint32_t lane_main(uint32_t slot)
                                                 slot * LANE_SHARED_STRIDE);
     LaneScratch *scratch = (void *)LANE_AT(LANE_SLOTS + slot * LANE_SLOT_SIZE +
                                            LANE_SCRATCH);
-    uint32_t status;
+    uint32_t command = box->command, status;
 
     scratch->path = LANE_PATH_AESNI;
-    status = run(scratch, box);
+    status = lane_enter(slot, use_of(command));
+    if (status == LANE_OK) {
+        status = run(command, scratch, box);
+    }
+    lane_leave(slot);
     box->abi = LANE_ABI_VERSION;
     box->role = lane_role();
     box->status = status;

@@ -7,11 +7,7 @@
 
 #define MIB2    (1ULL << 21)
 
-/* Memory that nobody set up does not hold these. */
-static const uint8_t own_mark[16] = {
-    0x9d, 0x4c, 0x1e, 0x77, 0x30, 0xb2, 0x85, 0xf6,
-    0x0a, 0xe3, 0x58, 0xc9, 0x6b, 0x12, 0xdf, 0x24,
-};
+/* Memory that no packet came to does not hold this. */
 static const uint8_t carried_mark[16] = {
     0x53, 0x45, 0x56, 0x20, 0x6c, 0x61, 0x6e, 0x65,
     0xc7, 0x3a, 0x91, 0x0e, 0x64, 0xbd, 0x28, LANE_ABI_VERSION,
@@ -22,8 +18,7 @@ uint32_t lane_role(void)
     LaneOwn *own = LANE_OWN_STATE;
     uint32_t role = *(volatile uint32_t *)&own->role;
 
-    return lane_same(own->mark, own_mark, sizeof(own_mark)) &&
-           role <= LANE_ROLE_FAILED ? role : LANE_ROLE_NONE;
+    return lane_is_set_up() && role <= LANE_ROLE_FAILED ? role : LANE_ROLE_NONE;
 }
 
 static void set_role(uint32_t role)
@@ -31,29 +26,23 @@ static void set_role(uint32_t role)
     *(volatile uint32_t *)&LANE_OWN_STATE->role = role;
 }
 
-static void add_generation(void)
-{
-    __atomic_fetch_add(&LANE_OWN_STATE->generation, 1, __ATOMIC_SEQ_CST);
-}
-
-/* Nobody takes a key from here on, and who has one will see that it is old. */
+/*
+ * Nobody takes a key from here on, and who has one will see that it is old.  Several
+ * slots may be here at once only when all of them end the key.
+ */
 static void begin_change(uint32_t role)
 {
-    LaneOwn *own = LANE_OWN_STATE;
-
-    if (!lane_same(own->mark, own_mark, sizeof(own_mark))) {
-        lane_zero(own, sizeof(*own));
-        lane_give(own->mark, own_mark, sizeof(own_mark));
-    }
     set_role(role);
-    *(volatile uint64_t *)&own->generation |= 1;
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    __atomic_fetch_or(&LANE_OWN_STATE->generation, 1, __ATOMIC_SEQ_CST);
 }
 
 /* The new role is seen last. */
 static void end_change(uint32_t role)
 {
-    add_generation();
+    LaneOwn *own = LANE_OWN_STATE;
+    uint64_t now = __atomic_load_n(&own->generation, __ATOMIC_SEQ_CST);
+
+    __atomic_store_n(&own->generation, (now | 1) + 1, __ATOMIC_SEQ_CST);
     set_role(role);
 }
 

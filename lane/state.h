@@ -1,8 +1,10 @@
 /*
  * What the lane keeps in private memory, and how its files call each other.
  *
- * Threads: each slot is a vCPU of its own.  Slots share LaneOwn and the versions;
- * LaneOwn changes under `generation`, versions by compare-and-exchange.
+ * Threads: each slot is a vCPU of its own.  Slots share LaneOwn and the versions.
+ * `running` keeps apart who changes LaneOwn and who works with it, but for an end
+ * of the key, which waits for nobody: `generation` shows that.  Versions change by
+ * compare-and-exchange.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -35,19 +37,32 @@ typedef struct LaneCarried {
 
 /* LANE_OWN: rubbish until the first NEW_KEY or ADOPT, so it has a mark. */
 typedef struct LaneOwn {
-    uint8_t mark[16];
+    uint64_t mark[2];
     uint8_t session[LANE_SESSION];
     uint32_t role;
-    uint32_t path;
+    uint32_t running;           /* LANE_SHARING and LANE_CHANGING of each slot */
     uint64_t generation;        /* odd while key, session or windows change */
     uint64_t batches;           /* the last epoch that was given */
     uint64_t pages;             /* entries of the version table */
     uint32_t nwindows;
+    uint32_t path;
     LaneWindow windows[LANE_MAX_WINDOWS];
     AeadKey key;
 } LaneOwn;
 
 _Static_assert(sizeof(LaneOwn) <= LANE_OWN_PAGES * LANE_PAGE, "LANE_OWN's room");
+
+/* Bits of `running`; entry.S clears both after a fault. */
+#define LANE_SHARING(slot)  (1u << (slot))
+#define LANE_CHANGING(slot) (0x10000u << (slot))
+
+/* What a command does with LaneOwn */
+typedef enum LaneUse {
+    LANE_USES_NOTHING,
+    LANE_SHARES,                /* the key: SEAL, OPEN */
+    LANE_CHANGES,               /* alone */
+    LANE_ENDS,                  /* WIPE: beside others that share, not that change */
+} LaneUse;
 
 /* From LANE_SLOTS + slot * LANE_SLOT_SIZE; zeroed at the end of each run */
 #define LANE_STACK_TOP      0x2000
@@ -80,6 +95,11 @@ typedef volatile uint32_t LaneVersion;
 #define LANE_OWN_STATE  ((LaneOwn *)LANE_AT(LANE_OWN))
 #define LANE_KEY_PAGE   ((LaneCarried *)LANE_AT(LANE_CARRIED))
 #define LANE_TABLE      ((LaneVersion *)LANE_AT(LANE_VERSIONS))
+
+/* slots.c: LANE_OK, LANE_BUSY, or LANE_NO_KEY where nobody set anything up */
+uint32_t lane_enter(uint32_t slot, LaneUse use);
+void lane_leave(uint32_t slot);
+int lane_is_set_up(void);
 
 /* session.c */
 uint32_t lane_role(void);

@@ -12,7 +12,6 @@
 #include <glib.h>
 #include "lane/state.h"
 
-#define HOST_SLOTS      2
 #define HOST_BLOCKS     2
 #define HOST_PAGES      384                     /* of block 0 */
 #define HOST_BASE1      (2ULL << 20)            /* block 1 */

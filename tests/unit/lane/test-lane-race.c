@@ -129,40 +129,66 @@ static void test_open(gconstpointer data)
 
 typedef struct Wiper {
     End *end;
+    unsigned slot;
     pthread_t thread;
+    unsigned made, wiped, busy;
 } Wiper;
+
+static void count(Wiper *w, uint32_t status, unsigned *good)
+{
+    *good += status == LANE_OK;
+    w->busy += status == LANE_BUSY;
+}
 
 /* New keys and none, from another slot */
 static void *wipe(void *opaque)
 {
     Wiper *w = opaque;
-    LaneMailbox *box = end_box(w->end, 1);
+    LaneMailbox *box = end_box(w->end, w->slot);
 
     while (!stopping) {
         box->windows[0] = (LaneWindow) { 0, HOST_PAGES * LANE_PAGE };
-        end_run(w->end, 1, LANE_NEW_KEY, 1);
+        count(w, end_run(w->end, w->slot, LANE_NEW_KEY, 1), &w->made);
         spin(20000);
-        end_run(w->end, 1, LANE_WIPE, 0);
+        count(w, end_run(w->end, w->slot, LANE_WIPE, 0), &w->wiped);
     }
     return NULL;
 }
 
-/* A page is never sealed with a key that is half wiped, or zero. */
-static void test_seal_and_wipe(void)
+static void begin_wiping(Wiper *w, End *end, unsigned slot)
 {
+    *w = (Wiper) { .end = end, .slot = slot };
+    g_assert(!pthread_create(&w->thread, NULL, wipe, w));
+}
+
+static void end_wiping(Wiper *w)
+{
+    pthread_join(w->thread, NULL);
+    g_test_message("slot %u: %u keys, %u wiped, %u times busy", w->slot, w->made,
+                   w->wiped, w->busy);
+}
+
+/*
+ * A page is never sealed with a key that is half wiped, or zero; not when two slots
+ * make keys and wipe them at the same time, either.
+ */
+static void test_seal_and_wipe(gconstpointer data)
+{
+    unsigned wipers = GPOINTER_TO_UINT(data);
     static const uint8_t zero[AEAD_KEY];
     AeadKey *nothing = g_aligned_alloc0(1, sizeof(AeadKey), 64);
     double end = now() + SECONDS;
     unsigned sealed_some = 0;
     uint8_t out[LANE_PAGE];
-    Wiper w;
+    Wiper w[2];
     End source;
 
     end_init(&source);
-    w.end = &source;
     stopping = 0;
-    g_assert(!pthread_create(&w.thread, NULL, wipe, &w));
-    while (now() < end) {
+    for (unsigned i = 0; i < wipers; i++) {
+        begin_wiping(&w[i], &source, i + 1);
+    }
+    while (now() < end || !sealed_some) {
         uint8_t aad[AEAD_BLOCK];
         Sealed sealed;
 
@@ -182,8 +208,9 @@ static void test_seal_and_wipe(void)
         g_assert_true(memcmp(sealed.page, end_page(&source, 0, 0), LANE_PAGE));
     }
     stopping = 1;
-    pthread_join(w.thread, NULL);
-    g_assert_cmpuint(sealed_some, >, 0);
+    for (unsigned i = 0; i < wipers; i++) {
+        end_wiping(&w[i]);
+    }
     end_clear(&source);
     g_aligned_free(nothing);
 }
@@ -200,6 +227,9 @@ int main(int argc, char **argv)
 
         g_test_add_data_func(name, &places[i], test_open);
     }
-    g_test_add_func("/lane/race/seal-and-wipe", test_seal_and_wipe);
+    g_test_add_data_func("/lane/race/seal-and-wipe", GUINT_TO_POINTER(1),
+                         test_seal_and_wipe);
+    g_test_add_data_func("/lane/race/seal-and-two-wipe", GUINT_TO_POINTER(2),
+                         test_seal_and_wipe);
     return g_test_run();
 }

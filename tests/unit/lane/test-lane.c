@@ -550,6 +550,35 @@ static void test_full(void)
     pair_clear(&p);
 }
 
+/* What a slot that is at work lets the others do.  It never ended: HELLO frees it. */
+static void test_busy(void)
+{
+    Sealed sealed;
+    Pair p;
+
+    pair_begin(&p);
+    end_own(&p.source)->running = LANE_SHARING(3);
+    g_assert_cmpuint(end_seal(&p.source, 0, 0, &sealed), ==, LANE_OK);
+    g_assert_cmpuint(end_new_key(&p.source), ==, LANE_BUSY);
+    g_assert_cmpuint(end_seal_digest(&p.source, &sealed), ==, LANE_BUSY);
+    g_assert_cmpuint(end_own(&p.source)->running, ==, LANE_SHARING(3));
+    end_own(&p.source)->running = LANE_CHANGING(3);
+    g_assert_cmpuint(end_seal(&p.source, 0, 0, &sealed), ==, LANE_BUSY);
+    g_assert_cmpuint(end_run(&p.source, 0, LANE_WIPE, 0), ==, LANE_BUSY);
+    g_assert_cmpuint(end_run(&p.source, 0, LANE_HELLO, 0), ==, LANE_OK);
+    g_assert_cmpuint(end_box(&p.source, 0)->role, ==, LANE_ROLE_SOURCE);
+    g_assert_cmpuint(end_run(&p.source, 3, LANE_HELLO, 0), ==, LANE_OK);
+    g_assert_cmpuint(end_seal(&p.source, 0, 0, &sealed), ==, LANE_OK);
+
+    end_own(&p.target)->running = LANE_SHARING(3);
+    g_assert_cmpuint(end_adopt(&p.target), ==, LANE_BUSY);
+    g_assert_cmpuint(end_check_digest(&p.target, &sealed), ==, LANE_BUSY);
+    g_assert_cmpuint(end_open(&p.target, &sealed), ==, LANE_OK);
+    g_assert_cmpuint(end_run(&p.target, 0, LANE_WIPE, 0), ==, LANE_OK);
+    assert_wiped(&p.target, LANE_ROLE_NONE);
+    pair_clear(&p);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -578,5 +607,6 @@ int main(int argc, char **argv)
     g_test_add_func("/lane/digest-is-no-page", test_digest_is_no_page);
     g_test_add_func("/lane/no-random", test_no_random);
     g_test_add_func("/lane/full", test_full);
+    g_test_add_func("/lane/busy", test_busy);
     return g_test_run();
 }

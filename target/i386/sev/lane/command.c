@@ -50,6 +50,7 @@ static const char *const in_words[] = {
                     "key is gone",
     [LANE_NO_RANDOM] = "RDRAND gives it no random numbers",
     [LANE_NO_AES] = "the CPU lacks AES, PCLMULQDQ, SSE4.1 or RDRAND",
+    [LANE_BUSY] = "another of its runs has not ended",
     [LANE_FULL] = "it has sealed as many batches as one session can have",
 };
 
@@ -135,6 +136,7 @@ static struct {
     SevLend *lend;
     uint32_t command, count;
     int spoiled;                /* a page of the program, by a test */
+    bool abandoned;             /* it never rang, and may not have left its slot */
 } runs[LANE_MAX_SLOTS];
 
 /* Nobody may be at work in a page that is changed under the program. */
@@ -182,6 +184,7 @@ bool sev_lane_command_finish(unsigned slot, const SevPageJob *jobs,
 
     spoil(slot);
     ok = sev_lend_finish(g_steal_pointer(&runs[slot].lend), errp);
+    runs[slot].abandoned = !ok;
     if (!ok) {
         return false;
     }
@@ -207,6 +210,18 @@ bool sev_lane_command(unsigned slot, uint32_t command, uint32_t count,
 {
     sev_lane_command_start(slot, 0, command, count, what);
     return sev_lane_command_finish(slot, jobs, errp);
+}
+
+/* HELLO needs nothing, and whoever was in the slot has left it then. */
+bool sev_lane_free_slots(Error **errp)
+{
+    for (unsigned slot = 0; slot < LANE_MAX_SLOTS; slot++) {
+        if (runs[slot].abandoned &&
+            !sev_lane_command(slot, LANE_HELLO, 0, SEV_LENT_READ, NULL, errp)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool sev_lane_command_alone(uint32_t command, Error **errp)

@@ -33,6 +33,12 @@ void sev_lane_command_start(unsigned slot, unsigned vcpu, uint32_t command,
 bool sev_lane_command_finish(unsigned slot, const SevPageJob *jobs,
                              Error **errp);
 
+/*
+ * The program changes its key only when it runs in no other slot.  One that a run
+ * left without ringing is entered again, so that the program knows that it is free.
+ */
+bool sev_lane_free_slots(Error **errp);
+
 /* One without windows, jobs or sums, in slot 0. */
 bool sev_lane_command_alone(uint32_t command, Error **errp);
 

@@ -27,7 +27,8 @@ static bool with_windows(uint32_t command, SevLentFor what, Error **errp)
 {
     unsigned n = sev_windows_list(sev_lane_mailbox(0)->windows);
 
-    return sev_lane_command(0, command, n, what, NULL, errp);
+    return sev_lane_free_slots(errp) &&
+           sev_lane_command(0, command, n, what, NULL, errp);
 }
 
 /* --- Source ----------------------------------------------------------------- */
