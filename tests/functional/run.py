@@ -4,6 +4,7 @@
 
 import argparse
 import contextlib
+import fcntl
 import os
 import re
 import signal
@@ -92,16 +93,8 @@ def work(args, folder, tests):
     return counts
 
 
-def main():
-    args = arguments()
-    rooms.load()
-    tests = list(chosen(args))
-    if args.list:
-        for entry in tests:
-            print(entry['name'])
-        return 0
-    signal.signal(signal.SIGTERM, interrupted)
-    folder = args.build.resolve() / 'functional'
+def run(args, folder, tests):
+    """Run them all in @folder; the exit code."""
     registry.clear(folder)
     try:
         done = workers.run(lambda number, turn: work(
@@ -118,6 +111,33 @@ def main():
         print(f'Screens and logs: {folder}')
     print(f'{ok} passed, {bad} failed, {skipped} skipped')
     return 1 if bad or not ok else 0
+
+
+@contextlib.contextmanager
+def alone(folder):
+    """No other run.py works in @folder, and so clears it, before this one is over."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_name(folder.name + '.lock'), 'w', encoding='utf-8') as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(f'error: another run.py works in {folder}: wait for it, or say '
+                     '--build with another folder')
+        yield
+
+
+def main():
+    args = arguments()
+    rooms.load()
+    tests = list(chosen(args))
+    if args.list:
+        for entry in tests:
+            print(entry['name'])
+        return 0
+    signal.signal(signal.SIGTERM, interrupted)
+    folder = args.build.resolve() / 'functional'
+    with alone(folder):
+        return run(args, folder, tests)
 
 
 if __name__ == '__main__':

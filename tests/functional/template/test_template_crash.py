@@ -17,11 +17,14 @@ from shape import Shape
 from test_template_image import counted_on, template
 from verdict import check, wait_until
 
-MOMENTS = 24            # of killing, at random, in each layout
+MOMENTS = 8             # of killing, at random, in each layout; each run has others
+MANY = 64               # where nobody waits for the end
 # What making a template in a file must come by, whatever else it does.
 STEPS = {'save-prepare', 'manifest-write', 'send-start', 'session-write',
          'block-write', 'break-write', 'send-update-data', 'save-complete',
          'state-write', 'end-write', 'device-state'}
+# After the file was written nothing but its end is left to do.
+LATE = {'send-cancel', 'send-finish'}
 
 
 def again(env, path, sealed_at, shape=Shape()):
@@ -81,32 +84,42 @@ def dies_at(origin, point, uri, capability):
     return wait_until(f'an end at {point}', 60, ended) == 'died'
 
 
-@test('template: killed at every step of making one')
-def every_step(env):
+def kill_at(env, chosen):
+    """Kill it at each of the chosen points, and judge; those that it came by."""
     part = env.lab.large('part.image')
+    met = set()
     with template(env, 'steps') as (path, sealed_at):
         with contextlib.closing(again(env, path, sealed_at)) as origin:
-            points = source_points(origin)
-        met = set()
+            points = [point for point in source_points(origin) if chosen(point)]
         for point in points:
             part.write_bytes(b'')
             with contextlib.closing(again(env, path, sealed_at)) as origin:
                 died = dies_at(origin, point, f'file:{part}', 'sev-template')
             if died:
                 met.add(point)
-            # After the file was written nothing but its end is left to do.
             whole = judge(env, f'file:{part}', sealed_at)
-            late = point in ('send-cancel', 'send-finish')
-            check(whole == (not died or late), f'{point}: the guest '
+            check(whole == (not died or point in LATE), f'{point}: the guest '
                   f'{"died" if died else "lives"}, its template '
                   f'{"loads" if whole else "does not load"}')
-        check(STEPS <= met, f'not met: {STEPS - met}')
+    return met
 
 
-def moments(seconds):
+@test('template: killed at every step of making one')
+def every_step(env):
+    met = kill_at(env, lambda point: point in STEPS | LATE)
+    check(STEPS <= met, f'not met: {STEPS - met}')
+
+
+@test('template: killed at the steps that making one does not come by', slow=True)
+def other_steps(env):
+    met = kill_at(env, lambda point: point not in STEPS | LATE)
+    SAID.append(f'met all the same: {", ".join(sorted(met)) or "none"}')
+
+
+def moments(seconds, count):
     """When to kill: all over the time that it takes, and a little later."""
     draw = random.Random(os.urandom(8))
-    return [draw.uniform(0, 1.1) * seconds for _ in range(MOMENTS)]
+    return [draw.uniform(0, 1.1) * seconds for _ in range(count)]
 
 
 def report(what, seconds, results):
@@ -114,8 +127,7 @@ def report(what, seconds, results):
                 f'{sum(results)} left a whole template, none half of one')
 
 
-@test('template: killed at random moments of making one')
-def random_moments(env):
+def kill_at_random(env, count):
     part = env.lab.large('part.image')
     with template(env, 'moments') as (path, sealed_at):
         with contextlib.closing(again(env, path, sealed_at)) as origin:
@@ -123,7 +135,7 @@ def random_moments(env):
             origin.migrate(f'file:{part}', sev_template=True)
             seconds = time.monotonic() - began
         results = []
-        for moment in moments(seconds):
+        for moment in moments(seconds, count):
             part.unlink()
             part.write_bytes(b'')
             with contextlib.closing(again(env, path, sealed_at)) as origin:
@@ -133,6 +145,16 @@ def random_moments(env):
                 killed(origin)
             results.append(judge(env, f'file:{part}', sealed_at))
         report('one file', seconds, results)
+
+
+@test('template: killed at random moments of making one')
+def random_moments(env):
+    kill_at_random(env, MOMENTS)
+
+
+@test('template: killed at many random moments of making one', slow=True)
+def many_moments(env):
+    kill_at_random(env, MANY)
 
 
 # --- In place: the RAM file becomes the template -------------------------------
@@ -152,8 +174,7 @@ def judge_placed(env, folder, sealed_at):
                  Shape(backend=f'private:{folder / "memory"}'), True)
 
 
-@test('template: killed at random moments of sealing in place')
-def random_in_place(env):
+def kill_at_random_in_place(env, count):
     folder = env.lab.folder / 'killed'
     with template(env, 'inplace') as (path, sealed_at):
         try:
@@ -164,7 +185,7 @@ def random_in_place(env):
                 origin.migrate(uri)
                 seconds = time.monotonic() - began
             results = []
-            for moment in moments(seconds):
+            for moment in moments(seconds, count):
                 with contextlib.closing(placed(env, path, sealed_at,
                                                folder)) as origin:
                     (folder / 'state').write_bytes(b'')
@@ -176,6 +197,16 @@ def random_in_place(env):
             report('in place', seconds, results)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@test('template: killed at random moments of sealing in place')
+def random_in_place(env):
+    kill_at_random_in_place(env, MOMENTS)
+
+
+@test('template: killed at many random moments of sealing in place', slow=True)
+def many_in_place(env):
+    kill_at_random_in_place(env, MANY)
 
 
 @test('template: killed at every step of sealing in place')
