@@ -27,6 +27,7 @@ LOGS = os.path.join(BUILD, "logs", "check")
 HOME = os.path.join(LOGS, f"home-{os.getpid()}")
 SHARES = 3              # of migration-test, at a time
 WORKERS = 4             # with functional tests at a time; each has 2 GiB of guests
+WAITING = 1             # more of them than JOBS: a test waits a third of its time
 SLOWER = 3              # than the machine upstream's time limits are for
 OVERLAY = os.path.join(ROOT, "scripts", "overlay")
 
@@ -317,7 +318,7 @@ def suite_qtest(count, only):
 
 
 def suite_functional(count, _only):
-    jobs = min(int(os.environ.get("JOBS", os.cpu_count())), WORKERS)
+    jobs = min(int(os.environ.get("JOBS", os.cpu_count())) + WAITING, WORKERS)
     run_program(count, "functional", "guests",
                 [sys.executable, os.path.join(ROOT, "tests/functional/run.py"),
                  "--build", BUILD, "--jobs", str(jobs)], shown="")
