@@ -7,7 +7,8 @@
     bench_all.py --build DIR --only psp,clone --rounds 3
                                           these; of the others, the last run's are kept
     bench_all.py --build DIR --check      compare the last run with the baseline
-    bench_all.py --build DIR --accept     the last run becomes the baseline
+    bench_all.py --build DIR --accept     the last run becomes the baseline, and its plots
+                                          those that the documents show
 
 DIR/bench has results.json (the machine, the versions, every value), results.csv
 (medians with the least and the most), a log of each benchmark, and plots.
@@ -20,6 +21,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -32,6 +34,7 @@ from parts import PARTS, needs
 
 ROOT = Path(__file__).resolve().parents[2]
 BASELINE = Path(__file__).with_name('baseline.json')
+IMAGES = ROOT / 'docs/images'
 FORMAT = 1
 MISSED = 1              # exit code of a benchmark whose aim was missed
 
@@ -295,7 +298,13 @@ def check(results, baseline=BASELINE):
     return bool(compared) and not any(change > 0 for *_, change, _ in moved)
 
 
-def accept(results):
+def show_in_documents(folder):
+    """The plots that documents show are those of the baseline's run."""
+    for plot in sorted((folder / 'plots').glob('*.svg')):
+        shutil.copyfile(plot, IMAGES / f'bench-{plot.name}')
+
+
+def accept(folder, results):
     if results['quick']:
         sys.exit('error: a quick run is no baseline')
     lacking = [part.name for part in PARTS
@@ -309,6 +318,7 @@ def accept(results):
         {key: results[key] for key in ('format', 'began', 'machine', 'versions',
                                        'ratios')} | {'ran': ran}, indent=1) + '\n',
         'utf-8')
+    show_in_documents(folder)
     print(f'{BASELINE.name} has {len(results["ratios"])} ratios of {results["began"]}')
 
 
@@ -317,7 +327,7 @@ def main():
     folder = args.build.resolve() / 'bench'
     folder.mkdir(parents=True, exist_ok=True)
     if args.accept:
-        return accept(last(folder))
+        return accept(folder, last(folder))
     if args.check:
         return 0 if check(last(folder)) else 1
     results, good = run_all(args, folder)

@@ -20,7 +20,8 @@ fi
 if [ ! -e "$base/obj/build.ninja" ]; then
     step configure "the base, with the same words"
     mkdir -p "$base/obj"
-    mapfile -t words < <(sed '$d' "$OBJ/.overlay-configured")
+    mapfile -t words < <(sed -e '$d' -e '/^--with-pkgversion=/s/=.*,/=unpatched,/' \
+        "$OBJ/.overlay-configured")
     site=$BUILD/meson/usr/lib/python3/dist-packages
     [ -d "$site" ] && export PYTHONPATH=$site
     (cd "$base/obj" && logged base-configure ../qemu/configure "${words[@]}") ||
