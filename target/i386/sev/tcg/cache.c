@@ -84,7 +84,7 @@ bool sev_cache_fill(SevPageMap *map, size_t page)
     if (map->state[page] & SEV_PAGE_CACHED) {
         return true;
     }
-    sev_cache_used(b, page);
+    sev_cache_take(b, page);
     n_refills += !!(map->state[page] & SEV_PAGE_PRIVATE);
     if (map->state[page] & SEV_PAGE_SEALED) {
         if (!sev_sealed_open(map, page, b->plain + offset)) {
@@ -108,7 +108,7 @@ void sev_cache_fill_blank(SevPageMap *map, size_t page)
 {
     QEMU_LOCK_GUARD(&sev_cache_lock);
     if (!(map->state[page] & SEV_PAGE_CACHED)) {
-        sev_cache_used(map->cache, page);
+        sev_cache_take(map->cache, page);
         sev_sealed_replaced(map, page);
         sev_page_state_set(map, page, SEV_PAGE_CACHED | SEV_PAGE_PRIVATE);
     }
@@ -232,19 +232,6 @@ size_t sev_cache_declare(SevPageMap *map, size_t page, size_t n,
         sev_cache_forget_code(map->cache, page, n);
     }
     return changed;
-}
-
-void sev_cache_release(SevCacheBlock *b, size_t page, size_t n)
-{
-    uint8_t *plain = b->plain + sev_cache_offset(page);
-
-    if (!n) {
-        return;
-    }
-    memset(b->age + page, 0, n);
-    if (qemu_madvise(plain, sev_cache_offset(n), QEMU_MADV_DONTNEED) < 0) {
-        memset(plain, 0, sev_cache_offset(n));  /* locked in memory */
-    }
 }
 
 static void drop_block(SevPageMap *map)
