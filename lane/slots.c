@@ -30,7 +30,7 @@ int lane_is_set_up(void)
            mark[1] == MARK_1;
 }
 
-/* Of several slots that come first, one does it; so does who died of it before. */
+/* Of several slots that come first one does it.  If it faults, it may do it again. */
 static int set_up(uint32_t slot)
 {
     LaneOwn *own = LANE_OWN_STATE;

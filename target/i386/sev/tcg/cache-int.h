@@ -54,9 +54,9 @@ bool sev_cache_vcpus_run(void);
 void sev_cache_evict_quiet(SevCacheBlock *b, size_t page);
 
 /*
- * The page's plaintext is about to be written.  A page fault costs much more than a
- * page, above all where QEMU's host is a guest itself.  So pages that are used one after
- * the other get memory together; what is not used goes back at the next look (idle.c).
+ * The page's plaintext is about to be written.  To save page faults, pages that are
+ * used one after the other get memory together; what is not used goes back at the next
+ * look (idle.c).
  */
 void sev_cache_take(SevCacheBlock *b, size_t page);
 
