@@ -255,10 +255,10 @@ coverage: ## lines of hw/psp that its tests run; fails below 95 %
 	@MESON="$(BUILD)/lib/meson" tests/unit/psp/coverage.sh "$(BUILD)/coverage"
 
 FUZZ ?= 600
-fuzz: ## libFuzzer on chip and lane, FUZZ=600 seconds for each of four targets (needs clang)
+fuzz: ## libFuzzer on chip and lane, FUZZ=600 seconds for each of four targets, or ONLY=lane (needs clang)
 	@$(OVERLAY)/deps.sh build test
 	@$(OVERLAY)/lib-build.sh
-	@MESON="$(BUILD)/lib/meson" tests/fuzz/psp/run.sh "$(BUILD)/fuzz" $(FUZZ)
+	@MESON="$(BUILD)/lib/meson" tests/fuzz/psp/run.sh "$(BUILD)/fuzz" $(FUZZ) $(ONLY)
 
 lint: ## the house rules that a machine can check
 	@scripts/lint/lint.py

@@ -3,14 +3,18 @@
 # Fuzz the chip and the lane with clang's libFuzzer, ASan and UBSan, one target at
 # a time.
 #
-# usage: run.sh BUILD-DIR [SECONDS]      (default 60 seconds for each target)
+# usage: run.sh BUILD-DIR [SECONDS [TARGET...]]
+#
+# The default is 60 seconds for each of the targets exec, chain, nv and lane.
 #
 # What it finds is left in BUILD-DIR/found and ends the run.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../../.." && pwd)
-build=${1:?usage: run.sh BUILD-DIR [SECONDS]}
+build=${1:?usage: run.sh BUILD-DIR [SECONDS [TARGET...]]}
 seconds=${2:-60}
+targets=("${@:3}")
+[ ${#targets[@]} -gt 0 ] || targets=(exec chain nv lane)
 
 command -v clang > /dev/null || {
     echo "error: clang is missing; install clang and libclang-rt-14-dev." >&2
@@ -21,7 +25,7 @@ command -v clang > /dev/null || {
         -Db_sanitize=address,undefined -Db_lundef=false > /dev/null
 ninja -C "$build" > /dev/null
 mkdir -p "$build/found"
-for target in exec chain nv lane; do
+for target in "${targets[@]}"; do
     part=psp/fuzz-psp-$target
     seeds=psp/corpus/$target
     [ "$target" != lane ] || { part=lane/fuzz-lane; seeds=lane/corpus; }
