@@ -90,16 +90,17 @@ def process_pss(pid):
 def used_by(kind, vms):
     """What each of these costs, once they have settled.
 
-    'pss', 'private': of the guest's memory, its shadow included.  'process':
-    the PSS of all that QEMU has.
+    'pss', 'private': of the guest's memory, its shadow included.  'blocks':
+    the PSS by RAM block.  'process': the PSS of all that QEMU has.
     """
     count = len(vms)
     time.sleep(measuring.SETTLE)
     process = sum(process_pss(kind.pid(vm)) for vm in vms)
-    read = [measuring.guest_memory(kind.pid(vm), kind.ramblocks(vm))
-            for vm in vms]
-    return {'count': count, 'pss': sum(r[0] for r in read) / count,
-            'private': sum(r[1] for r in read) / count,
+    read = [measuring.by_block(kind.pid(vm), kind.ramblocks(vm)) for vm in vms]
+    pss, private = ({name: sum(r[name][which] for r in read if name in r) / count
+                     for name in set().union(*read)} for which in (0, 1))
+    return {'count': count, 'pss': sum(pss.values()),
+            'private': sum(private.values()), 'blocks': pss,
             'process': process / count}
 
 
@@ -153,9 +154,20 @@ def report_memory(figures):
             rows.append([name, m['count'], ui.mib(m['pss']),
                          ui.mib(m['private']), f'{1 - m["pss"] / whole:.1%}',
                          ui.mib(m['process']), saved])
-    return ui.table(rows) + [
+    return ui.table(rows) + [''] + report_blocks(figures) + [
         f'"saved" cannot be more than {cold["process"] / whole:.1%}: what a cold '
         'boot costs, QEMU included']
+
+
+def report_blocks(figures):
+    """Where the memory of the most clones is: blocks of 64 KiB each and more."""
+    rows = [['RAM block', 'alive', 'PSS each']]
+    for name, read in figures['memory'].items():
+        most = read[-1]
+        for block, pss in sorted(most['blocks'].items(), key=lambda b: -b[1]):
+            if pss >= 64 << 10:
+                rows.append([f'{name}: {block}', most['count'], ui.mib(pss)])
+    return ui.table(rows)
 
 
 def ratios(figures):

@@ -11,14 +11,14 @@ SETTLE = 3              # seconds before memory is read
 
 
 def ranges(ramblocks):
-    """[(start, end)] of host memory from the text of "info ramblock"."""
+    """[(start, end, name)] of host memory from the text of "info ramblock"."""
     found = []
     for line in ramblocks.splitlines():
         words = line.split()
         host = [w for w in words if re.fullmatch('0x[0-9a-f]{16}', w)]
         if len(host) >= 4:              # offset, used, total, host address
             start, length = int(host[3], 16), int(host[2], 16)
-            found.append((start, start + length))
+            found.append((start, start + length, words[0]))
     return found
 
 
@@ -37,19 +37,28 @@ def mappings(pid):
         yield start, fields
 
 
-def guest_memory(pid, ramblocks):
-    """Bytes of (PSS, private) of all RAM blocks: RAM, its shadow, flash, ROMs.
+def by_block(pid, ramblocks):
+    """{name: (PSS, private)} in bytes: RAM, its shadow, flash, ROMs.
 
     @ramblocks: what HMP's "info ramblock" of that process says.
     """
     blocks = ranges(ramblocks)
-    pss = private = 0
+    found = {}
     for start, fields in mappings(pid):
-        if any(low <= start < high for low, high in blocks):
-            pss += fields['Pss'] << 10
-            private += (fields['Private_Dirty'] +
-                        fields['Private_Clean']) << 10
-    return pss, private
+        for low, high, name in blocks:
+            if low <= start < high:
+                pss, private = found.get(name, (0, 0))
+                found[name] = (pss + (fields['Pss'] << 10), private +
+                               ((fields['Private_Dirty'] +
+                                 fields['Private_Clean']) << 10))
+                break
+    return found
+
+
+def guest_memory(pid, ramblocks):
+    """Bytes of (PSS, private) of all RAM blocks together."""
+    read = by_block(pid, ramblocks).values()
+    return sum(pss for pss, _ in read), sum(private for _, private in read)
 
 
 def ramblocks_of(clone):
