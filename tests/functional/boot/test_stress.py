@@ -4,7 +4,7 @@
 from registry import test
 from stress import Stress
 
-SECONDS = 20                # and a quarter of that after kexec
+SECONDS = 10                # and a quarter of that after kexec
 
 
 @test('stress: load, kexec, load; the rules of the cache hold', sev=False)

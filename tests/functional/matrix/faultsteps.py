@@ -7,6 +7,8 @@ point, event): the point of target/i386/sev/test/fault.h is reached, then the ev
 happens.  faults.py runs them.
 """
 
+import copy
+
 from tamper import flip_in_packet
 
 # What can happen while a step stalls, beside the step itself failing.
@@ -62,17 +64,17 @@ LINE = {
         'save-prepare': Step(without=dict.fromkeys(
             EVENTS, 'nothing has begun'), core=('fail',)),
         'hello-write': Step(),
-        'certs-wait': Step(core=('fail', 'kill', 'cancel')),
+        'certs-wait': Step(core=('cancel',)),
         'certs-read': Step(),
         'certs-check': Step(),
-        'send-start': command('SEND_START', core=('fail', 'kill'),
+        'send-start': command('SEND_START', core=('kill',),
                               statuses=(2, 6, 7)),
         'session-write': Step(core=('fail',)),
         'block-write': Step(),
         'break-write': Step(nth=3),
         'send-update-data': command('SEND_UPDATE_DATA', nth=5000,
                                     core=('fail', 'stop/cont'), statuses=(2, 9)),
-        'pages-write': Step(nth=100, core=('cut', 'cancel')),
+        'pages-write': Step(nth=100, core=('cut',)),
         'save-complete': Step(outcome={'cancel': EITHER}, core=('fail',)),
         'state-write': Step(outcome={'cancel': EITHER}),
         'end-write': Step(outcome={'cancel': EITHER}, core=('kill',)),
@@ -80,7 +82,7 @@ LINE = {
         'refusal-read': Step(other=REFUSES),
         'ack-wait': Step(),
         'ack-read': Step(without=HANDED, outcome={'cut': EITHER}),
-        'ack-check': Step(core=('kill', 'cut', 'cancel')),
+        'ack-check': Step(core=('kill', 'cancel')),
         'go-write': Step(without=HANDED, outcome=GIVEN, core=('cut', 'cancel')),
         'shut-read': Step(without=HANDED, outcome=GIVEN, core=('fail',)),
         'send-finish': command('SEND_FINISH', without=HANDED, statuses=(2,),
@@ -94,7 +96,7 @@ LINE = {
         'hello-read': Step(),
         'certs-send': Step(core=('fail',)),
         'session-read': Step(),
-        'receive-start': command('RECEIVE_START', core=('fail', 'die'),
+        'receive-start': command('RECEIVE_START', core=('fail',),
                                  statuses=(7, 10, 11)),
         'block-read': Step(),
         'break-read': Step(nth=3),
@@ -116,16 +118,27 @@ LINE = {
 }
 
 # The end of a move over a long line, to a target that runs by itself.
+LONG_CORE = {'end-write': ('kill',), 'go-write': ('cut',), 'ack-check': ('cancel',),
+             'load-end': ('fail',), 'go-read': ('fail',)}
+
+
+def late(side, *names):
+    """The steps of LINE at its end, fewer of them in the core."""
+    found = {}
+    for name in names:
+        found[name] = copy.copy(LINE[side][name])
+        found[name].core = LONG_CORE.get(name, ())
+    return found
+
+
 LONG = {
-    'source': {**{name: LINE['source'][name] for name in (
-        'save-complete', 'end-write', 'device-state', 'ack-wait', 'ack-read',
-        'go-write', 'shut-read', 'send-finish')},
-        'ack-check': Step(without={
-            'kill': 'the source gives the guest up before it can know'},
-            core=('cancel',))},
-    'target': {name: LINE['target'][name] for name in (
-        'state-read', 'end-read', 'load-end', 'attestation', 'ack-send',
-        'go-wait', 'go-read')},
+    'source': {
+        **late('source', 'save-complete', 'end-write', 'device-state',
+               'ack-wait', 'ack-read', 'go-write', 'shut-read', 'send-finish'),
+        'ack-check': Step(core=LONG_CORE['ack-check'], without={
+            'kill': 'the source gives the guest up before it can know'})},
+    'target': late('target', 'state-read', 'end-read', 'load-end', 'attestation',
+                   'ack-send', 'go-wait', 'go-read'),
 }
 
 # One line, and pages that a program in the guest seals and opens.

@@ -17,7 +17,7 @@ from shape import Shape
 from test_template_image import counted_on, template
 from verdict import check, wait_until
 
-MOMENTS = 8             # of killing, at random, in each layout; each run has others
+MOMENTS = 4             # of killing, at random, in each layout; each run has others
 MANY = 64               # where nobody waits for the end
 # What making a template in a file must come by, whatever else it does.
 STEPS = {'save-prepare', 'manifest-write', 'send-start', 'session-write',
