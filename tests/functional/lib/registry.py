@@ -83,7 +83,7 @@ class Env:
         the others, stopped, since an idle guest takes a tenth of a processor.
         A failed test's guest does not.
         """
-        kind = (host, tuple(sorted(options.items())))
+        kind = (host, repr(sorted(options.items())))
         guest = self._idle.pop(kind, None)
         if guest is None:
             guest = self.boot('guest', host, **options)

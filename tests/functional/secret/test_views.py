@@ -35,21 +35,33 @@ def words(pages):
             for n in range(pages.count)]
 
 
-def both(name, look, **options):
+# Of the guest that several views are of, one after the other.
+COMMON = {'boot': NOKASLR, 'shape': Shape(backend='memfd')}
+
+
+def both(name, look, common=False, **options):
     """Register the hunt and its control."""
-    def run(env, sev):
-        guest = env.boot('view', sev=sev, shell=True, **options)
-        with contextlib.closing(guest):
-            return look(guest)
+    @contextlib.contextmanager
+    def guest(env, sev):
+        how = dict(sev=sev, shell=True, ram_file=False, **options)
+        if common:
+            with env.booted(**how, **COMMON) as kept:
+                yield kept
+        else:
+            with contextlib.closing(env.boot('view', **how)) as fresh:
+                yield fresh
 
     @test(f'hunt: {name}')
     def hunt_sev(env):
-        found = run(env, None)
+        with guest(env, None) as found_in:
+            found = look(found_in)
         check(not found, f'{found} secrets seen')
 
     @test(f'hunt: {name}, the control without SEV', sev=False)
     def hunt_plain(env):
-        check(run(env, False), 'an ordinary guest\'s secret was not seen')
+        with guest(env, False) as found_in:
+            found = look(found_in)
+        check(found, 'an ordinary guest\'s secret was not seen')
 
 
 def debugger(guest):
@@ -148,9 +160,8 @@ def streams(guest):
     return hits + secrets('stream')
 
 
-both('gdbstub, x and xp', debugger, boot=NOKASLR)
-both('the memfd of another process', memory_file,
-     shape=Shape(backend='memfd'), ram_file=False)
-both('a core file of QEMU', core_file, ram_file=False)
-both('gcore of a running QEMU', gcore, ram_file=False)
+both('gdbstub, x and xp', debugger, common=True)
+both('the memfd of another process', memory_file, common=True)
+both('gcore of a running QEMU', gcore, common=True)
+both('a core file of QEMU', core_file)
 both('template and migration stream', streams)
