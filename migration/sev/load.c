@@ -20,6 +20,7 @@
 #include "handover.h"
 #include "lane.h"
 #include "multifd.h"
+#include "ram-spare.h"
 #include "return-path.h"
 #include "section.h"
 #include "sev.h"
@@ -154,6 +155,7 @@ bool sev_load_end(int ret, Error **errp)
         !sev_lane_load_complete(target, errp) || sev_fault(SEV_FAULT_LOAD_END, errp)) {
         goto fail;
     }
+    sev_ram_spare_release();
     if (target->asked) {
         sev_handover_take(target, mis->from_src_file);
     }

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import struct
 
 import hunt
 from image import Image
@@ -198,6 +199,18 @@ def private_bytes(guest, path):
     return found
 
 
+def spare_pages(guest, block='/rom@etc/acpi/tables'):
+    """Pages with memory behind what this block, which may grow, uses."""
+    said = guest.cmd('human-monitor-command', command_line='info ramblock')
+    [line] = [line for line in said.splitlines() if block in line]
+    used, room, host = (int(word, 16) for word in line.split()[4:7])
+    check(used < room, f'{block} uses all of its room: {line}')
+    with open(f'/proc/{guest.vm.get_pid()}/pagemap', 'rb') as f:
+        f.seek((host + used) // 4096 * 8)
+        entries = struct.iter_unpack('<Q', f.read((room - used) // 4096 * 8))
+        return sum(entry >> 63 for entry, in entries)
+
+
 def opened(env, path, sealed_at, when):
     clone = env.start(when, incoming='defer', ram_file=False)
     clone.cmd('migrate-set-parameters', sev_template_open=when)
@@ -217,6 +230,8 @@ def when_opened(env):
         touch = opened(env, path, sealed_at, 'first-touch')
         own = private_bytes(touch, path)
         check(own < size / 4, f'{own} of {size} bytes are its own')
+        spare = spare_pages(touch)
+        check(not spare, f'{spare} pages have memory that nobody sees')
         touch.close()
         swept = opened(env, path, sealed_at, 'sweep')
         wait_until('the sweep', 60,

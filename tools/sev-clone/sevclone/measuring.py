@@ -11,14 +11,18 @@ SETTLE = 3              # seconds before memory is read
 
 
 def ranges(ramblocks):
-    """[(start, end, name)] of host memory from the text of "info ramblock"."""
+    """[(start, end, name)] of host memory from the text of "info ramblock".
+
+    Only plaintext that belongs to another block has no name there.
+    """
     found = []
     for line in ramblocks.splitlines():
         words = line.split()
         host = [w for w in words if re.fullmatch('0x[0-9a-f]{16}', w)]
         if len(host) >= 4:              # offset, used, total, host address
             start, length = int(host[3], 16), int(host[2], 16)
-            found.append((start, start + length, words[0]))
+            name = 'plaintext' if words[1].isalpha() else words[0]
+            found.append((start, start + length, name))
     return found
 
 
