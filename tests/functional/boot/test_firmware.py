@@ -9,7 +9,7 @@ from shape import Shape
 from verdict import BOOT_LIMIT, Failed, check
 
 HOPS = 12                   # from power-on to well into the boot
-STOPS = 400                 # a quiet machine boots within 641
+STOPS = 400                 # of 641 until a quiet machine has booted
 STOPS_MOST = 5000           # one in ten finds it inside
 PAUSE = 0.04                # seconds that the guest runs between two stops
 
