@@ -13,12 +13,16 @@
 #include "exec/memory.h"
 #include "exec/ramblock.h"
 #include "migration/ram.h"
+#include "system/kvm.h"
 #include "ram-spare.h"
 
 void sev_ram_spare_release(void)
 {
     RAMBlock *rb;
 
+    if (kvm_enabled()) {
+        return;                 /* Linux has pinned all of an SEV guest's blocks */
+    }
     RCU_READ_LOCK_GUARD();
     RAMBLOCK_FOREACH_MIGRATABLE(rb) {
         size_t page = qemu_ram_pagesize(rb);

@@ -6,7 +6,10 @@
 #ifndef MIGRATION_SEV_RAM_SPARE_H
 #define MIGRATION_SEV_RAM_SPARE_H
 
-/* Of all blocks that migrate; main thread, before the guest runs.  Never fails. */
+/*
+ * Of all blocks that migrate, under TCG; main thread, before the guest runs.  Never
+ * fails.
+ */
 void sev_ram_spare_release(void);
 
 #endif /* MIGRATION_SEV_RAM_SPARE_H */
