@@ -10,6 +10,7 @@ from tamper import Lines
 from test_lane import LANE, SIZE, use_lane
 from test_lane_live import GUEST, OTHER_SHARED, OnTheWay, table
 from test_lane_live import LANE as TINY_LANE
+from test_multifd import CARD
 from verdict import MIGRATE_LIMIT, check, wait_until
 
 CHANNELS = 2
@@ -17,7 +18,7 @@ FLUSH = 'sev_lane_flush'
 # A driver that is bound makes pages for its queue shared; when it goes they are soon
 # somebody's private ones.
 REBINDS = r'''
-cd /sys/bus/virtio/drivers/virtio_rng; name=$(ls -d virtio*)
+cd /sys/bus/virtio/drivers/virtio_net; name=$(ls -d virtio*)
 while :; do
     echo $name > unbind; sort /proc/slabinfo | tail -1; usleep 200000
     echo $name > bind; usleep 200000
@@ -57,9 +58,9 @@ def there_and_back(env):
 def flipped(env):
     env.host('a').trust(env.host('b'))
     guest = env.boot('lane-flips', shape=LANE, smp=2, shell=True, **SIZE,
-                     extra=('-trace', FLUSH))
+                     extra=('-trace', FLUSH, *CARD))
     target = env.start('lane-target', 'b', incoming='defer', smp=2, shell=True,
-                       **SIZE)
+                       **SIZE, extra=CARD)
     with contextlib.closing(guest), contextlib.closing(target):
         switched(guest, target)
         use_lane(guest)
