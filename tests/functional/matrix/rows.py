@@ -57,14 +57,16 @@ def row(kernel='bookworm', smp=1, mem=256, core=False, refused='', single=False,
 
 ROWS = (
     # The core: each column has at least two of its values here.
-    row(smp=4, cpu='EPYC', backend='file', core=True),
-    row(machine='pc', cpu='qemu64', core=True),
-    row(kernel='trixie', cpu='host', smp=2, single=True, backend='memfd',
+    row(machine='pc', cpu='qemu64', single=True, backend='memfd', core=True),
+    row(kernel='trixie', firmware='smm', cpu='max', smp=2, backend='file',
         core=True),
-    row(kernel='trixie', firmware='smm', cpu='max', smp=2, core=True),
     row(sev=',kernel-hashes=on', refused=NO_TABLE, core=True),
     row(machine='microvm', firmware='none', refused=NOT_OVMF, core=True),
     # CPU models
+    row(smp=4, cpu='EPYC', backend='file'),
+    row(machine='pc', cpu='qemu64'),
+    row(kernel='trixie', cpu='host', smp=2, single=True, backend='memfd'),
+    row(kernel='trixie', firmware='smm', cpu='max', smp=2),
     row(cpu='EPYC-Milan', smp=2),
     row(cpu='host', smp=4),
     row(kernel='trixie', cpu='qemu64', smp=2),
