@@ -14,6 +14,7 @@
 #include "migration/ram.h"
 #include "channels.h"
 #include "multifd.h"
+#include "multifd-gate.h"
 #include "multifd-recv.h"
 #include "ram-sum.h"
 #include "return-path.h"
@@ -23,87 +24,15 @@
 #include "migration/sev/wire/transcript.h"
 
 #define PAGE_LEN SEV_RECORD_PACKET_DATA
-/* How long a channel waits for the session, and for a refused source to go */
-#define SESSION_TIMEOUT_S 120
+/* How long a channel waits for a refused source to go */
 #define LINGER_S 3
 #define LINGER_LOOK_US 10000
-
-/* --- The session is on the main channel ------------------------------------- */
-
-static struct {
-    QemuMutex lock;             /* protects the rest */
-    QemuCond changed;
-    SevTarget *target;          /* its blocks are complete */
-    bool over;
-    bool full;                  /* the guest has all its pages */
-    unsigned inside;            /* channels that are writing pages */
-} gate;
-
-static void gate_set(SevTarget *target, bool over)
-{
-    QEMU_LOCK_GUARD(&gate.lock);
-    gate.target = target;
-    gate.over = over;
-    gate.full = gate.full && over;
-    qemu_cond_broadcast(&gate.changed);
-}
-
-void sev_multifd_open(SevTarget *t)
-{
-    gate_set(t, false);
-}
-
-void sev_multifd_close(void)
-{
-    gate_set(NULL, true);
-}
-
-bool sev_multifd_full(Error **errp)
-{
-    QEMU_LOCK_GUARD(&gate.lock);
-    gate.full = true;
-    if (gate.inside) {
-        error_setg(errp, "SEV stream: END came while %u channels still brought "
-                   "pages", gate.inside);
-    }
-    return !gate.inside;
-}
-
-/* A channel may write pages, until it leaves. */
-static SevTarget *gate_enter(Error **errp)
-{
-    int64_t deadline = get_clock() +
-                       SESSION_TIMEOUT_S * (int64_t)NANOSECONDS_PER_SECOND;
-
-    QEMU_LOCK_GUARD(&gate.lock);
-    while (!gate.target && !gate.over && get_clock() < deadline) {
-        qemu_cond_timedwait(&gate.changed, &gate.lock, 1000);
-    }
-    if (!gate.target) {
-        error_setg(errp, gate.over
-                   ? "SEV stream: pages came after the main channel ended"
-                   : "SEV stream: no SESSION record came on the main channel");
-        return NULL;
-    }
-    if (gate.full) {
-        error_setg(errp, "SEV stream: pages came after END");
-        return NULL;
-    }
-    gate.inside++;
-    return gate.target;
-}
-
-static void gate_leave(void)
-{
-    QEMU_LOCK_GUARD(&gate.lock);
-    gate.inside--;
-}
 
 /* --- Channel threads -------------------------------------------------------- */
 
 int sev_multifd_recv_setup(MultiFDRecvParams *p, Error **errp)
 {
-    gate_set(NULL, false);
+    sev_multifd_gate_wait();
     sev_channels_expect();
     p->iov = g_new0(struct iovec, multifd_ram_page_count());
     p->compress_data = g_malloc(SEV_RECORD_MAX);
@@ -281,7 +210,7 @@ static bool recv_pages(MultiFDRecvParams *p, Error **errp)
     if (sev_fault(SEV_FAULT_CHANNEL_WAIT, errp)) {
         return false;
     }
-    t = gate_enter(errp);
+    t = sev_multifd_gate_enter(errp);
     if (!t) {
         return false;
     }
@@ -290,7 +219,7 @@ static bool recv_pages(MultiFDRecvParams *p, Error **errp)
          check_offsets(p->zero, p->zero_num, errp) &&
          (t->method == SEV_METHOD_LANE ? recv_unsealed(p, t, errp)
                                        : recv_packets(p, t, errp));
-    gate_leave();
+    sev_multifd_gate_leave();
     return ok;
 }
 
@@ -335,16 +264,13 @@ int sev_multifd_recv(MultiFDRecvParams *p, Error **errp)
 void sev_multifd_ended(unsigned channel, Error **errp)
 {
     MigrationState *ms = migrate_get_current();
-    bool has_packets;
     ERRP_GUARD();
 
     if (!sev_migration_on) {
         return;
     }
-    WITH_QEMU_LOCK_GUARD(&gate.lock) {
-        if (gate.over) {
-            return;
-        }
+    if (sev_multifd_gate_is_over()) {
+        return;
     }
     WITH_QEMU_LOCK_GUARD(&ms->error_mutex) {
         if (ms->error) {        /* we hung up ourselves, for a reason */
@@ -354,19 +280,10 @@ void sev_multifd_ended(unsigned channel, Error **errp)
                        "was complete", channel);
         }
     }
-    WITH_QEMU_LOCK_GUARD(&gate.lock) {
-        has_packets = gate.target && stat64_get(&gate.target->packets);
-    }
-    if (!has_packets) {
+    if (!sev_multifd_gate_has_packets()) {
         sev_channels_wonder(errp);
     }
     sev_return_path_send(SEV_RP_REFUSAL, error_get_pretty(*errp),
                          MIN(strlen(error_get_pretty(*errp)),
                              SEV_RP_REFUSAL_MAX), NULL);
-}
-
-void sev_multifd_recv_init(void)
-{
-    qemu_mutex_init(&gate.lock);
-    qemu_cond_init(&gate.changed);
 }

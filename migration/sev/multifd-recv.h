@@ -8,9 +8,6 @@
 
 #include "migration/multifd.h"
 
-/* Once, before any channel. */
-void sev_multifd_recv_init(void);
-
 /* MultiFDMethods: recv_setup with the BQL, the others on the channel's thread. */
 int sev_multifd_recv_setup(MultiFDRecvParams *p, Error **errp);
 void sev_multifd_recv_cleanup(MultiFDRecvParams *p);

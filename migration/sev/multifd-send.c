@@ -8,6 +8,7 @@
 #include "migration/multifd.h"
 #include "migration/ram.h"
 #include "multifd.h"
+#include "multifd-gate.h"
 #include "multifd-recv.h"
 #include "fail.h"
 #include "pages.h"
@@ -166,6 +167,6 @@ static const MultiFDMethods sev_multifd_methods = {
 
 void sev_multifd_init(void)
 {
-    sev_multifd_recv_init();
+    sev_multifd_gate_init();
     multifd_register_ops(MULTIFD_COMPRESSION_NONE, &sev_multifd_methods);
 }

@@ -18,6 +18,9 @@
 #include "qapi/qapi-types-migration.h"
 #include "target/i386/sev/transfer.h"
 
+/* A list of platforms is at most so long; far above what fits on any stream. */
+#define SEV_PARAMS_PLATFORMS_MAX 4096
+
 /*
  * The target's certificates as the operator gave them, borrowed until the next
  * change of parameters.  False without an error: none were given.  False with

@@ -1,5 +1,5 @@
 /*
- * The "sev" section on its way out, and the answers of the source's hooks.
+ * The "sev" section on its way out.
  *
  *   save_prepare   main thread      may this guest migrate this way?
  *   save_setup     migration thread handshake, SEND_START, SESSION, BLOCKs
@@ -10,11 +10,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "qemu/error-report.h"
 #include "io/channel.h"
 #include "migration/migration.h"
 #include "migration/misc.h"
-#include "migration/multifd.h"
 #include "migration/options.h"
 #include "migration/qemu-file.h"
 #include "downtime.h"
@@ -29,6 +27,7 @@
 #include "pages.h"
 #include "migration/sev/wire/write.h"
 #include "return-path.h"
+#include "saving.h"
 #include "section.h"
 #include "session.h"
 #include "sev.h"
@@ -41,16 +40,7 @@
 #include "migration/sev/wire/transcript.h"
 #include "target/i386/sev/test/fault.h"
 
-/*
- * The hooks come without an argument that could carry these.
- *
- * @source is set by the migration thread in save_setup and cleared by the main
- * thread when that thread has been joined.
- */
-static struct {
-    SevOutgoing outgoing;
-    SevSource *source;
-} sev;
+SevSaving sev_saving;
 
 /* --- Section ---------------------------------------------------------------- */
 
@@ -59,7 +49,7 @@ int sev_save_prepare(void *opaque, Error **errp)
     if (sev_fault(SEV_FAULT_SAVE_PREPARE, errp)) {
         return -EIO;
     }
-    if (!sev_outgoing_take(&sev.outgoing, SEV_OUTGOING_PREPARE, errp) ||
+    if (!sev_outgoing_take(&sev_saving.outgoing, SEV_OUTGOING_PREPARE, errp) ||
         !sev_compat_check(errp) || !sev_method_choose(errp)) {
         return -EPERM;
     }
@@ -72,7 +62,7 @@ int sev_save_prepare(void *opaque, Error **errp)
     sev_migration_fail_begin();
     sev_return_path_begin();
     /* Whether a target answers is not known before the channel is open. */
-    sev.outgoing.purpose = sev_place_wanted() ? SEV_PURPOSE_IN_PLACE :
+    sev_saving.outgoing.purpose = sev_place_wanted() ? SEV_PURPOSE_IN_PLACE :
                            sev_template_wanted() ? SEV_PURPOSE_TEMPLATE :
                            SEV_PURPOSE_SAVE;
     return 0;
@@ -81,8 +71,8 @@ int sev_save_prepare(void *opaque, Error **errp)
 /* For the error, should the line to a target be lost now. */
 static void doing(const char *what)
 {
-    if (sev.source->doing) {
-        sev.source->doing = what;
+    if (sev_saving.source->doing) {
+        sev_saving.source->doing = what;
     }
 }
 
@@ -116,53 +106,53 @@ int sev_save_setup(QEMUFile *f, void *opaque, Error **errp)
     SevRecord rec = { .type = SEV_RECORD_BREAK };
 
     trace_sev_migration_setup(ms->rp_state.rp_thread_created,
-                              sev.outgoing.purpose);
+                              sev_saving.outgoing.purpose);
     if (!setup_channel(ms, f, errp) ||
-        !sev_outgoing_take(&sev.outgoing, SEV_OUTGOING_BEGIN, errp)) {
+        !sev_outgoing_take(&sev_saving.outgoing, SEV_OUTGOING_BEGIN, errp)) {
         goto fail;
     }
-    if (sev.outgoing.purpose == SEV_PURPOSE_SAVE &&
+    if (sev_saving.outgoing.purpose == SEV_PURPOSE_SAVE &&
         ms->rp_state.rp_thread_created) {
-        sev.outgoing.purpose = SEV_PURPOSE_MOVE;
+        sev_saving.outgoing.purpose = SEV_PURPOSE_MOVE;
     }
     /* Question and answer are small: each would wait for the other's ACK. */
     qio_channel_set_delay(qemu_file_get_ioc(f), false);
-    sev.source = sev_source_new();
-    sev.source->method = sev_method();
-    sev.source->doing = ms->rp_state.rp_thread_created
+    sev_saving.source = sev_source_new();
+    sev_saving.source->method = sev_method();
+    sev_saving.source->doing = ms->rp_state.rp_thread_created
         ? "its certificates were awaited" : NULL;
-    sev.source->in_place = sev.outgoing.purpose == SEV_PURPOSE_IN_PLACE;
+    sev_saving.source->in_place = sev_saving.outgoing.purpose == SEV_PURPOSE_IN_PLACE;
     if (!sev_session_find_target(ms, f, &target, errp) ||
-        ((sev.outgoing.purpose == SEV_PURPOSE_MOVE ||
+        ((sev_saving.outgoing.purpose == SEV_PURPOSE_MOVE ||
           sev_lane_save_is_live()) && !sev_transcript_begin(errp)) ||
         !sev_session_seal(f, &target, errp) ||
-        !sev_outgoing_take(&sev.outgoing, SEV_OUTGOING_START, errp)) {
+        !sev_outgoing_take(&sev_saving.outgoing, SEV_OUTGOING_START, errp)) {
         goto fail;
     }
     sev_handover_begin(&target);
     doing("the session was opened");
     if (!sev_vcpus_save_list(f, errp) ||
-        !sev_pages_save_blocks(sev.source, f, errp) ||
-        !sev_lane_save_begin(sev.source, f, errp)) {
+        !sev_pages_save_blocks(sev_saving.source, f, errp) ||
+        !sev_lane_save_begin(sev_saving.source, f, errp)) {
         goto fail;
     }
     if (sev_template_layout() == SEV_LAYOUT_MAPPED) {
-        sev_image_save_begin(sev.source, f);
+        sev_image_save_begin(sev_saving.source, f);
     } else {
-        sev_place_save_begin(sev.source, f);
+        sev_place_save_begin(sev_saving.source, f);
         sev_record_put(f, &rec);
     }
     if (sev_template_making()) {
         sev_tap_follow(f, false);
     }
-    sev_multifd_set_source(sev.source);
+    sev_multifd_set_source(sev_saving.source);
     /* Channels are waiting for this, and ram for the channels. */
     qemu_fflush(f);
     stat64_set(&sev_page_stats.start_ns, get_clock());
     /* A PING on this channel says nothing of packets on multifd's. */
-    sev_downtime_begin(sev.outgoing.purpose == SEV_PURPOSE_MOVE &&
+    sev_downtime_begin(sev_saving.outgoing.purpose == SEV_PURPOSE_MOVE &&
                        (!migrate_multifd() ||
-                        sev.source->method == SEV_METHOD_LANE));
+                        sev_saving.source->method == SEV_METHOD_LANE));
     return 0;
 
 fail:
@@ -173,7 +163,7 @@ fail:
 
 bool sev_save_is_active_iterate(void *opaque)
 {
-    return sev.source && sev_pages_pending(sev.source);
+    return sev_saving.source && sev_pages_pending(sev_saving.source);
 }
 
 int sev_save_iterate(QEMUFile *f, void *opaque)
@@ -182,12 +172,12 @@ int sev_save_iterate(QEMUFile *f, void *opaque)
     Error *err = NULL;
 
     doing("pages were sent");
-    if (!sev_pages_save(sev.source, f, false, &err)) {
+    if (!sev_pages_save(sev_saving.source, f, false, &err)) {
         return sev_migration_fail("save", err);
     }
     sev_record_put(f, &rec);
-    sev_lane_save_round(sev.source);
-    return !sev_pages_pending(sev.source);
+    sev_lane_save_round(sev_saving.source);
+    return !sev_pages_pending(sev_saving.source);
 }
 
 int sev_save_complete(QEMUFile *f, void *opaque)
@@ -196,14 +186,14 @@ int sev_save_complete(QEMUFile *f, void *opaque)
 
     doing("the last pages were sent");
     if (sev_fault(SEV_FAULT_SAVE_COMPLETE, &err) || !sev_guest_may_move(&err) ||
-        !sev_pages_save(sev.source, f, true, &err) ||
-        (sev.outgoing.purpose == SEV_PURPOSE_IN_PLACE &&
-         !sev_place_save(sev.source, f, &sev.outgoing, &err)) ||
-        !sev_lane_save_end(sev.source, &err) ||
-        !sev_end_save(sev.source, f, &err)) {
+        !sev_pages_save(sev_saving.source, f, true, &err) ||
+        (sev_saving.outgoing.purpose == SEV_PURPOSE_IN_PLACE &&
+         !sev_place_save(sev_saving.source, f, &sev_saving.outgoing, &err)) ||
+        !sev_lane_save_end(sev_saving.source, &err) ||
+        !sev_end_save(sev_saving.source, f, &err)) {
         return sev_migration_fail("save", err);
     }
-    if (sev.outgoing.purpose == SEV_PURPOSE_MOVE) {
+    if (sev_saving.outgoing.purpose == SEV_PURPOSE_MOVE) {
         sev_return_path_step(SEV_RP_SENT);
     }
     sev_transcript_follow(f, false);
@@ -215,7 +205,7 @@ int sev_save_complete(QEMUFile *f, void *opaque)
 void sev_save_pending(void *opaque, uint64_t *must_precopy,
                       uint64_t *can_postcopy)
 {
-    *must_precopy += sev_pages_pending(sev.source);
+    *must_precopy += sev_pages_pending(sev_saving.source);
     sev_downtime_estimate(must_precopy);
 }
 
@@ -223,7 +213,7 @@ void sev_save_pending(void *opaque, uint64_t *must_precopy,
 void sev_save_pending_exact(void *opaque, uint64_t *must_precopy,
                             uint64_t *can_postcopy)
 {
-    *must_precopy += sev_pages_pending(sev.source);
+    *must_precopy += sev_pages_pending(sev_saving.source);
     sev_downtime_exact(must_precopy);
 }
 
@@ -240,11 +230,11 @@ static void sev_migration_end(SevOutgoingEvent event)
 
     sev_multifd_set_source(NULL);
     sev_lane_end();
-    g_clear_pointer(&sev.source, sev_source_free);
+    g_clear_pointer(&sev_saving.source, sev_source_free);
     sev_transcript_drop();
     sev_tap_drop();
     sev_handover_end();
-    if (!sev_outgoing_take(&sev.outgoing, event, &err)) {
+    if (!sev_outgoing_take(&sev_saving.outgoing, event, &err)) {
         error_report_err(err);
     }
 }
@@ -255,9 +245,9 @@ static void explain(void)
     MigrationState *ms = migrate_get_current();
 
     if (sev_migration_on &&
-        !sev_channels_explain(ms, sev.source ?
+        !sev_channels_explain(ms, sev_saving.source ?
                               stat64_get(&sev_page_stats.packets) : 0)) {
-        sev_return_path_explain(ms, sev.source ? sev.source->doing : NULL);
+        sev_return_path_explain(ms, sev_saving.source ? sev_saving.source->doing : NULL);
     }
 }
 
@@ -295,87 +285,4 @@ int sev_save_notify(NotifierWithReturn *notifier, MigrationEvent *e,
         break;
     }
     return 0;
-}
-
-/* --- Answers to the hooks --------------------------------------------------- */
-
-bool sev_migration_may_run(Error **errp)
-{
-    return sev_outgoing_may_run(&sev.outgoing, migration_is_running(), errp);
-}
-
-bool sev_migration_hand_over(MigrationState *s)
-{
-    Error *err = NULL;
-
-    if (sev.outgoing.state != SEV_OUTGOING_OPEN ||
-        sev.outgoing.purpose != SEV_PURPOSE_MOVE) {
-        return true;
-    }
-    if (!sev_handover_give(s, &sev.outgoing, &err)) {
-        sev_migration_fail("save", err);
-        return false;
-    }
-    return true;
-}
-
-bool sev_migration_is_given(MigrationState *s)
-{
-    if (sev.outgoing.state != SEV_OUTGOING_GIVEN) {
-        return false;
-    }
-    QEMU_LOCK_GUARD(&s->error_mutex);
-    if (s->error) {
-        warn_report("The SEV guest was handed over before this happened: %s",
-                    error_get_pretty(s->error));
-        g_clear_pointer(&s->error, error_free);
-    }
-    return true;
-}
-
-bool sev_migration_may_cancel(Error **errp)
-{
-    if (sev.outgoing.state == SEV_OUTGOING_GIVEN) {
-        error_setg(errp, "SEV: it is too late to cancel: the target has all of "
-                   "the guest and was told to run it");
-        return false;
-    }
-    return true;
-}
-
-bool sev_migration_queue_page(RAMBlock *rb, ram_addr_t offset)
-{
-    if (!sev.source) {
-        return false;
-    }
-    if (!sev_page_is_private(rb, offset) ||
-        (!sev.source->image && sev_page_never_written(rb, offset))) {
-        sev_lane_save_shared(sev.source, rb, offset);
-        return sev.source->image &&
-               sev_image_save_shared(sev.source, rb, offset);
-    }
-    if (migrate_multifd() && sev.source->method != SEV_METHOD_LANE) {
-        /* If this fails so does ram.c's own next attempt. */
-        return multifd_queue_page(rb, offset);
-    }
-    sev_pages_queue(sev.source, rb, offset);
-    return true;
-}
-
-bool sev_migration_queue_full(void)
-{
-    return sev.source && sev_pages_full(sev.source);
-}
-
-bool sev_migration_wants_return_path(MigrationState *s)
-{
-    return sev_migration_on && !sev_template_making() &&
-           qio_channel_has_feature(qemu_file_get_ioc(s->to_dst_file),
-                                   QIO_CHANNEL_FEATURE_SHUTDOWN);
-}
-
-bool sev_rp_message(MigrationState *s, QEMUFile *rp, uint16_t type,
-                    uint16_t len, Error **errp)
-{
-    return sev_migration_on && sev_return_path_message(s, rp, type, len, errp);
 }

@@ -1,5 +1,5 @@
 /*
- * Who sends to whom: certificates and the session.  Both ends.
+ * Who sends to whom: certificates (receiver.c) and the session (session.c).  Both ends.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -36,6 +36,12 @@ bool sev_session_seal(QEMUFile *f, const SevPlatformCerts *target,
 /* The same; the record is appended to @out. */
 bool sev_session_encode(GByteArray *out, const SevPlatformCerts *target,
                         Error **errp);
+
+/*
+ * Is this the platform that we are on?  A guest that stays needs no permission.  False
+ * with an error: this platform cannot be asked.
+ */
+bool sev_session_is_own(const char *fingerprint, Error **errp);
 
 /* --- Target: handlers of order.c's table --------------------------------- */
 

@@ -33,11 +33,6 @@ static const char *machine_name(void)
     return MACHINE_GET_CLASS(qdev_get_machine())->name;
 }
 
-static SevSpan text_span(const char *s)
-{
-    return (SevSpan) { (const uint8_t *)s, s ? strlen(s) : 0 };
-}
-
 bool sev_template_making(void)
 {
     return sev_template_wanted() || sev_place_wanted();
@@ -161,14 +156,14 @@ bool sev_template_encode_manifest(GByteArray *out, Error **errp)
         .page_size = SEV_RECORD_PACKET_DATA,
         .blocks = layout.blocks,
         .ram_bytes = layout.bytes,
-        .fingerprint = text_span(fingerprint),
-        .measurement = text_span(id.measurement),
-        .machine = text_span(machine_name()),
+        .fingerprint = sev_span_text(fingerprint),
+        .measurement = sev_span_text(id.measurement),
+        .machine = sev_span_text(machine_name()),
         .method = sev_method(),
         .vcpus = current_machine->smp.cpus,
-        .cpu = text_span(current_machine->cpu_type),
-        .chip = text_span(chip),
-        .ram_layout = text_span(layout.digest),
+        .cpu = sev_span_text(current_machine->cpu_type),
+        .chip = sev_span_text(chip),
+        .ram_layout = sev_span_text(layout.digest),
     };
     if (r->measurement.len > SEV_RECORD_TEXT_MAX ||
         r->machine.len > SEV_RECORD_TEXT_MAX ||

@@ -117,6 +117,17 @@ typedef struct SevSpan {
     size_t len;
 } SevSpan;
 
+static inline SevSpan sev_span(const void *data, size_t len)
+{
+    return (SevSpan) { .data = data, .len = len };
+}
+
+/* Without its 0; NULL is empty. */
+static inline SevSpan sev_span_text(const char *s)
+{
+    return sev_span(s, s ? strlen(s) : 0);
+}
+
 /* How a guest is handed over when all of it is there. */
 enum {
     SEV_HANDOVER_NONE = 0,              /* of before there was one */

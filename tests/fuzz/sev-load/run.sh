@@ -16,13 +16,13 @@ seconds=${1:-60}
 target=${TARGET:-load}
 out=$build/fuzz/sev-$target
 sources=(wire/record wire/record-fields wire/record-table wire/write order
-         incoming session pages pipeline seal page-map end ram-sum)
+         incoming receiver session pages pages-load pipeline seal page-map end ram-sum)
 sources+=(template/image-read template/image-map template/image-write
           template/shared-sum)
 model=("$here/model.c" "$root/tests/unit/sev/lane-mock.c")
 if [ "$target" = channel ]; then
     seeds=("$here/corpus-channel")
-    sources+=(multifd-send multifd-recv)
+    sources+=(multifd-send multifd-gate multifd-recv)
 elif [ "$target" = answers ]; then
     seeds=("$here/corpus-answers")
     sources=(wire/record wire/record-fields wire/record-table wire/write)

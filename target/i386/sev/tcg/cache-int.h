@@ -1,6 +1,6 @@
 /*
- * What the two halves of the cache share: tcg/cache.c moves pages in and out,
- * tcg/writeback.c brings DRAM up to date.
+ * What the parts of the cache share: tcg/cache.c moves pages in and out, tcg/writeback.c
+ * brings DRAM up to date, tcg/shadow.c has room for the plaintext.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -9,6 +9,7 @@
 
 #include "cache.h"
 #include "sealed.h"
+#include "system/runstate.h"
 
 /*
  * Serialises every change of state and every move between cache and DRAM.
@@ -78,6 +79,12 @@ void sev_cache_watch_idle(void);
 
 /* Abort if the cache is not as it must be; no vCPU runs (tcg/check.c). */
 void sev_cache_check(void);
+
+/*
+ * Nothing is cached while the VM is stopped.  A handler of its run state: main
+ * thread.
+ */
+void sev_cache_vm_state(void *opaque, bool running, RunState state);
 
 /* Follow dirty-log syncs. */
 void sev_cache_listen(void);
