@@ -11,6 +11,7 @@
 #include "exec/ram_addr.h"
 #include "hw/psp/psp-memory.h"
 #include "system/confidential-guest-write.h"
+#include "system/replay.h"
 #include "target/i386/sev/tcg/cache-int.h"
 #include "target/i386/sev/tcg/host-write.h"
 #include "accel/tcg/tlb-host-range.h"
@@ -21,6 +22,7 @@
 #define OLD   0x11
 #define NEW   0x22
 #define BY_DEVICE 0x33
+#define LATE  0x44
 
 /* --- What stands in for the rest of QEMU ------------------------------------ */
 
@@ -47,6 +49,7 @@ QemuMutex sev_cache_lock;
 PspMemKey *sev_cache_vek;
 CPUTailQ cpus_queue = QTAILQ_HEAD_INITIALIZER(cpus_queue);
 __thread CPUState *current_cpu;
+ReplayMode replay_mode;
 RAMList ram_list;
 
 SevPageMap *sev_page_map(const RAMBlock *block)
@@ -104,8 +107,25 @@ bool sev_cache_share_locked(SevPageMap *m, size_t page, uint8_t bits)
     return cached;
 }
 
+/* A vCPU is behind the look at its TLB, whose entry had no trap, and not yet done. */
+static bool store_under_way, traps_are_set;
+static CPUState vcpu;
+
 void tlb_reset_dirty_range_all(ram_addr_t start, ram_addr_t length)
 {
+    traps_are_set = true;
+}
+
+/* Nobody is told of it: the entry had no trap. */
+void run_on_cpu(CPUState *cpu, run_on_cpu_func func, run_on_cpu_data data)
+{
+    g_assert_true(cpu == &vcpu);
+    g_assert_true(traps_are_set);
+    if (store_under_way) {
+        memset(plain + PAGE * TARGET_PAGE_SIZE, LATE, TARGET_PAGE_SIZE);
+        store_under_way = false;
+    }
+    func(cpu, data);
 }
 
 void sev_cache_forget_code(SevCacheBlock *b, size_t page, size_t n)
@@ -306,6 +326,35 @@ static void test_sync_alone(void)
     g_assert_cmphex(page_of(dram)[0], ==, NEW ^ KEY);
 }
 
+/* The trap was lifted just after the sync had set it, and the vCPU stored once more. */
+static void test_sync_past_trap(void)
+{
+    QTAILQ_INSERT_TAIL(&cpus_queue, &vcpu, node);
+    begin(IN_CACHE);
+    guest_stores();
+    sync_begins();
+    traps_are_set = false;
+    store_under_way = true;
+    sync_ends();
+    g_assert_cmphex(state[PAGE], ==, IN_CACHE);
+    g_assert_cmphex(page_of(dram)[0], ==, LATE ^ KEY);
+    QTAILQ_REMOVE(&cpus_queue, &vcpu, node);
+}
+
+/* It cannot be waited for: what it may have stored is looked for later. */
+static void test_sync_unplug(void)
+{
+    QTAILQ_INSERT_TAIL(&cpus_queue, &vcpu, node);
+    vcpu.unplug = true;
+    begin(IN_CACHE);
+    guest_stores();
+    sync_begins();
+    sync_ends();
+    g_assert_cmphex(state[PAGE], ==, IN_CACHE | SEV_PAGE_UNSETTLED);
+    vcpu.unplug = false;
+    QTAILQ_REMOVE(&cpus_queue, &vcpu, node);
+}
+
 static void test_left_alone(void)
 {
     static const uint8_t bits[] = {
@@ -333,6 +382,7 @@ int main(int argc, char **argv)
         ram_list.dirty_memory[i] = blocks;
     }
     cache.map = &map;
+    OBJECT(&vcpu)->ref = 1;
     qemu_mutex_init(&sev_cache_lock);
     sev_cache_listen();
     sev_host_write_watch();
@@ -346,6 +396,8 @@ int main(int argc, char **argv)
     g_test_add_func("/sev/host-write/not-flushed", test_not_flushed);
     g_test_add_func("/sev/host-write/sync", test_sync);
     g_test_add_func("/sev/host-write/sync-alone", test_sync_alone);
+    g_test_add_func("/sev/host-write/sync-past-trap", test_sync_past_trap);
+    g_test_add_func("/sev/host-write/sync-unplug", test_sync_unplug);
     g_test_add_func("/sev/host-write/left-alone", test_left_alone);
     return g_test_run();
 }

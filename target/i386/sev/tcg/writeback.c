@@ -8,8 +8,10 @@
 #include "exec/address-spaces.h"
 #include "exec/cputlb.h"
 #include "exec/ram_addr.h"
+#include "hw/core/cpu.h"
 #include "hw/psp/psp-memory.h"
 #include "qemu/lockable.h"
+#include "system/replay.h"
 #include "target/i386/sev/trace.h"
 
 static size_t n_syncing;                /* pages with SEV_PAGE_SYNCING */
@@ -42,7 +44,8 @@ static void encrypt_to_dram(SevCacheBlock *b, size_t page)
  * the bit in between and encrypts the page at once, the store reaches the
  * cache and nobody knows that DRAM lacks it.  Therefore:
  *  - a dirty-log sync clears the bits first, and encrypts when every vCPU has
- *    ended the translation block it was in (SEV_PAGE_SYNCING);
+ *    ended the translation block it was in (SEV_PAGE_SYNCING), twice: a write trap may
+ *    have been lifted after the bit was cleared, so the traps are set in between;
  *  - a CLFLUSH or WBINVD must be over at once.  If other vCPUs run, the page
  *    stays UNSETTLED: the next stop or sync compares it with DRAM.  Not the
  *    next WBINVD: a device may have written to DRAM since.
@@ -249,45 +252,100 @@ static void sev_cache_log_sync(MemoryListener *l, MemoryRegionSection *s)
     }
 }
 
+/*
+ * A vCPU that was between setting the bit and lifting its TLB entry's write trap has
+ * lifted it by now: set the traps again.
+ */
+static void trap_block(SevPageMap *map)
+{
+    SevCacheBlock *b = map->cache;
+
+    for (size_t page = 0; b && page < map->npages; page++) {
+        if (map->state[page] & SEV_PAGE_SYNCING) {
+            tlb_reset_dirty_range_all(b->shadow_addr,
+                                      sev_cache_offset(map->npages));
+            return;
+        }
+    }
+}
+
 static void sync_block(SevPageMap *map)
 {
     SevCacheBlock *b = map->cache;
-    bool first = true;
 
     for (size_t page = 0; b && page < map->npages; page++) {
-        if (!(map->state[page] & SEV_PAGE_SYNCING)) {
-            continue;
+        if (map->state[page] & SEV_PAGE_SYNCING) {
+            sev_cache_set_bits(map, page, SEV_PAGE_SYNCING,
+                               sync_in_doubt ? SEV_PAGE_UNSETTLED : 0);
+            encrypt_page(b, page);
         }
-        if (first) {
-            /*
-             * A vCPU that was between setting the bit and lifting its TLB
-             * entry's write trap has lifted it by now: set the traps again.
-             */
-            tlb_reset_dirty_range_all(b->shadow_addr,
-                                      sev_cache_offset(map->npages));
-            first = false;
-        }
-        sev_cache_set_bits(map, page, SEV_PAGE_SYNCING,
-                           sync_in_doubt ? SEV_PAGE_UNSETTLED : 0);
-        encrypt_page(b, page);
     }
+}
+
+static void nothing(CPUState *cpu, run_on_cpu_data unused)
+{
+}
+
+/*
+ * Until each vCPU has ended the translation block that it is in.  The BQL is held, and
+ * released while waiting: other syncs, a stop, and an unplug may come in between.
+ * False if one was left out, since it is being unplugged and may not answer.
+ */
+static bool wait_for_stores(void)
+{
+    g_autoptr(GPtrArray) cpus = g_ptr_array_new_with_free_func(object_unref);
+    bool all = true;
+    CPUState *cpu;
+
+    if (replay_mode != REPLAY_MODE_NONE) {
+        return true;            /* as upstream: the vCPUs' thread waits for us */
+    }
+    CPU_FOREACH(cpu) {
+        g_ptr_array_add(cpus, object_ref(OBJECT(cpu)));
+    }
+    for (guint i = 0; i < cpus->len; i++) {
+        cpu = g_ptr_array_index(cpus, i);
+        if (cpu->unplug) {
+            all = false;
+        } else {
+            run_on_cpu(cpu, nothing, RUN_ON_CPU_NULL);
+        }
+    }
+    return all;
 }
 
 /*
  * By now no vCPU is in a translation block that began before the sync; unless
  * another thread began one meanwhile, which we end too: the display's, say,
  * that of a migration.  Then the next sync compares the pages once more.
+ *
+ * Nor may one store past a trap that was lifted too late, while its page is encrypted:
+ * so the traps are set, and the vCPUs waited for, once more.
  */
 static void sev_cache_log_after_sync(MemoryListener *l)
 {
-    QEMU_LOCK_GUARD(&sev_cache_lock);
-    if (n_syncing) {
+    bool waited;
+
+    WITH_QEMU_LOCK_GUARD(&sev_cache_lock) {
+        if (!n_syncing) {
+            return;
+        }
         sync_in_doubt |= syncing_thread != qemu_get_thread_id();
-        sev_page_map_foreach(sync_block);
-        trace_sev_cache_log_sync(n_syncing);
-        n_syncing = 0;
-        sync_in_doubt = false;
+        sev_page_map_foreach(trap_block);
     }
+    waited = wait_for_stores();
+    QEMU_LOCK_GUARD(&sev_cache_lock);
+    if (!n_syncing) {
+        return;                 /* another thread's sync has ended this one */
+    }
+    sync_in_doubt |= !waited || syncing_thread != qemu_get_thread_id();
+    if (sync_in_doubt) {
+        sev_page_map_foreach(trap_block);       /* of pages that were marked since */
+    }
+    sev_page_map_foreach(sync_block);
+    trace_sev_cache_log_sync(n_syncing);
+    n_syncing = 0;
+    sync_in_doubt = false;
 }
 
 static MemoryListener sev_cache_listener = {
