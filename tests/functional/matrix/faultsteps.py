@@ -82,7 +82,7 @@ LINE = {
         'refusal-read': Step(other=REFUSES),
         'ack-wait': Step(),
         'ack-read': Step(without=HANDED, outcome={'cut': EITHER}),
-        'ack-check': Step(core=('kill', 'cancel')),
+        'ack-check': Step(core=('kill',)),
         'go-write': Step(without=HANDED, outcome=GIVEN, core=('cut', 'cancel')),
         'shut-read': Step(without=HANDED, outcome=GIVEN, core=('fail',)),
         'send-finish': command('SEND_FINISH', without=HANDED, statuses=(2,),
@@ -102,11 +102,11 @@ LINE = {
         'break-read': Step(nth=3),
         'pages-read': Step(nth=100),
         'receive-update-data': command('RECEIVE_UPDATE_DATA', nth=5000,
-                                       core=('fail', 'die'), statuses=(2, 9)),
+                                       core=('fail',), statuses=(2, 9)),
         'state-read': Step(core=('die',)),
         'end-read': Step(),
         'receive-finish': command('RECEIVE_FINISH', core=('fail',), statuses=(2,)),
-        'load-end': Step(core=('fail', 'die', 'cut')),
+        'load-end': Step(core=('die', 'cut')),
         'attestation': Step(NO_REPORT, core=('fail',), statuses=(2,)),
         'ack-send': Step('before it acknowledged the guest', core=('fail',)),
         'go-wait': Step('.', without=ACKED, outcome=dict.fromkeys(
@@ -119,7 +119,7 @@ LINE = {
 
 # The end of a move over a long line, to a target that runs by itself.
 LONG_CORE = {'end-write': ('kill',), 'go-write': ('cut',), 'ack-check': ('cancel',),
-             'load-end': ('fail',), 'go-read': ('fail',)}
+             'load-end': ('fail',)}
 
 
 def late(side, *names):
@@ -148,7 +148,7 @@ LANE = {
         'lane-key': Step(),
         'lane-write': Step(),
         'lane-program': Step(PROGRAM, nth=5, core=('fail',)),
-        'lane-seal': Step(nth=20, core=('fail', 'stop/cont', 'cancel')),
+        'lane-seal': Step(nth=20, core=('stop/cont', 'cancel')),
         'lane-digest': Step(outcome={'cancel': EITHER}),
         'sealed-write': Step(outcome={'cancel': EITHER}),
         'end-write': Step(outcome={'cancel': EITHER}),
@@ -158,7 +158,7 @@ LANE = {
     'target': {
         'lane-read': Step(),
         'lane-adopt': Step(),
-        'lane-open': Step(nth=100, core=('fail', 'die')),
+        'lane-open': Step(nth=100, core=('die',)),
         'sealed-read': Step(),
         'lane-check': Step(core=('fail',)),
         'load-end': Step(),

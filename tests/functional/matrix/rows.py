@@ -57,9 +57,8 @@ def row(kernel='bookworm', smp=1, mem=256, core=False, refused='', single=False,
 
 ROWS = (
     # The core: each column has at least two of its values here.
-    row(machine='pc', cpu='qemu64', single=True, backend='memfd', core=True),
-    row(kernel='trixie', firmware='smm', cpu='max', smp=2, backend='file',
-        core=True),
+    row(machine='pc', cpu='qemu64', smp=2, single=True, backend='memfd', core=True),
+    row(kernel='trixie', firmware='smm', cpu='max', backend='file', core=True),
     row(sev=',kernel-hashes=on', refused=NO_TABLE, core=True),
     row(machine='microvm', firmware='none', refused=NOT_OVMF, core=True),
     # CPU models

@@ -13,9 +13,9 @@ from verdict import Failed, check, wait_until
 # RNG's, whose thread may not have run when its driver goes: Linux stops it once more
 # the next time, and it is freed memory by then, in ordinary guests as well.
 CARD = ('-device', 'virtio-net-pci,romfile=')
-FLIP = ('cd /sys/bus/virtio/drivers/virtio_net; n=0; while :; do '
-        'for d in virtio*; do echo $d > unbind; echo $d > bind; '
-        'n=$((n+1)); echo $n > /flips; done; done')
+FLIP = ('cd /sys/bus/virtio/drivers/virtio_net && d=$(ls -d virtio*) && n=0 && '
+        'while echo $d > unbind && echo $d > bind; do '
+        'n=$((n+1)); echo $n > /flips; done')
 STRESS = '(tools stress 10 32 2; echo over) > /stress 2>&1'
 
 
