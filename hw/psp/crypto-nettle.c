@@ -12,7 +12,6 @@
 #include <nettle/ecc.h>
 #include <nettle/ecdsa.h>
 #include <nettle/rsa.h>
-#include <nettle/sha2.h>
 #include <string.h>
 
 /* --- Big numbers --------------------------------------------------------- */

@@ -50,7 +50,7 @@ typedef struct SevTarget {
     uint8_t *buf;               /* SEV_RECORD_MAX: the record at hand */
     /* Records of this stream so far, by type: what the error can say. */
     uint64_t seen[SEV_RECORD__MAX];
-    /* pages.c: blocks in the order of their BLOCK records, and counts. */
+    /* pages-load.c: blocks in the order of their BLOCK records, and counts. */
     GArray *blocks;             /* of SevTargetBlock */
     Stat64 packets;             /* channel threads count here, too */
     uint64_t private_pages;

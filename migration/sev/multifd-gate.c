@@ -1,6 +1,6 @@
 /*
- * When a target's channels may write pages: from the session's first section on the
- * main channel to END.
+ * When a target's channels may write pages: from the last BLOCK on the main channel to
+ * END.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

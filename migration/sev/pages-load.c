@@ -5,7 +5,6 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/rcu.h"
-#include "exec/memory.h"
 #include "migration/misc.h"
 #include "migration/ram.h"
 #include "lane.h"

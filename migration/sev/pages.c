@@ -18,7 +18,6 @@
 #include "ram-sum.h"
 #include "migration/sev/wire/write.h"
 #include "seal.h"
-#include "trace.h"
 #include "migration/sev/wire/transcript.h"
 
 #define PAGE_LEN SEV_RECORD_PACKET_DATA

@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include "qemu/base64.h"
 #include "monitor/monitor.h"
+#include "qapi/util.h"
 #include "params.h"
 #include "migration/sev/wire/record.h"
 #include "sev.h"

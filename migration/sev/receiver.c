@@ -158,6 +158,8 @@ bool sev_session_find_target(MigrationState *ms, QEMUFile *f,
     return may_receive(target, fingerprint, asked, errp);
 }
 
+/* --- The target answers ------------------------------------------------------ */
+
 bool sev_session_load_hello(SevTarget *t, const SevRecord *rec, Error **errp)
 {
     g_auto(SevPlatformCerts) own = { 0 };

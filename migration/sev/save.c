@@ -63,8 +63,8 @@ int sev_save_prepare(void *opaque, Error **errp)
     sev_return_path_begin();
     /* Whether a target answers is not known before the channel is open. */
     sev_saving.outgoing.purpose = sev_place_wanted() ? SEV_PURPOSE_IN_PLACE :
-                           sev_template_wanted() ? SEV_PURPOSE_TEMPLATE :
-                           SEV_PURPOSE_SAVE;
+                                  sev_template_wanted() ? SEV_PURPOSE_TEMPLATE :
+                                  SEV_PURPOSE_SAVE;
     return 0;
 }
 

@@ -4,7 +4,6 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "migration/qemu-file.h"
 #include "params.h"
 #include "migration/sev/wire/write.h"
 #include "session.h"

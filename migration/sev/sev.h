@@ -134,7 +134,7 @@ void sev_load_other_machine(const char *theirs, uint32_t len,
 /* The section called @idstr is about to be loaded, or a part of it.  BQL held. */
 void sev_load_section(const char *idstr);
 
-/* --- multifd-send.c ------------------------------------------------------------- */
+/* --- multifd-recv.c ------------------------------------------------------------- */
 
 /*
  * A channel of a target read the end of its line, and nothing is wrong so far:

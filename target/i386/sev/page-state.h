@@ -11,7 +11,7 @@
 #include "exec/ramblock.h"
 #include "qapi/error.h"
 
-/* RAM blocks of this name are the cache itself (tcg/cache.c). */
+/* RAM blocks of this name are the cache itself (tcg/shadow.c). */
 #define SEV_SHADOW_PREFIX "sev-shadow"
 
 struct SevCacheBlock;
@@ -33,7 +33,7 @@ enum {
     SEV_PAGE_MAPPED  = 1 << 2,
     /*
      * TCG: no longer marked newer than DRAM, but a store that was under way
-     * then may have missed it (tcg/cache.c, "stores under way").
+     * then may have missed it (tcg/writeback.c, "Stores under way").
      */
     SEV_PAGE_UNSETTLED = 1 << 3,
     /* TCG: DRAM is out of date until the dirty-log sync at hand ends. */

@@ -2,10 +2,10 @@
  * Any bytes on a multifd channel of an SEV guest: refused in words, or every
  * page lies where the header said.
  *
- * Real are migration/sev/multifd-recv.c and what reads a PAGES record below it; the
- * guest and its secure processor are those of the fuzz target sev-load.  Of
- * upstream's header only what multifd_ram_unfill_packet() lets through comes
- * here: some pages of a block, a length, flags.
+ * Real are migration/sev/multifd-recv.c, multifd-gate.c, and what reads a PAGES record
+ * below them; the guest and its secure processor are those of the fuzz target
+ * sev-load.  Of upstream's header only what multifd_ram_unfill_packet() lets
+ * through comes here: some pages of a block, a length, flags.
  *
  * SEV_FUZZ_SEED=FILE makes a good one and ends.
  *

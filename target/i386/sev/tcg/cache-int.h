@@ -81,8 +81,8 @@ void sev_cache_watch_idle(void);
 void sev_cache_check(void);
 
 /*
- * Nothing is cached while the VM is stopped.  A handler of its run state: main
- * thread.
+ * Nothing is cached while the VM is stopped.  A handler of its run state: BQL held, the
+ * main thread or that of a migration.
  */
 void sev_cache_vm_state(void *opaque, bool running, RunState state);
 

@@ -8,7 +8,6 @@
 #include "accel/tcg/tlb-host-range.h"
 #include "exec/cputlb.h"
 #include "exec/exec-all.h"
-#include "exec/ram_addr.h"
 #include "exec/tb-flush.h"
 #include "hw/psp/psp-memory.h"
 #include "qemu/lockable.h"
