@@ -66,8 +66,15 @@ static void mutate(GRand *rand, GByteArray *out, const GArray *inputs)
     }
 }
 
+/* libFuzzer's, for targets that have a mutator of their own; main() has no use for it. */
+size_t LLVMFuzzerMutate(uint8_t *data, size_t len, size_t most)
+{
+    return len;
+}
+
 int main(int argc, char **argv)
 {
+    int ready = LLVMFuzzerInitialize ? LLVMFuzzerInitialize(&argc, &argv) : 0;
     GArray *inputs = load_folder(argc > 1 ? argv[1] : ".");
     double seconds = argc > 2 ? atof(argv[2]) : 2;
     gint64 end = g_get_monotonic_time() + seconds * 1e6;
@@ -75,6 +82,9 @@ int main(int argc, char **argv)
     GRand *rand = g_rand_new_with_seed(1);
     unsigned runs = 0;
 
+    if (ready) {
+        return ready;
+    }
     for (guint i = 0; i < inputs->len; i++) {
         Input *input = &g_array_index(inputs, Input, i);
 

@@ -11,4 +11,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
+/* Called first, by targets that have something to set up. */
+int LLVMFuzzerInitialize(int *argc, char ***argv) __attribute__((weak));
+
+size_t LLVMFuzzerMutate(uint8_t *data, size_t len, size_t most);
+
 #endif /* TEST_PSP_FUZZ_H */

@@ -154,7 +154,8 @@ SevAcknowledgement sev_params_acknowledgement(void)
 }
 
 bool sev_report_check(const SevPlatformCerts *platform, const uint8_t *report,
-                      size_t len, const uint8_t *mnonce, Error **errp)
+                      size_t len, const uint8_t mnonce[SEV_MNONCE_LEN],
+                      Error **errp)
 {
     g_assert(len == SEV_REPORT_LEN);
     if (memcmp(report, good_report, sizeof(good_report))) {
@@ -200,8 +201,8 @@ bool sev_multifd_is_down(void)
 }
 
 /* The target's half of handover.c */
-bool sev_attest(const uint8_t *mnonce, uint8_t *report, int *fw_error,
-                Error **errp)
+bool sev_attest(const uint8_t mnonce[SEV_MNONCE_LEN],
+                uint8_t report[SEV_REPORT_LEN], int *fw_error, Error **errp)
 {
     g_assert_not_reached();
 }

@@ -18,7 +18,7 @@ out=$build/fuzz/sev-$target
 sources=(wire/record wire/record-fields wire/record-table wire/write order
          incoming receiver session pages pages-load pipeline seal page-map end ram-sum)
 sources+=(template/image-read template/image-map template/image-write
-          template/shared-sum)
+          template/shared-sum template/wrap template/file)
 model=("$here/model.c" "$root/tests/unit/sev/lane-mock.c")
 if [ "$target" = channel ]; then
     seeds=("$here/corpus-channel")
