@@ -52,6 +52,17 @@ SevQueryBlock *sev_query_block(SevQuery *q, uint64_t number, Error **errp);
 bool sev_query_image(SevQuery *q, const SevRecordImage *r, Error **errp);
 
 /*
+ * A record's packets, or the sum of the shared pages: checked if that is wanted
+ * (template/inspect-pages.c).  False: it is not whole, @errp names the page.
+ */
+bool sev_query_state(SevQuery *q, const SevRecordState *r, Error **errp);
+bool sev_query_shared(SevQuery *q, const SevRecordShared *r, Error **errp);
+bool sev_query_pages(SevQuery *q, const SevRecordPages *r, Error **errp);
+bool sev_query_headers(SevQuery *q, const SevRecordHeaders *r, Error **errp);
+bool sev_query_lane(SevQuery *q, const SevRecordLane *r, Error **errp);
+bool sev_query_vmsa(SevQuery *q, const SevRecordVmsa *r, Error **errp);
+
+/*
  * The next record, in the stream's order: what it says goes to @q->info, and
  * its packets are checked if there is a verifier.  False: the template is not
  * to be used, @errp says why.

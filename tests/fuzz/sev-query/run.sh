@@ -13,7 +13,7 @@ build=${BUILD:-$root/build}
 seconds=${1:-60}
 out=$build/fuzz/sev-query
 sources=(wire/record wire/record-fields wire/record-table)
-sources+=(template/query template/inspect template/inspect-blocks)
+sources+=(template/query template/inspect template/inspect-blocks template/inspect-pages)
 sources+=(template/file template/shared-sum template/wrap)
 
 command -v clang > /dev/null || {
