@@ -143,7 +143,7 @@ LONG = {
 
 # One line, and pages that a program in the guest seals and opens.
 # What is in a page of it then is random to the CPU: it may fault, halt, or go round.
-PROGRAM = r"the lane's program .*, at 0x"
+PROGRAM = r"the lane's program "
 LANE = {
     'source': {
         'lane-key': Step(),
