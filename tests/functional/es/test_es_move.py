@@ -183,13 +183,20 @@ class Between:
 
     def __init__(self, count, change):
         self.count, self.change, self.held = count, change, None
+        self.tail = b''         # held back: a header may come in two parts
 
     def __call__(self, _offset, data):
         data = bytes(data)
         if self.held is None:
+            data, self.tail = self.tail + data, b''
             at = data.find(VMSA_HEADER)
             if at < 0:
-                return data
+                # Not for less than its magic: a source that waits for an answer
+                # has no more to say.
+                begun = next((n for n in range(len(VMSA_HEADER) - 1, 3, -1)
+                              if data.endswith(VMSA_HEADER[:n])), 0)
+                self.tail = data[len(data) - begun:]
+                return data[:len(data) - begun]
             self.held, before = data[at:], data[:at]
         elif self.held == b'':
             return data

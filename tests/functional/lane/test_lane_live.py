@@ -90,7 +90,7 @@ def sections(data):
 
 def table(data):
     """A byte of a shared page: of the host's tables, which "ram" carries."""
-    return data.index(b'BXPC') + 100
+    return data.index(b'BOCHS BXPC') + 106
 
 
 def shared(data):
@@ -227,11 +227,14 @@ class OnTheWay:
 
     def __init__(self, where):
         self._where, self._at, self.done = where, None, False
+        self._tail = b''        # of what passed: a mark may come in two parts
 
     def __call__(self, offset, data):
         if self._at is None:
+            seen = self._tail + bytes(data)
             with contextlib.suppress(ValueError):
-                self._at = offset + self._where(bytes(data))
+                self._at = offset - len(self._tail) + self._where(seen)
+            self._tail = seen[-64:]
         if self._at is not None and 0 <= self._at - offset < len(data):
             data[self._at - offset] ^= 1
             self.done = True

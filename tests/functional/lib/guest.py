@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 
+from again import begin_migration
 from shape import Shape
 from shell import Shell
 from verdict import (BOOT_LIMIT, MIGRATE_LIMIT, TICK_LIMIT, Failed, Skip,
@@ -241,7 +242,7 @@ class Guest:
     def migrate(self, uri, **capabilities):
         for name, state in capabilities.items():
             self.capability(name.replace('_', '-'), state)
-        self.cmd('migrate', uri=uri)
+        begin_migration(self, uri)
         return self.wait_migration()
 
     def capability(self, name, state=True):
@@ -251,10 +252,9 @@ class Guest:
     def listen(self, source, exit_on_error=False):
         """Let a guest started with -incoming defer wait for @source; a port."""
         self.came_from = source
-        port = free_port()
-        self.cmd('migrate-incoming', uri=f'tcp:127.0.0.1:{port}',
+        self.cmd('migrate-incoming', uri='tcp:127.0.0.1:0',
                  exit_on_error=exit_on_error)
-        return port
+        return int(self.migration()['socket-address'][0]['port'])
 
     def wait_loaded(self, limit=MIGRATE_LIMIT):
         """Wait until an incoming stream is in; raise what query-migrate says."""

@@ -6,6 +6,7 @@ words, word n is word n-4 xor word n-1 except in every fourth place.  The first
 four words are the key itself.
 """
 
+import contextlib
 import re
 
 WORDS = 44
@@ -38,7 +39,8 @@ def present(pid, mem, start, end, page=4096):
     for number in range(len(entries) // 8):
         if entries[number * 8 + 7] & 0xc0:
             mem.seek(start + number * page)
-            found += mem.read(page)
+            with contextlib.suppress(OSError):      # it was unmapped since
+                found += mem.read(page)
     return bytes(found)
 
 

@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 
+from again import begin_migration
 from registry import expect_error
 from sevlib import Host
 from tinyguest import Tiny
@@ -209,7 +210,7 @@ def listening(env, source, host, stem='target', multifd=0, **options):
 
 def migrate(source, uri):
     """Migrate, and wait; what query-migrate says."""
-    source.cmd('migrate', uri=uri)
+    begin_migration(source, uri)
     return source.wait_migration()
 
 

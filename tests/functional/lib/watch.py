@@ -34,7 +34,10 @@ class Watch(threading.Thread):
             check(not self.twice, self.twice)
 
     def _sizes(self):
-        return [os.path.getsize(screen) for screen in self._screens]
+        """The target's is looked at first: what the source printed before is seen."""
+        source, target = self._screens
+        there = os.path.getsize(target)
+        return os.path.getsize(source), there
 
     def run(self):
         _, before = self._sizes()

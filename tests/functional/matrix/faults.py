@@ -160,7 +160,9 @@ class Matrix:
             return True
         if event == 'kill':
             os.kill(ends['target'].vm.get_pid(), signal.SIGKILL)
-            time.sleep(0.1)             # its kernel says so
+            wait_until('the end of the target', 20,
+                       lambda: not running(ends['target']))
+            time.sleep(0.2)             # its kernel has said so; the line passes it on
         elif event == 'cut':
             line.cut()
         elif event == 'cut main':

@@ -57,7 +57,7 @@ def advice(env):
             env.target() as target:
         before = source.log().count(words)
         port = target.listen(source)
-        slow_down(source, 200)
+        slow_down(source, 400)
         source.cmd('migrate-set-parameters', downtime_limit=1,
                    max_bandwidth=1 << 30)
         source.cmd('migrate', uri=f'tcp:127.0.0.1:{port}')

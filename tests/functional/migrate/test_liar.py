@@ -11,9 +11,9 @@ import base64
 import contextlib
 import struct
 import threading
-import time
 
 import liar
+from again import begin_migration
 from golden import Tiny
 from liar import (PONG, RECV_BITMAP, REQ_PAGES, REQ_PAGES_ID, RESUME_ACK,
                   RP_ACK, RP_CERTS, RP_REFUSAL, SHUT, SWITCHOVER_ACK, Liar,
@@ -122,25 +122,15 @@ def fault(source, text):
     source.cmd('qom-set', path='/objects/sev0', property='x-fault', value=text)
 
 
-def begin(source, uri):
-    """"failed" is a moment before the session is ended; the sentence says so."""
-    def accepted():
-        try:
-            source.cmd('migrate', uri=uri)
-        except Exception as error:                  # pylint: disable=W0718
-            if 'is not cleaned up yet: try again' not in str(error):
-                raise
-            return False
-        return True
-    wait_until('the last migration to be over', 10, accepted)
+# The source goes through the others at once: it is held where they have begun.
+HOLD = {'sending': 'pages-write:stall=20000', 'judging': 'ack-check:stall=20000'}
 
 
 def lie(env, source, state, say):
     """Say it in that state; what the source says."""
     with Liar(env.host('b')) as other:
-        if state == 'judging':
-            fault(source, 'ack-check:stall=20000')
-        begin(source, other.uri)
+        fault(source, HOLD.get(state, ''))
+        begin_migration(source, other.uri)
         other.reach(state)
         if state == 'judging':
             other.say(liar.ack(liar.digest(other.data)))
@@ -148,9 +138,11 @@ def lie(env, source, state, say):
             wait_until('the acknowledgement to be looked at', 20, lambda:
                        b'stall at ack-check' in log.read_bytes())
         other.say(say)
-        if state == 'judging':
-            time.sleep(0.1)
+        if state in HOLD:
+            wait_until('the source to have heard it', 15, lambda:
+                       source.cmd('query-migrate').get('error-desc'))
             fault(source, '')
+        if state == 'judging':
             log.write_bytes(b'')
         return stays(source, f'{state}, {say[:8]}')
 
@@ -200,7 +192,7 @@ def early(env):
     with running(env) as source:
         for state in ('asked', 'sending', 'sent'):
             with Liar(env.host('b')) as other:
-                source.cmd('migrate', uri=other.uri)
+                begin_migration(source, other.uri)
                 other.reach(state)
                 other.say(message(SHUT, bytes(4)))
                 expect_error(stays(source, f'SHUT in state {state}'),
@@ -217,7 +209,7 @@ def report(platform, nonce):
 def acknowledged(env, source, make):
     """Acknowledge with what @make makes of the digest; what the source says."""
     with Liar(env.host('b')) as other:
-        source.cmd('migrate', uri=other.uri)
+        begin_migration(source, other.uri)
         other.reach('sent')
         other.say(make(liar.digest(other.data)))
         if other.read_until(liar.GO):

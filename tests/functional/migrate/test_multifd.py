@@ -6,7 +6,7 @@ import time
 
 import pki
 from registry import expect_error, test
-from tamper import Lines
+from tamper import Lines, flip_in_packet
 from verdict import Failed, check, wait_until
 
 # A network card's rings become shared and private again, over and over.  Not the
@@ -148,11 +148,10 @@ def cut(env):
 
 @test('multifd: a byte of a packet on a channel was flipped')
 def flipped(env):
+    edits = {1: flip_in_packet(), 2: flip_in_packet()}
+
     def edit(number, offset, data):
-        at = (3 << 20) - offset
-        if number in (1, 2) and 0 <= at < len(data):
-            data[at] ^= 1
-        return data
+        return edits[number](offset, data) if number in edits else data
 
     here, there = interfere(env, edit)
     sentence = r'Multifd channel [01]: Page 0x.* fails its MAC'

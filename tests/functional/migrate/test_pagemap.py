@@ -47,7 +47,7 @@ def sources_agree(env):
 
 @test('page map: a reboot forgets what was declared')
 def reboot_forgets(env):
-    guest = env.start('pagemap', boot={'reboot_at': 2, 'tick': 100})
+    guest = env.start('pagemap', boot={'reboot_at': 20, 'tick': 100})
     try:
         guest.wait_text(r'^TICK 1 ')
         before = page_map(guest)

@@ -60,8 +60,7 @@ def ejected(env):
         wait_until('first packets', 30, lambda: source.migration().get(
             'sev', {}).get('packets', 0) > 100)
         source.shell.must('echo 0 > /sys/bus/pci/slots/1/power')
-        wait_until('the card to be gone', 30,
-                   lambda: source.vm.event_wait('DEVICE_DELETED', timeout=1))
+        source.wait_event('DEVICE_DELETED', 30)
         source.cmd('migrate-set-parameters', max_bandwidth=1 << 30)
         info = source.wait_migration()
         check(info['status'] == 'completed', f'it ended: {info}')

@@ -9,6 +9,7 @@ import os
 import re
 import struct
 
+from again import begin_migration
 from golden import Tiny, identity, unpacked
 from image import Image
 from registry import expect_error, test
@@ -211,10 +212,10 @@ def follows(env):
             f.seek(4096)
             guest.vm.send_fd_scm(f.fileno())
             guest.cmd('getfd', fdname='file')
-            guest.cmd('migrate', uri='fd:file')
+            begin_migration(guest, 'fd:file')
             expect_error(guest.wait_migration(), said_so)
         check(made.read_bytes() == old, 'fd: cut it off')
-        guest.cmd('migrate', uri=f'file:{made},offset={len(old)}')
+        begin_migration(guest, f'file:{made},offset={len(old)}')
         info = guest.wait_migration()
         check(info['status'] == 'completed', f'{info}')
         guest.cmd('cont')

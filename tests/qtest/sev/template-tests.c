@@ -224,7 +224,7 @@ static void test_damaged(void)
     g_assert_true(g_file_get_contents(path, &bytes, &len, NULL));
     damaged(path, 100, "the template was changed");
     damaged(path, first_packet(bytes, len) + 77, "fails its MAC");
-    damaged(path, behind(bytes, len, "BXPC"),
+    damaged(path, behind(bytes, len, "BOCHS BXPC"),
             "shared pages do not have the sum");
     damaged(path, behind(bytes, len, "cpu_common") + 8 + 3,
             "the template was changed");

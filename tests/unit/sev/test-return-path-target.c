@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <poll.h>
 #include "qemu/bswap.h"
 #include "qemu/coroutine.h"
 #include "qemu/main-loop.h"
@@ -155,8 +156,11 @@ static void test_turn(void)
     Co co = { .fill = 'c' };
     GThread *sender, *reader;
 
+    struct pollfd first = { .fd = fd, .events = POLLIN };
+
     sender = g_thread_new("sender", thread_send_long, NULL);
-    g_usleep(50000);
+    /* It has the turn when something of it can be read. */
+    g_assert_cmpint(poll(&first, 1, 60000), ==, 1);
     qemu_coroutine_enter(qemu_coroutine_create(co_send, &co));
     g_assert_false(co.done);
     reader = g_thread_new("reader", thread_read_both, GINT_TO_POINTER(fd));
