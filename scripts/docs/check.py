@@ -135,18 +135,23 @@ def tail(said):
 
 def schema(qemu):
     """{command: names of its arguments}, as this QEMU says."""
-    said = subprocess.run(
-        [qemu, '-machine', 'none', '-display', 'none', '-qmp', 'stdio'],
-        input='{"execute": "qmp_capabilities"}\n{"execute": "query-qmp-schema"}\n'
-        '{"execute": "quit"}\n', capture_output=True, text=True, check=True)
-    for line in said.stdout.splitlines():
-        answer = json.loads(line).get('return')
-        if isinstance(answer, list):
-            types = {entry['name']: entry for entry in answer}
-            return {name: {member['name'] for member in
-                           types[entry['arg-type']].get('members', ())}
-                    for name, entry in types.items()
-                    if entry['meta-type'] == 'command'}
+    words = [qemu, '-machine', 'none', '-display', 'none', '-qmp', 'stdio']
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as child:
+        child.stdin.write('{"execute": "qmp_capabilities"}\n'
+                          '{"execute": "query-qmp-schema"}\n')
+        child.stdin.flush()
+        for line in child.stdout:
+            answer = json.loads(line).get('return')
+            if isinstance(answer, list):
+                # Not before: a QEMU that quits does not write the rest of it.
+                child.stdin.write('{"execute": "quit"}\n')
+                child.stdin.flush()
+                types = {entry['name']: entry for entry in answer}
+                return {name: {member['name'] for member in
+                               types[entry['arg-type']].get('members', ())}
+                        for name, entry in types.items()
+                        if entry['meta-type'] == 'command'}
     raise SystemExit(f'{qemu}: no answer to query-qmp-schema')
 
 
