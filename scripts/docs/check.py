@@ -27,6 +27,9 @@ from pathlib import Path
 from blocks import blocks, where
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(1, str(ROOT / 'scripts/packaging'))
+
+from features import Monitor            # pylint: disable=C0413
 LIMIT = 400                 # seconds for a block; the machine may be busy
 GRACE = 10                  # seconds from SIGINT to SIGKILL
 
@@ -135,24 +138,12 @@ def tail(said):
 
 def schema(qemu):
     """{command: names of its arguments}, as this QEMU says."""
-    words = [qemu, '-machine', 'none', '-display', 'none', '-qmp', 'stdio']
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                          text=True) as child:
-        child.stdin.write('{"execute": "qmp_capabilities"}\n'
-                          '{"execute": "query-qmp-schema"}\n')
-        child.stdin.flush()
-        for line in child.stdout:
-            answer = json.loads(line).get('return')
-            if isinstance(answer, list):
-                # Not before: a QEMU that quits does not write the rest of it.
-                child.stdin.write('{"execute": "quit"}\n')
-                child.stdin.flush()
-                types = {entry['name']: entry for entry in answer}
-                return {name: {member['name'] for member in
-                               types[entry['arg-type']].get('members', ())}
-                        for name, entry in types.items()
-                        if entry['meta-type'] == 'command'}
-    raise SystemExit(f'{qemu}: no answer to query-qmp-schema')
+    monitor = Monitor(qemu)
+    types = {entry['name']: entry for entry in monitor.cmd('query-qmp-schema')}
+    monitor.close()
+    return {name: {member['name'] for member in
+                   types[entry['arg-type']].get('members', ())}
+            for name, entry in types.items() if entry['meta-type'] == 'command'}
 
 
 def qmp_complaints(block, commands):

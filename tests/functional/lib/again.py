@@ -5,7 +5,7 @@ from verdict import wait_until
 
 
 def begin_migration(guest, uri):
-    """"failed" is a moment before the session is ended; the sentence says so."""
+    """A migration is "failed" a moment before its session is ended: try until it is."""
     def accepted():
         try:
             guest.cmd('migrate', uri=uri)

@@ -154,9 +154,8 @@ static void test_turn(void)
 {
     int fd = line_open();
     Co co = { .fill = 'c' };
-    GThread *sender, *reader;
-
     struct pollfd first = { .fd = fd, .events = POLLIN };
+    GThread *sender, *reader;
 
     sender = g_thread_new("sender", thread_send_long, NULL);
     /* It has the turn when something of it can be read. */
